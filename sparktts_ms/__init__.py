@@ -1,0 +1,26 @@
+"""Spark-TTS on MindSpore: text to speech for Ascend and CPU.
+
+    from sparktts_ms import SparkTTS, Voice, Sampling
+    tts = SparkTTS.from_pretrained("pretrained_models/Spark-TTS-0.5B")
+    speech = tts.synthesize("Hello.", voice=tts.encode_voice("prompt.wav"))
+"""
+
+from typing import TYPE_CHECKING
+
+from sparktts_ms.errors import SparkTTSError
+
+if TYPE_CHECKING:
+    from sparktts_ms.pipeline import SparkTTS
+    from sparktts_ms.qwen2.sampling import Sampling
+    from sparktts_ms.voice import Speech, Voice
+
+__all__ = ["Sampling", "SparkTTS", "SparkTTSError", "Speech", "Voice"]
+_HOMES = {"SparkTTS": "pipeline", "Sampling": "qwen2.sampling", "Voice": "voice", "Speech": "voice"}
+
+
+def __getattr__(name: str):
+    """Load MindSpore only when something that needs it is asked for: command lines answer --help at once."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,6 +1,5 @@
 """Fixtures every room shares: where the golden arrays lie, and the generated model they were made on."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path

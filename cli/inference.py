@@ -1,0 +1,131 @@
+"""Speak a text: python -m cli.inference --text "Hello." --prompt_speech_path prompt.wav
+
+Flags mirror upstream's `cli/inference.py`. The last line on stdout is the path of the file written.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from sparktts_ms.audio.files import check_writable, unused_name, write_wav
+
+from cli.report import Parser, guarded
+from sparktts_ms.errors import InputError, OutputError
+
+LEVELS = ("very_low", "low", "moderate", "high", "very_high")
+
+
+def parser() -> Parser:
+    p = Parser(prog="python -m cli.inference", description="Spark-TTS on MindSpore: text to a 16 kHz wav file.")
+    what = p.add_argument_group("what to say")
+    what.add_argument("--text", help="the text to speak")
+    what.add_argument("--text_file", type=Path, help="a UTF-8 file, one utterance a line; the model is loaded once")
+    voice = p.add_argument_group("a voice to clone")
+    voice.add_argument("--prompt_speech_path", type=Path, help="a recording of the voice; its first 6 s count")
+    voice.add_argument("--prompt_text", help="transcript of the recording (at most 30 s then)")
+    style = p.add_argument_group("or a voice to make up")
+    style.add_argument("--gender", choices=("male", "female"))
+    style.add_argument("--pitch", choices=LEVELS, help="moderate if not given")
+    style.add_argument("--speed", choices=LEVELS, help="moderate if not given")
+    model = p.add_argument_group("model and device")
+    model.add_argument("--model_dir", type=Path, default=Path("pretrained_models/Spark-TTS-0.5B"))
+    model.add_argument("--device", type=int, default=0, metavar="N", help="number of the Ascend device")
+    model.add_argument("--device_target", choices=("auto", "Ascend", "CPU"), default="auto")
+    model.add_argument("--mode", choices=("graph", "pynative"), default="graph")
+    model.add_argument("--dtype", choices=("float32", "bfloat16"),
+                       help="of the language model; bfloat16 on Ascend and float32 on CPU if not given")
+    sampling = p.add_argument_group("sampling")
+    sampling.add_argument("--seed", type=int, help="the same seed gives the same speech")
+    sampling.add_argument("--temperature", type=float, default=0.8, help="0 is greedy")
+    sampling.add_argument("--top_k", type=int, default=50, help="0 keeps all")
+    sampling.add_argument("--top_p", type=float, default=0.95)
+    sampling.add_argument("--max_new_tokens", type=int, default=3000, help="50 tokens make one second")
+    result = p.add_argument_group("result")
+    result.add_argument("--save_dir", type=Path, default=Path("example/results"),
+                        help="folder for files named by the time")
+    result.add_argument("--output", type=Path, metavar="FILE", help="write this file instead")
+    result.add_argument("--plot", action="store_true", help="a PNG with waveform and mel spectrogram beside the wav")
+    return p
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(arguments)
+    return guarded(lambda: run(args), interrupted="Interrupted; unfinished speech was not written.")
+
+
+def run(args) -> None:
+    """Check what can be checked before the model is loaded, load, speak, write."""
+    texts = read_texts(args)
+    check_request(args, len(texts))
+    check_writable(args.output.parent if args.output else args.save_dir)
+
+    from sparktts_ms import Sampling, SparkTTS  # late: bad arguments are answered before MindSpore loads
+
+    sampling = Sampling(args.temperature, args.top_k, args.top_p, args.max_new_tokens, seed=args.seed)
+    tts = SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode, args.dtype)
+    voice = tts.encode_voice(args.prompt_speech_path, args.prompt_text) if args.prompt_speech_path else None
+    for text in texts:
+        speech = speak(tts, text, voice, args, sampling)
+        path = args.output or unused_name(args.save_dir, f"{datetime.now():%Y%m%d%H%M%S}", ".wav")
+        write_wav(path, speech.samples, speech.sample_rate)
+        if args.plot:
+            from sparktts_ms.audio.picture import draw
+            draw(path.with_suffix(".png"), speech.samples, speech.sample_rate, title=text)
+        print(path, flush=True)
+
+
+def speak(tts, text: str, voice, args, sampling):
+    """One utterance, with a bar that shows seconds of speech."""
+    from tqdm import tqdm
+
+    with tqdm(desc="speech", unit="s", disable=None, leave=False, bar_format="{desc} {n:.1f} s [{elapsed}]") as bar:
+        speech = tts.synthesize(text, voice, args.gender, args.pitch, args.speed, sampling,
+                                progress=lambda seconds: bar.update(seconds - bar.n))
+    note = "" if speech.complete else "; it was cut off at --max_new_tokens"
+    print(f"{speech.seconds:.2f} s of speech{note}", file=sys.stderr)
+    return speech
+
+
+def check_request(args, utterances: int) -> None:
+    """Contradictions between flags, before anything is loaded."""
+    if args.prompt_text is not None and args.prompt_speech_path is None:
+        raise InputError("--prompt_text is the transcript of a recording; add --prompt_speech_path.")
+    if args.prompt_speech_path is not None and (args.gender or args.pitch or args.speed):
+        raise InputError("Give either --prompt_speech_path (clone a voice) or --gender, --pitch and --speed "
+                         "(make one up), not both.")
+    if args.gender is None and (args.pitch or args.speed):
+        raise InputError("--pitch and --speed need a gender; add --gender female or --gender male.")
+    if args.gender is None and args.prompt_speech_path is None:
+        raise InputError("No voice was given: add --prompt_speech_path FILE (clone) or --gender female|male (make up).")
+    if args.output and utterances > 1:
+        raise InputError(f"--output names one file, but {args.text_file} holds {utterances} utterances; use --save_dir.")
+    for path in filter(None, (args.output, args.output and args.plot and args.output.with_suffix(".png"))):
+        if path.exists():
+            raise OutputError(f"{path} exists already and is not overwritten; choose another --output or remove it.")
+
+
+def read_texts(args) -> list[str]:
+    """The utterances asked for, none of them blank."""
+    if (args.text is None) == (args.text_file is None):
+        raise InputError("Give the text to speak, either by --text or by --text_file.")
+    if args.text is not None:
+        texts = [args.text.strip()]
+    else:
+        try:
+            lines = args.text_file.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError:
+            raise InputError(f"{args.text_file} is not UTF-8 text; save it as UTF-8.") from None
+        except OSError as problem:
+            raise InputError(f"{args.text_file} cannot be read: {problem.strerror}.") from None
+        texts = [line.strip() for line in lines]
+    texts = [text for text in texts if text]
+    if not texts:
+        raise InputError("There is no text to speak; give at least one word.")
+    return texts
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""How commands speak: errors in one line on stderr with exit status 2, log lines as they are, Ctrl-C as 130."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+
+from sparktts_ms.errors import SparkTTSError
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str):
+        self.exit(2, f"error: {message} (--help lists the options)\n")
+
+
+def guarded(command: Callable[[], None], interrupted: str) -> int:
+    """Run a command; returns the exit status. `interrupted` is what Ctrl-C leaves to say."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        command()
+    except SparkTTSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\n{interrupted}", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,103 @@
+"""The Vocos backbone: ConvNeXt blocks over 50 Hz frames, shared by semantic encoder and prenet.
+
+Frames beyond the end of an utterance are kept at zero before each convolution (`keep` is 1 for a real frame, else 0), so
+a padded bucket gives the real frames exactly what the bare utterance gives. Source: SPEC 6.1, upstream `vocos.py`.
+"""
+
+from __future__ import annotations
+
+from mindspore import Tensor, nn
+
+from sparktts_ms.config import BackboneConfig
+from sparktts_ms.ops.activation import gelu
+from sparktts_ms.ops.convolution import Conv1d
+from sparktts_ms.ops.linear import Linear
+from sparktts_ms.ops.normalization import LayerNorm
+from sparktts_ms.weights.source import WeightSource
+
+EPS = 1e-6
+
+
+class FrameConv(nn.Cell):
+    """A convolution of seven taps over frames stored one a row."""
+
+    def __init__(self, weights: WeightSource, inputs: int, outputs: int, groups: int = 1):
+        super().__init__()
+        self.conv = Conv1d(weights.take("weight", outputs, inputs // groups, 7), weights.take("bias", outputs),
+                           padding=3, groups=groups)
+
+    def construct(self, x: Tensor, keep: Tensor) -> Tensor:
+        # x [T, I], keep [T, 1] -> [T, O]
+        frames = x.shape[0]
+        y = self.conv((x * keep).transpose(1, 0).reshape(1, -1, 1, frames))
+        return y.reshape(-1, frames).transpose(1, 0)
+
+
+class Norm(nn.Cell):
+    """LayerNorm; with a condition its scale and shift are predicted from the speaker vector (scale, not 1 + scale)."""
+
+    def __init__(self, weights: WeightSource, dim: int, condition_dim: int | None):
+        super().__init__()
+        self.conditioned = condition_dim is not None
+        if condition_dim is None:
+            self.normalise = LayerNorm(dim, weights.take("weight", dim), weights.take("bias", dim), EPS)
+        else:
+            self.normalise = LayerNorm(dim, None, None, EPS)
+            self.scale = linear(weights.at("scale"), condition_dim, dim)
+            self.shift = linear(weights.at("shift"), condition_dim, dim)
+
+    def construct(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        # x [T, C], condition [1, D] or None -> [T, C]
+        y = self.normalise(x)
+        return y * self.scale(condition) + self.shift(condition) if self.conditioned else y
+
+
+class Block(nn.Cell):
+    """Depthwise convolution, norm, two linear layers; the learned gain `gamma` is folded into the second."""
+
+    def __init__(self, weights: WeightSource, config: BackboneConfig):
+        super().__init__()
+        dim, inner = config.dim, config.intermediate_dim
+        self.depthwise = FrameConv(weights.at("dwconv"), dim, dim, groups=dim)
+        self.norm = Norm(weights.at("norm"), dim, config.condition_dim)
+        self.widen = linear(weights.at("pwconv1"), dim, inner)
+        gamma, narrow = weights.take("gamma", dim), weights.at("pwconv2")
+        self.narrow = Linear(narrow.take("weight", dim, inner) * gamma[:, None], narrow.take("bias", dim) * gamma)
+
+    def construct(self, x: Tensor, keep: Tensor, condition: Tensor | None) -> Tensor:
+        return x + self.narrow(gelu(self.widen(self.norm(self.depthwise(x, keep), condition))))
+
+
+class Backbone(nn.Cell):
+    """Embedding convolution, norm, blocks, final norm."""
+
+    def __init__(self, weights: WeightSource, config: BackboneConfig):
+        super().__init__()
+        self.embed = FrameConv(weights.at("embed"), config.input_channels, config.dim)
+        self.norm = Norm(weights.at("norm"), config.dim, config.condition_dim)
+        self.blocks = nn.CellList([Block(weights.at(f"convnext.{n}"), config) for n in range(config.layers)])
+        self.final_norm = Norm(weights.at("final_layer_norm"), config.dim, None)
+
+    def construct(self, x: Tensor, keep: Tensor, condition: Tensor | None = None) -> Tensor:
+        # x [T, I], keep [T, 1], condition [1, D] -> [T, C]
+        x = self.norm(self.embed(x, keep), condition)
+        for block in self.blocks:
+            x = block(x, keep, condition)
+        return self.final_norm(x, None)
+
+
+class SamplingStage(nn.Cell):
+    """A resampling block at rate 1, which is three times its input (the input and two identical skip paths), then a
+    backbone of two layers."""
+
+    def __init__(self, weights: WeightSource, config: BackboneConfig):
+        super().__init__()
+        self.backbone = Backbone(weights, config)
+
+    def construct(self, x: Tensor, keep: Tensor) -> Tensor:
+        return self.backbone(3.0 * x, keep)
+
+
+def linear(weights: WeightSource, inputs: int, outputs: int) -> Linear:
+    """The linear layer stored as `weight` (out, in) and `bias`."""
+    return Linear(weights.take("weight", outputs, inputs), weights.take("bias", outputs))

@@ -1,0 +1,66 @@
+"""Semantic tokens: from wav2vec 2.0 features to ids, and from ids back to vectors. Source: SPEC 6.3-6.5."""
+
+from __future__ import annotations
+
+import numpy as np
+from mindspore import Tensor, nn
+
+from sparktts_ms.bicodec.backbone import Backbone, SamplingStage, linear
+from sparktts_ms.config import FeatureStackConfig, QuantizerConfig
+from sparktts_ms.ops.linear import Linear
+from sparktts_ms.weights.folding import weight_norm
+from sparktts_ms.weights.source import WeightSource
+
+
+class SemanticEncoder(nn.Cell):
+    """Features of 50 Hz frames -> z."""
+
+    def __init__(self, weights: WeightSource, config: FeatureStackConfig):
+        super().__init__()
+        self.backbone = Backbone(weights.at("encoder"), config.backbone(config.input_channels, config.vocos_num_layers))
+        self.stages = nn.CellList([SamplingStage(weights.at(f"downsample.{n}.1"), config.backbone(config.vocos_dim, 2))
+                                   for n in range(len(config.sample_ratios))])
+        self.project = linear(weights.at("project"), config.vocos_dim, config.out_channels)
+
+    def construct(self, features: Tensor, keep: Tensor) -> Tensor:
+        # features [T, F], keep [T, 1] -> z [T, Z]
+        x = self.backbone(features, keep)
+        for stage in self.stages:
+            x = stage(x, keep)
+        return self.project(x)
+
+
+class SemanticQuantizer(nn.Cell):
+    """The factorised codebook: `construct` takes z down to code vectors, `nearest` reads ids off them on the host (in
+    float64, since two codes may lie 1e-5 apart), `codes` and `expand` lead back."""
+
+    def __init__(self, weights: WeightSource, config: QuantizerConfig):
+        super().__init__()
+        codes, dim, width = config.codebook_size, config.codebook_dim, config.input_dim
+        down, up = weights.at("in_project"), weights.at("out_project")
+        self.down = Linear(weight_norm(down, dim, width, 1)[:, :, 0], down.take("bias", dim))
+        self.up = Linear(weight_norm(up, width, dim, 1)[:, :, 0], up.take("bias", width))
+        self.codebook = weights.at("codebook").take("weight", codes, dim)
+        self.directions = unit_rows(self.codebook)
+
+    def construct(self, z: Tensor) -> Tensor:
+        # z [T, Z] -> [T, 8]
+        return self.down(z)
+
+    def nearest(self, vectors: np.ndarray) -> np.ndarray:
+        """Ids [T] of the codes with the largest cosine to `vectors` [T, 8]."""
+        return (unit_rows(vectors) @ self.directions.T).argmax(axis=1).astype(np.int32)
+
+    def codes(self, ids: np.ndarray) -> np.ndarray:
+        """Raw codebook rows [T, 8] of `ids` [T]."""
+        return self.codebook[ids]
+
+    def expand(self, codes: Tensor) -> Tensor:
+        # codes [T, 8] -> z_q [T, Z]
+        return self.up(codes)
+
+
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """Rows divided by their lengths, float64."""
+    rows = rows.astype(np.float64)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

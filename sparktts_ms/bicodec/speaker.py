@@ -1,0 +1,66 @@
+"""The voice: a six-second clip becomes 32 global ids, and those become one vector. Source: SPEC 7.3, 7.4."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from mindspore import Tensor, nn
+
+from sparktts_ms.bicodec.backbone import linear
+from sparktts_ms.bicodec.ecapa import Ecapa
+from sparktts_ms.bicodec.perceiver import Perceiver
+from sparktts_ms.config import SpeakerEncoderConfig
+from sparktts_ms.weights.source import WeightSource
+
+
+class FiniteScalarQuantizer:
+    """Each dimension is rounded to a few levels; the digits, least significant first, make the id. On the host."""
+
+    def __init__(self, levels: Sequence[int]):
+        self.levels = np.array(levels)
+        self.place = np.cumprod([1, *levels[:-1]])
+
+    def bound(self, values: np.ndarray) -> np.ndarray:
+        """Squash [..., D] into the range whose rounding gives the levels, float64."""
+        half = (self.levels - 1) * 1.001 / 2
+        offset = np.where(self.levels % 2 == 0, 0.5, 0.0)
+        return np.tanh(values + np.arctanh(offset / half)) * half - offset
+
+    def ids(self, values: np.ndarray) -> np.ndarray:
+        """[..., D] -> ids [...], 0 .. product of levels - 1."""
+        digits = np.rint(self.bound(values.astype(np.float64))).astype(np.int64) + self.levels // 2
+        return (digits * self.place).sum(-1).astype(np.int32)
+
+    def codes(self, ids: np.ndarray) -> np.ndarray:
+        """ids [...] -> code values [..., D] in [-1, 1], float32."""
+        half = self.levels // 2
+        return ((np.asarray(ids)[..., None] // self.place % self.levels - half) / half).astype(np.float32)
+
+
+class SpeakerEncoder(nn.Cell):
+    """Mel spectrogram -> what the quantizer rounds."""
+
+    def __init__(self, weights: WeightSource, config: SpeakerEncoderConfig):
+        super().__init__()
+        self.ecapa = Ecapa(weights.at("speaker_encoder"), config.input_dim, config.ecapa_channels)
+        self.perceiver = Perceiver(weights.at("perceiver_sampler"), 3 * config.ecapa_channels, config.latent_dim,
+                                   config.token_num)
+        self.project = linear(weights.at("quantizer.project_in"), config.latent_dim, len(config.fsq_levels))
+
+    def construct(self, mel: Tensor) -> Tensor:
+        # mel [M, T] -> [32, 6]
+        return self.project(self.perceiver(self.ecapa(mel).transpose(1, 0)))
+
+
+class SpeakerDecoder(nn.Cell):
+    """Codes of the global ids -> d-vector."""
+
+    def __init__(self, weights: WeightSource, config: SpeakerEncoderConfig):
+        super().__init__()
+        self.expand = linear(weights.at("quantizer.project_out"), len(config.fsq_levels), config.latent_dim)
+        self.project = linear(weights.at("project"), config.latent_dim * config.token_num, config.out_dim)
+
+    def construct(self, codes: Tensor) -> Tensor:
+        # codes [32, 6] -> [1, D]; flattened channel-major (channel * 32 + token)
+        return self.project(self.expand(codes).transpose(1, 0).reshape(1, -1))

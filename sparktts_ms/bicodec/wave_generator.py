@@ -1,0 +1,109 @@
+"""The wave generator: 50 frames a second become 16,000 samples. Source: SPEC 8.3, upstream `wave_generator.py`.
+
+Weight norm is folded. Whatever lies outside the utterance (`keep` 0) is kept at zero where a convolution with more than
+one tap reads it, so a window that reaches past either end gives the same samples as the bare utterance.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from mindspore import Tensor, nn, ops
+
+from sparktts_ms.config import WaveGeneratorConfig
+from sparktts_ms.ops.activation import snake, tanh
+from sparktts_ms.ops.convolution import ChannelScale, Conv1d, ConvTranspose1d
+from sparktts_ms.weights.folding import weight_norm
+from sparktts_ms.weights.source import WeightSource
+
+DILATIONS = (1, 3, 9)
+
+
+class ResidualUnit(nn.Cell):
+    """x + narrow(snake(wide(snake(x)))); the second snake's frequencies are folded into both convolutions."""
+
+    def __init__(self, weights: WeightSource, channels: int, dilation: int):
+        super().__init__()
+        first, second = frequencies(weights.at("0"), channels), frequencies(weights.at("2"), channels)
+        self.scale = ChannelScale(first)
+        self.wide = conv(weights.at("1"), channels, channels, 7, dilation, before=first, after=second)
+        self.narrow = conv(weights.at("3"), channels, channels, 1, before=second)
+
+    def construct(self, x: Tensor) -> Tensor:
+        # x [1, C, 1, T], zero outside the utterance (and snake(0) = 0)
+        return x + self.narrow(snake(self.wide(snake(self.scale(x)))))
+
+
+class UpsamplingStage(nn.Cell):
+    """Snake, transposed convolution to half the channels, three residual units."""
+
+    def __init__(self, weights: WeightSource, inputs: int, rate: int, taps: int):
+        super().__init__()
+        self.outputs, self.rate = inputs // 2, rate
+        frequency, up = frequencies(weights.at("0"), inputs), weights.at("1")
+        kernel = weight_norm(up, inputs, self.outputs, taps) / frequency[:, None, None]
+        self.scale = ChannelScale(frequency)
+        self.up = ConvTranspose1d(kernel, up.take("bias", self.outputs), rate)
+        self.units = nn.CellList([ResidualUnit(weights.at(f"{2 + n}.block"), self.outputs, dilation)
+                                  for n, dilation in enumerate(DILATIONS)])
+
+    def construct(self, x: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+        # x [1, C, 1, T], keep [T, 1] -> [1, C / 2, 1, rate T], [rate T, 1]
+        keep = ops.tile(keep, (1, self.rate)).reshape(-1, 1)
+        inside = over_channels(keep, self.outputs)
+        x = self.up(snake(self.scale(x))) * inside
+        for unit in self.units:
+            x = unit(x) * inside
+        return x, keep
+
+
+class WaveGenerator(nn.Cell):
+    def __init__(self, weights: WeightSource, config: WaveGeneratorConfig):
+        super().__init__()
+        self.enter = conv(weights.at("model.0"), config.input_channel, config.channels, 7)
+        stages, channels = [], config.channels
+        for n, (rate, taps) in enumerate(zip(config.rates, config.kernel_sizes, strict=True)):
+            stages.append(UpsamplingStage(weights.at(f"model.{n + 1}.block"), channels, rate, taps))
+            channels //= 2
+        self.stages = nn.CellList(stages)
+        frequency = frequencies(weights.at(f"model.{len(stages) + 1}"), channels)
+        self.scale = ChannelScale(frequency)
+        self.leave = conv(weights.at(f"model.{len(stages) + 2}"), channels, 1, 7, before=frequency)
+
+    def construct(self, x: Tensor, keep: Tensor) -> Tensor:
+        # x [T, D], keep [T, 1] -> [320 T]
+        x = (x * keep).transpose(1, 0).reshape(1, x.shape[1], 1, x.shape[0])
+        x = self.enter(x)
+        x = x * over_channels(keep, x.shape[1])
+        for stage in self.stages:
+            x, keep = stage(x, keep)
+        return tanh(self.leave(snake(self.scale(x)))).reshape(-1)
+
+
+def over_channels(keep: Tensor, channels: int) -> Tensor:
+    # [T, 1] -> [1, C, 1, T]; one full-size mask a stage, because broadcasting is dear (see ops/convolution.py)
+    return ops.tile(keep.reshape(1, 1, 1, -1), (1, channels, 1, 1))
+
+
+def context_frames(config: WaveGeneratorConfig) -> int:
+    """How many frames on each side can change a frame's samples."""
+    reach = 3
+    for rate, taps in zip(reversed(config.rates), reversed(config.kernel_sizes), strict=True):
+        reach = -(-(reach + 3 * sum(DILATIONS) + taps) // rate)
+    return reach + 3
+
+
+def frequencies(weights: WeightSource, channels: int) -> np.ndarray:
+    """The snake's frequency of each channel [C]; one of zero (no snake there) becomes tiny, as upstream's 1e-9 does."""
+    alpha = weights.take("alpha", 1, channels, 1).reshape(-1)
+    return np.where(np.abs(alpha) < 1e-6, np.float32(1e-6), alpha)
+
+
+def conv(weights: WeightSource, inputs: int, outputs: int, taps: int, dilation: int = 1,
+         before: np.ndarray | None = None, after: np.ndarray | None = None) -> Conv1d:
+    """A convolution between two snakes: its input is still scaled by `before`, its output is to be scaled by `after`."""
+    kernel, bias = weight_norm(weights, outputs, inputs, taps), weights.take("bias", outputs)
+    if before is not None:
+        kernel = kernel / before[:, None]
+    if after is not None:
+        kernel, bias = kernel * after[:, None, None], bias * after
+    return Conv1d(kernel, bias, padding=dilation * (taps // 2), dilation=dilation)

@@ -1,0 +1,33 @@
+"""Norms over the last axis."""
+
+import numpy as np
+from mindspore import Tensor, nn, ops
+
+from sparktts_ms.ops.parameter import weight
+
+
+class LayerNorm(nn.Cell):
+    """LayerNorm of rows with weight and bias; without them (both None) it only normalises."""
+
+    def __init__(self, size: int, gain: np.ndarray | None, bias: np.ndarray | None, eps: float):
+        super().__init__()
+        self.gain = weight(np.ones(size, np.float32) if gain is None else gain)
+        self.bias = weight(np.zeros(size, np.float32) if bias is None else bias)
+        self.normalise = ops.LayerNorm(begin_norm_axis=1, begin_params_axis=1, epsilon=eps)
+
+    def construct(self, x: Tensor) -> Tensor:
+        # x [T, C] -> [T, C]
+        return self.normalise(x, self.gain, self.bias)[0]
+
+
+class RMSNorm(nn.Cell):
+    """x / sqrt(mean(x^2) + eps), float32. The learned gain is folded into the linear layer that follows."""
+
+    def __init__(self, eps: float):
+        super().__init__()
+        self.eps = eps
+        self.mean = ops.ReduceMean(keep_dims=True)
+
+    def construct(self, x: Tensor) -> Tensor:
+        # x [T, C] -> [T, C]
+        return x * ops.rsqrt(self.mean(x * x, -1) + self.eps)

@@ -1,0 +1,38 @@
+"""What may follow what in an utterance. Source: SPEC 10 (the layout the model was trained on)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparktts_ms.qwen2.generate import Phase
+from sparktts_ms.vocabulary import Vocabulary
+
+
+def free_phases(ids: np.ndarray, vocabulary: Vocabulary) -> list[Phase]:
+    """Upstream's way: any of `ids`, until the end."""
+    return [Phase(ids, None, (vocabulary.end,))]
+
+
+def clone_phases(vocabulary: Vocabulary, continues: bool) -> list[Phase]:
+    """Semantic ids; the mark before them only if the prompt does not hold semantic ids already."""
+    return [*(() if continues else (_mark(vocabulary.start_semantic_token),)), _speech(vocabulary)]
+
+
+def style_phases(vocabulary: Vocabulary, voice_tokens: int) -> list[Phase]:
+    """Acoustic values, exactly `voice_tokens` global ids, then semantic ids."""
+    v = vocabulary
+    return [
+        _mark(v.start_acoustic_token), Phase(np.array(v.pitch_value.ids())), Phase(np.array(v.speed_value.ids())),
+        _mark(v.end_acoustic_token),
+        _mark(v.start_global_token), Phase(np.array(v.bicodec_global.ids()), voice_tokens), _mark(v.end_global_token),
+        _mark(v.start_semantic_token), _speech(v)]
+
+
+def _mark(token_id: int) -> Phase:
+    return Phase(np.array([token_id]))
+
+
+def _speech(v: Vocabulary) -> Phase:
+    """Semantic ids until the end; the closing mark ends speech too, whichever the model prefers."""
+    stops = (v.end, v.end_semantic_token)
+    return Phase(np.array([*v.bicodec_semantic.ids(), *stops]), None, stops)

@@ -1,0 +1,113 @@
+"""Where and how to compute: the only place that touches MindSpore's global state.
+
+Everything the devices differ in starts here; `ops/` holds the few operators whose best form differs. What was run on
+which device is in the README; Ascend paths are written from MindSpore's documentation.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import metadata
+
+# oneDNN in MindSpore 2.8 and later picks a reference convolution on AVX-512 machines (100 times slower); it reads this
+# when the library is loaded, so it is set before the import. A user's own setting wins.
+if not metadata.version("mindspore").startswith(("2.6", "2.7")):
+    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+
+os.environ.setdefault("GLOG_v", "3")      # MindSpore's own log: errors only
+
+import mindspore as ms
+
+from sparktts_ms.errors import DeviceError
+
+logger = logging.getLogger("sparktts_ms")
+
+MODES = ("graph", "pynative")
+DTYPES = ("float32", "bfloat16")
+TARGETS = ("auto", "Ascend", "CPU")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A device, started. The package receives this and never asks the machine."""
+
+    target: str                     # "Ascend" or "CPU"
+    compiled: bool                  # graph mode
+    llm_dtype: str                  # of the language model's matrices; the codec is always float32
+    graphs: list[str] = field(default_factory=list)     # names of what has been compiled so far
+
+    @classmethod
+    def start(cls, target: str = "auto", device_id: int = 0, mode: str = "graph", dtype: str | None = None) -> Runtime:
+        """Claim a device. `dtype` None means bfloat16 on Ascend and float32 on CPU.
+
+        Raises DeviceError for a device that is not there, an unknown mode, or a data type without kernels.
+        """
+        for name, value, allowed in (("device_target", target, TARGETS), ("mode", mode, MODES)):
+            if value not in allowed:
+                raise DeviceError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
+        if dtype not in (None, *DTYPES):
+            raise DeviceError(f"dtype is {dtype!r}; use float32 or bfloat16 (float16 breaks the language model).")
+        if target == "auto":
+            target = "Ascend" if _ascend_count() else "CPU"
+        if dtype == "bfloat16" and target == "CPU":
+            raise DeviceError("bfloat16 has no kernels on the CPU; use --dtype float32 there.")
+        _claim(target, device_id)
+        return cls(target, mode == "graph", dtype or ("bfloat16" if target == "Ascend" else "float32"))
+
+    @property
+    def dtype(self):
+        return getattr(ms, self.llm_dtype)
+
+    def compile(self, step: Callable, name: str) -> Callable:
+        """`step` as a graph in graph mode, else as it is. One graph is made for each set of input shapes, so callers
+        keep to a few fixed ones; each is logged when it is made, because the user waits for it."""
+        if not self.compiled:
+            return step
+        graph, ready = ms.jit(step), set()
+
+        def run(*inputs):
+            shapes = tuple(x.shape for x in inputs)
+            if shapes in ready:
+                return graph(*inputs)
+            label = f"{name} {'x'.join(map(str, max(shapes, key=math.prod)))}"
+            logger.info("Compiling %s ...", label)
+            began = time.perf_counter()
+            outputs = graph(*inputs)
+            logger.info("Compiled %s in %.1f s.", label, time.perf_counter() - began)
+            ready.add(shapes)
+            self.graphs.append(label)
+            return outputs
+
+        return run
+
+
+def _ascend_count() -> int:
+    try:
+        from mindspore import hal
+        return hal.device_count("Ascend") if hal.is_available("Ascend") else 0
+    except (RuntimeError, ValueError, AttributeError, ImportError):
+        return 0
+
+
+def _claim(target: str, device_id: int) -> None:
+    if target == "Ascend":
+        count = _ascend_count()
+        if not count:
+            raise DeviceError("No Ascend device was found; check `npu-smi info` and the CANN environment, "
+                              "or use --device_target CPU.")
+        if not 0 <= device_id < count:
+            raise DeviceError(f"Ascend device {device_id} is not there; this machine has 0 to {count - 1} (--device).")
+        ms.set_device("Ascend", device_id)
+    else:
+        if device_id:
+            raise DeviceError(f"Device {device_id} is not there: without Ascend there is only the CPU, device 0.")
+        ms.set_device("CPU")
+    ms.set_context(mode=ms.PYNATIVE_MODE)           # graphs are made by `compile`, one step each
+    if target == "CPU":
+        # PyNative's asynchronous pipeline starves itself on two cores: 80 us instead of 4 ms an operator.
+        ms.runtime.launch_blocking()

@@ -1,0 +1,41 @@
+"""From a waveform to wav2vec 2.0 features: zero mean, unit variance, one padded pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from mindspore import Tensor
+
+from sparktts_ms.buckets import fit, keep_rows, pad_rows
+from sparktts_ms.config import Wav2Vec2Config
+from sparktts_ms.runtime import Runtime
+from sparktts_ms.wav2vec2.encoder import load_wav2vec2
+
+FRAME_BUCKETS = (150, 300, 450, 600, 900, 1500)     # 3, 6, 9, 12, 18 and 30 s
+
+
+class FeatureExtractor:
+    """wav2vec 2.0 on recordings of any length."""
+
+    def __init__(self, path: Path, config: Wav2Vec2Config, runtime: Runtime):
+        self.config = config
+        network = load_wav2vec2(path, config)
+
+        def encode(samples, keep):
+            return network(samples, keep)
+
+        self.encode = runtime.compile(encode, "wav2vec 2.0")
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        """Samples [N] at 16 kHz, N at least 400 -> features [T, C] float32, T = floor((N - 400) / 320) + 1."""
+        frames = self.config.frames(len(samples))
+        bucket = fit(frames, FRAME_BUCKETS)
+        padded = pad_rows(standardise(samples)[:self.config.samples(frames)], self.config.samples(bucket))
+        return self.encode(Tensor(padded), Tensor(keep_rows(frames, bucket))).asnumpy()[:frames]
+
+
+def standardise(samples: np.ndarray) -> np.ndarray:
+    """Zero mean, unit (population) variance, in float32 as the Hugging Face feature extractor computes it."""
+    samples = samples.astype(np.float32)
+    return (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
