@@ -13,17 +13,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import metadata
+from pathlib import Path
 
 # oneDNN in MindSpore 2.8 and later picks a reference convolution on AVX-512 machines (100 times slower); it reads this
 # when the library is loaded, so it is set before the import. A user's own setting wins.
 if not metadata.version("mindspore").startswith(("2.6", "2.7")):
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
 
-os.environ.setdefault("GLOG_v", "3")      # MindSpore's own log: errors only
+os.environ.setdefault("GLOG_v", "3")                      # MindSpore's own log: errors only
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")       # our kernels' threads must not spin beside MindSpore's own
 
 import mindspore as ms
 
 from sparktts_ms.errors import DeviceError
+from sparktts_ms.ops.native import library
 
 logger = logging.getLogger("sparktts_ms")
 
@@ -87,6 +90,8 @@ class Runtime:
 
 
 def _ascend_count() -> int:
+    if not any(Path("/dev").glob("davinci[0-9]*")):     # asking MindSpore where there is none prints warnings
+        return 0
     try:
         from mindspore import hal
         return hal.device_count("Ascend") if hal.is_available("Ascend") else 0
@@ -111,3 +116,6 @@ def _claim(target: str, device_id: int) -> None:
     if target == "CPU":
         # PyNative's asynchronous pipeline starves itself on two cores: 80 us instead of 4 ms an operator.
         ms.runtime.launch_blocking()
+        library.enable()
+    else:
+        library.disable()

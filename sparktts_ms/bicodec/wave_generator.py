@@ -10,8 +10,8 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from sparktts_ms.config import WaveGeneratorConfig
-from sparktts_ms.ops.activation import snake, tanh
-from sparktts_ms.ops.convolution import ChannelScale, Conv1d, ConvTranspose1d
+from sparktts_ms.ops.activation import Snake, tanh
+from sparktts_ms.ops.convolution import Conv1d, ConvTranspose1d
 from sparktts_ms.weights.folding import weight_norm
 from sparktts_ms.weights.source import WeightSource
 
@@ -19,18 +19,18 @@ DILATIONS = (1, 3, 9)
 
 
 class ResidualUnit(nn.Cell):
-    """x + narrow(snake(wide(snake(x)))); the second snake's frequencies are folded into both convolutions."""
+    """x + narrow(snake(wide(snake(x))))."""
 
     def __init__(self, weights: WeightSource, channels: int, dilation: int):
         super().__init__()
         first, second = frequencies(weights.at("0"), channels), frequencies(weights.at("2"), channels)
-        self.scale = ChannelScale(first)
-        self.wide = conv(weights.at("1"), channels, channels, 7, dilation, before=first, after=second)
-        self.narrow = conv(weights.at("3"), channels, channels, 1, before=second)
+        self.first_snake, self.second_snake = Snake(first), Snake(second)
+        self.wide = conv(weights.at("1"), channels, channels, 7, dilation, after=first)
+        self.narrow = conv(weights.at("3"), channels, channels, 1, after=second)
 
     def construct(self, x: Tensor) -> Tensor:
         # x [1, C, 1, T], zero outside the utterance (and snake(0) = 0)
-        return x + self.narrow(snake(self.wide(snake(self.scale(x)))))
+        return x + self.narrow(self.second_snake(self.wide(self.first_snake(x))))
 
 
 class UpsamplingStage(nn.Cell):
@@ -41,7 +41,7 @@ class UpsamplingStage(nn.Cell):
         self.outputs, self.rate = inputs // 2, rate
         frequency, up = frequencies(weights.at("0"), inputs), weights.at("1")
         kernel = weight_norm(up, inputs, self.outputs, taps) / frequency[:, None, None]
-        self.scale = ChannelScale(frequency)
+        self.snake = Snake(frequency)
         self.up = ConvTranspose1d(kernel, up.take("bias", self.outputs), rate)
         self.units = nn.CellList([ResidualUnit(weights.at(f"{2 + n}.block"), self.outputs, dilation)
                                   for n, dilation in enumerate(DILATIONS)])
@@ -50,7 +50,7 @@ class UpsamplingStage(nn.Cell):
         # x [1, C, 1, T], keep [T, 1] -> [1, C / 2, 1, rate T], [rate T, 1]
         keep = ops.tile(keep, (1, self.rate)).reshape(-1, 1)
         inside = over_channels(keep, self.outputs)
-        x = self.up(snake(self.scale(x))) * inside
+        x = self.up(self.snake(x)) * inside
         for unit in self.units:
             x = unit(x) * inside
         return x, keep
@@ -66,8 +66,8 @@ class WaveGenerator(nn.Cell):
             channels //= 2
         self.stages = nn.CellList(stages)
         frequency = frequencies(weights.at(f"model.{len(stages) + 1}"), channels)
-        self.scale = ChannelScale(frequency)
-        self.leave = conv(weights.at(f"model.{len(stages) + 2}"), channels, 1, 7, before=frequency)
+        self.snake = Snake(frequency)
+        self.leave = conv(weights.at(f"model.{len(stages) + 2}"), channels, 1, 7, after=frequency)
 
     def construct(self, x: Tensor, keep: Tensor) -> Tensor:
         # x [T, D], keep [T, 1] -> [320 T]
@@ -76,7 +76,7 @@ class WaveGenerator(nn.Cell):
         x = x * over_channels(keep, x.shape[1])
         for stage in self.stages:
             x, keep = stage(x, keep)
-        return tanh(self.leave(snake(self.scale(x)))).reshape(-1)
+        return tanh(self.leave(self.snake(x))).reshape(-1)
 
 
 def over_channels(keep: Tensor, channels: int) -> Tensor:
@@ -99,11 +99,9 @@ def frequencies(weights: WeightSource, channels: int) -> np.ndarray:
 
 
 def conv(weights: WeightSource, inputs: int, outputs: int, taps: int, dilation: int = 1,
-         before: np.ndarray | None = None, after: np.ndarray | None = None) -> Conv1d:
-    """A convolution between two snakes: its input is still scaled by `before`, its output is to be scaled by `after`."""
-    kernel, bias = weight_norm(weights, outputs, inputs, taps), weights.take("bias", outputs)
-    if before is not None:
-        kernel = kernel / before[:, None]
+         after: np.ndarray | None = None) -> Conv1d:
+    """A weight-normed convolution; `after` are the frequencies of the snake before it, by which its input is divided."""
+    kernel = weight_norm(weights, outputs, inputs, taps)
     if after is not None:
-        kernel, bias = kernel * after[:, None, None], bias * after
-    return Conv1d(kernel, bias, padding=dilation * (taps // 2), dilation=dilation)
+        kernel = kernel / after[:, None]
+    return Conv1d(kernel, weights.take("bias", outputs), padding=dilation * (taps // 2), dilation=dilation)

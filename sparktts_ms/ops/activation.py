@@ -1,6 +1,11 @@
 """Activations whose CPU kernels need care."""
 
-from mindspore import Tensor, ops
+import numpy as np
+from mindspore import Tensor, nn, ops
+
+from sparktts_ms.ops.convolution import ChannelScale
+from sparktts_ms.ops.native.library import kernel
+from sparktts_ms.ops.parameter import weight
 
 
 def gelu(x: Tensor) -> Tensor:
@@ -13,6 +18,38 @@ def tanh(x: Tensor) -> Tensor:
     return 2.0 * ops.sigmoid(2.0 * x) - 1.0
 
 
-def snake(x: Tensor) -> Tensor:
-    """x + sin(x)^2. Snake with a frequency a per channel is snake(a x) / a; both scales belong to the neighbours."""
-    return x + ops.square(ops.sin(x))
+class Snake(nn.Cell):
+    """u + sin(u)^2 with u = frequency x, one frequency per channel.
+
+    The snake of Spark-TTS is this divided by the frequency; that factor belongs to the convolution that follows.
+    """
+
+    def __init__(self, frequency: np.ndarray):
+        super().__init__()
+        self.fused = kernel("snake", lambda x, frequency: x, lambda x, frequency: x)
+        if self.fused is None:
+            self.scale = ChannelScale(frequency)
+        else:
+            self.frequency = weight(frequency)
+
+    def construct(self, x: Tensor) -> Tensor:
+        # x [1, C, 1, T] -> [1, C, 1, T]
+        if self.fused is not None:
+            return self.fused(x, self.frequency)
+        u = self.scale(x)
+        return u + ops.square(ops.sin(u))
+
+
+class SwiGLU(nn.Cell):
+    """silu(gate) * up of rows that hold both, gate first."""
+
+    def __init__(self):
+        super().__init__()
+        self.fused = kernel("swiglu", lambda x: [x[0], x[1] // 2], lambda x: x)
+
+    def construct(self, x: Tensor) -> Tensor:
+        # x [T, 2 I] -> [T, I]
+        if self.fused is not None:
+            return self.fused(x)
+        inner = x.shape[1] // 2
+        return ops.silu(x[:, :inner]) * x[:, inner:]

@@ -3,6 +3,7 @@
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from sparktts_ms.ops.native.library import kernel
 from sparktts_ms.ops.parameter import weight
 
 
@@ -27,7 +28,11 @@ class RMSNorm(nn.Cell):
         super().__init__()
         self.eps = eps
         self.mean = ops.ReduceMean(keep_dims=True)
+        self.fused = kernel("rms_norm", lambda x, eps: x, lambda x, eps: x)
+        self.eps_tensor = Tensor(np.array([eps], np.float32))
 
     def construct(self, x: Tensor) -> Tensor:
         # x [T, C] -> [T, C]
+        if self.fused is not None:
+            return self.fused(x, self.eps_tensor)
         return x * ops.rsqrt(self.mean(x * x, -1) + self.eps)

@@ -68,7 +68,7 @@ class LanguageModel:
     def reader(self, capacity: int) -> Reader:
         """The network on the cache of this capacity, made when it is first needed."""
         if capacity not in self.readers:
-            self.readers[capacity] = Reader(self.network, Cache(capacity, self.config, self.runtime.dtype), self.config)
+            self.readers[capacity] = Reader(self.network, Cache(capacity, self.config, self.runtime.dtype))
         return self.readers[capacity]
 
     def grow(self) -> None:

@@ -1,0 +1,50 @@
+# `make demo` speaks, `make test` checks; both set up what they need in .venv.
+# MINDSPORE=2.7.1 tries another version of MindSpore, in an environment of its own.
+
+PYTHON ?= python3
+MINDSPORE ?=
+VENV := .venv$(MINDSPORE)
+BIN := $(VENV)/bin
+RUN_READY := $(VENV)/.run-ready
+DEV_READY := $(VENV)/.dev-ready
+DEMO_MODEL := .cache/demo-model
+
+.PHONY: demo test lint bench clean
+
+demo: $(RUN_READY) $(DEMO_MODEL)/.ready
+	@echo "The demonstration model has random weights: what it says is noise, made by the whole product."
+	$(BIN)/python -m cli.inference --model_dir $(DEMO_MODEL) --save_dir example/results --seed 1 \
+	    --text "Hello, this is Spark-TTS on MindSpore." \
+	    --prompt_speech_path examples/sparktts/prompt.wav --prompt_text "$$(cat examples/sparktts/prompt.txt)"
+
+test: $(DEV_READY)
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m pytest
+
+lint: $(DEV_READY)
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy sparktts_ms cli convert.py
+
+bench: $(RUN_READY)
+	$(BIN)/python -m benchmarks.full_size
+
+$(DEMO_MODEL)/.ready: $(RUN_READY) tools/make_checkpoint.py
+	$(BIN)/python tools/make_checkpoint.py $(DEMO_MODEL) --size tiny
+	@touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(RUN_READY): requirements.txt $(BIN)/python
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(if $(MINDSPORE),$(BIN)/python -m pip install --quiet mindspore==$(MINDSPORE))
+	@touch $@
+
+$(DEV_READY): requirements-dev.txt $(RUN_READY)
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	$(if $(MINDSPORE),$(BIN)/python -m pip install --quiet mindspore==$(MINDSPORE))
+	@touch $@
+
+clean:
+	rm -rf .venv* .cache
