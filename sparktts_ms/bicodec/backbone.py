@@ -9,7 +9,7 @@ from __future__ import annotations
 from mindspore import Tensor, nn
 
 from sparktts_ms.config import BackboneConfig
-from sparktts_ms.ops.activation import gelu
+from sparktts_ms.ops.activation import GELU
 from sparktts_ms.ops.convolution import Conv1d
 from sparktts_ms.ops.linear import Linear
 from sparktts_ms.ops.normalization import LayerNorm
@@ -63,9 +63,10 @@ class Block(nn.Cell):
         self.widen = linear(weights.at("pwconv1"), dim, inner)
         gamma, narrow = weights.take("gamma", dim), weights.at("pwconv2")
         self.narrow = Linear(narrow.take("weight", dim, inner) * gamma[:, None], narrow.take("bias", dim) * gamma)
+        self.activate = GELU()
 
     def construct(self, x: Tensor, keep: Tensor, condition: Tensor | None) -> Tensor:
-        return x + self.narrow(gelu(self.widen(self.norm(self.depthwise(x, keep), condition))))
+        return x + self.narrow(self.activate(self.widen(self.norm(self.depthwise(x, keep), condition))))
 
 
 class Backbone(nn.Cell):

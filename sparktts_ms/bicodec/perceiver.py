@@ -7,7 +7,7 @@ import math
 from mindspore import Tensor, nn, ops
 
 from sparktts_ms.bicodec.backbone import linear
-from sparktts_ms.ops.activation import gelu
+from sparktts_ms.ops.activation import GELU
 from sparktts_ms.ops.linear import Linear
 from sparktts_ms.ops.parameter import weight
 from sparktts_ms.weights.source import WeightSource
@@ -41,10 +41,11 @@ class GatedFeedForward(nn.Cell):
         self.inner = int(dim * 4 * 2 / 3)
         self.widen = linear(weights.at("0"), dim, 2 * self.inner)
         self.narrow = linear(weights.at("2"), self.inner, dim)
+        self.activate = GELU()
 
     def construct(self, x: Tensor) -> Tensor:
         y = self.widen(x)
-        return self.narrow(gelu(y[:, self.inner:]) * y[:, :self.inner])
+        return self.narrow(self.activate(y[:, self.inner:]) * y[:, :self.inner])
 
 
 class Perceiver(nn.Cell):

@@ -8,9 +8,15 @@ from sparktts_ms.ops.native.library import kernel
 from sparktts_ms.ops.parameter import weight
 
 
-def gelu(x: Tensor) -> Tensor:
-    """The exact erf form; `ops.GeLU` is the tanh approximation, 5e-4 off."""
-    return ops.gelu(x, approximate="none")
+class GELU(nn.Cell):
+    """The exact erf form. `ops.GeLU` is the tanh approximation, 5e-4 off; `ops.gelu` broadcasts its constants."""
+
+    def __init__(self):
+        super().__init__()
+        self.fused = kernel("gelu", lambda x: x, lambda x: x)
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.fused(x) if self.fused is not None else x * 0.5 * (ops.erf(x * 2**-0.5) + 1.0)
 
 
 def tanh(x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from sparktts_ms.ops.activation import GELU
 from sparktts_ms.ops.native.library import kernel
 from sparktts_ms.ops.parameter import weight
 
@@ -36,3 +37,20 @@ class RMSNorm(nn.Cell):
         if self.fused is not None:
             return self.fused(x, self.eps_tensor)
         return x * ops.rsqrt(self.mean(x * x, -1) + self.eps)
+
+
+class ChannelNormGELU(nn.Cell):
+    """GELU of LayerNorm over channels, for convolutions: one pass on the CPU, where a transposition of [C, T] is dear."""
+
+    def __init__(self, size: int, gain: np.ndarray, bias: np.ndarray, eps: float):
+        super().__init__()
+        self.fused = kernel("channel_norm_gelu", lambda x, *rest: x, lambda x, *rest: x)
+        self.norm, self.activate = LayerNorm(size, gain, bias, eps), GELU()
+        self.eps = Tensor(np.array([eps], np.float32))
+
+    def construct(self, x: Tensor) -> Tensor:
+        # x [1, C, 1, T] -> [1, C, 1, T]
+        if self.fused is not None:
+            return self.fused(x, self.norm.gain, self.norm.bias, self.eps)
+        rows = x.reshape(x.shape[1], x.shape[3]).transpose(1, 0)
+        return self.activate(self.norm(rows)).transpose(1, 0).reshape(x.shape)

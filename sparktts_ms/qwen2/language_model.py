@@ -31,7 +31,7 @@ class LanguageModel:
     def __init__(self, path: Path, config: Qwen2Config, runtime: Runtime):
         self.config, self.runtime = config, runtime
         weights = WeightSource(path)
-        self.embedding = weights.at("model.embed_tokens").take("weight", config.vocab_size, config.hidden_size)
+        self.embedding = weights.at("model.embed_tokens").take_mapped("weight", config.vocab_size, config.hidden_size)
         self.network = Qwen2(weights.at("model"), config, runtime.dtype)
         weights.finish((r"lm_head\.weight",))       # tied: the same matrix as the embedding
         self.capacities = tuple(c for c in CAPACITIES if c <= config.max_position_embeddings)

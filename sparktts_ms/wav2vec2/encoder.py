@@ -9,10 +9,10 @@ from __future__ import annotations
 from mindspore import Tensor, nn, ops
 
 from sparktts_ms.config import Wav2Vec2Config
-from sparktts_ms.ops.activation import gelu
+from sparktts_ms.ops.activation import GELU
 from sparktts_ms.ops.convolution import Conv1d
 from sparktts_ms.ops.linear import Linear
-from sparktts_ms.ops.normalization import LayerNorm
+from sparktts_ms.ops.normalization import ChannelNormGELU, LayerNorm
 from sparktts_ms.weights.folding import weight_norm
 from sparktts_ms.weights.source import WeightSource
 
@@ -29,14 +29,11 @@ class ConvLayer(nn.Cell):
         super().__init__()
         conv, norm = weights.at("conv"), weights.at("layer_norm")
         self.conv = Conv1d(conv.take("weight", outputs, inputs, taps), conv.take("bias", outputs), stride=stride)
-        self.norm = LayerNorm(outputs, norm.take("weight", outputs), norm.take("bias", outputs), 1e-5)
+        self.finish = ChannelNormGELU(outputs, norm.take("weight", outputs), norm.take("bias", outputs), 1e-5)
 
     def construct(self, x: Tensor) -> Tensor:
         # x [1, I, 1, T] -> [1, O, 1, T']
-        y = self.conv(x)
-        channels, frames = y.shape[1], y.shape[3]
-        y = gelu(self.norm(y.reshape(channels, frames).transpose(1, 0)))
-        return y.transpose(1, 0).reshape(1, channels, 1, frames)
+        return self.finish(self.conv(x))
 
 
 class PositionalConv(nn.Cell):
@@ -47,12 +44,13 @@ class PositionalConv(nn.Cell):
         size, taps, groups = config.hidden_size, config.num_conv_pos_embeddings, config.num_conv_pos_embedding_groups
         self.conv = Conv1d(weight_norm(weights, size, size // groups, taps, gain_axes=(2,)), weights.take("bias", size),
                            padding=taps // 2, groups=groups)
+        self.activate = GELU()
 
     def construct(self, x: Tensor, keep: Tensor) -> Tensor:
         # x [T, C], keep [T, 1] -> [T, C]
         frames = x.shape[0]
         y = self.conv((x * keep).transpose(1, 0).reshape(1, -1, 1, frames))
-        return x + gelu(y.reshape(x.shape[1], -1)[:, :frames].transpose(1, 0))
+        return x + self.activate(y.reshape(x.shape[1], -1)[:, :frames].transpose(1, 0))
 
 
 class SelfAttention(nn.Cell):
@@ -89,10 +87,11 @@ class Layer(nn.Cell):
         self.feed_norm = layer_norm(weights.at("final_layer_norm"), size, config.layer_norm_eps)
         self.widen = linear(weights.at("feed_forward.intermediate_dense"), size, inner)
         self.narrow = linear(weights.at("feed_forward.output_dense"), inner, size)
+        self.activate = GELU()
 
     def construct(self, x: Tensor, ones: Tensor, barred: Tensor) -> Tensor:
         x = x + self.attention(self.attention_norm(x), ones, barred)
-        return x + self.narrow(gelu(self.widen(self.feed_norm(x))))
+        return x + self.narrow(self.activate(self.widen(self.feed_norm(x))))
 
 
 class Wav2Vec2(nn.Cell):

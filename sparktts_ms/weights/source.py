@@ -36,10 +36,21 @@ class WeightSource:
         return self.prefix + name in self.stored_as
 
     def take(self, name: str, *shape: int) -> np.ndarray:
-        """The tensor as float32, contiguous; it may be a read-only view of the mapped file.
+        """The tensor as float32, in memory of its own. Raises WeightsError if it is missing, has another shape, or is no
+        float."""
+        stored = self._claim(name, shape)
+        info = self.file.info[stored]
+        if info.dtype == "F32":
+            # Read, not mapped: pages of a mapping would count as memory beside the copy that networks make.
+            return np.frombuffer(self.file.raw(stored), np.float32).reshape(shape)
+        return np.array(self.file.read(stored), dtype=np.float32)
 
-        Raises WeightsError if it is missing, has another shape, or is no float.
-        """
+    def take_mapped(self, name: str, *shape: int) -> np.ndarray:
+        """Like `take`, but a read-only view of the file: for a table of which few rows are ever read."""
+        return np.asarray(self.file.read(self._claim(name, shape)), dtype=np.float32)
+
+    def _claim(self, name: str, shape: tuple[int, ...]) -> str:
+        """Note that the tensor has found its home; returns the name it is stored under."""
         name = self.prefix + name
         if name not in self.stored_as:
             raise WeightsError(f"{self.path} lacks the tensor {name}; download or convert it again.")
@@ -51,7 +62,7 @@ class WeightSource:
         if info.dtype not in ("F32", "F16", "BF16", "F64"):
             raise WeightsError(f"{self.path}: {name} is of type {info.dtype}, no float.")
         self.taken.add(name)
-        return np.ascontiguousarray(self.file.read(self.stored_as[name]), dtype=np.float32)
+        return self.stored_as[name]
 
     def finish(self, left_out: Iterable[str] = ()) -> None:
         """Every tensor must have been taken or match one of the patterns `left_out` (regular expressions)."""

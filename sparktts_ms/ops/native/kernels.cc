@@ -2,6 +2,9 @@
 //
 // Plain loops that any C++ compiler vectorises for its machine; each has a reference in ops/ built of MindSpore's own
 // operators, and a test that holds the two together. All tensors are float32 unless a comment says otherwise.
+//
+// Only kernels that run for milliseconds use OpenMP: beside MindSpore's own threads, which keep their cores awake, waking
+// a second thread takes longer than the decode step's small kernels do.
 
 #include <algorithm>
 #include <cmath>
@@ -48,7 +51,56 @@ inline float exp_negative(float x) {
   return p * scale;
 }
 
+// x/2 (1 + erf(x / sqrt 2)); Abramowitz and Stegun 7.1.26, 2e-7 off.
+inline float gelu_erf(float x) {
+  const float z = std::fabs(x) * 0.707106781f;
+  const float t = 1.0f / (1.0f + 0.3275911f * z);
+  const float p = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
+  const float tail = 0.5f * p * exp_negative(-z * z);       // the share of a normal distribution beyond |x|
+  return x * (x < 0.0f ? tail : 1.0f - tail);
+}
+
 }  // namespace
+
+// x of any shape -> gelu(x)
+KERNEL(gelu) {
+  const float* x = at<const float>(tensors, 0);
+  float* y = at<float>(tensors, 1);
+  const int64_t n = elements(shapes[0], ranks[0]);
+#pragma omp parallel for simd schedule(static)
+  for (int64_t i = 0; i < n; ++i) y[i] = gelu_erf(x[i]);
+  return 0;
+}
+
+// x [1, C, 1, T], gain and bias [C], eps [1] -> gelu(layer norm over channels), same shape
+KERNEL(channel_norm_gelu) {
+  const float* x = at<const float>(tensors, 0);
+  const float* gain = at<const float>(tensors, 1);
+  const float* bias = at<const float>(tensors, 2);
+  const float eps = at<const float>(tensors, 3)[0];
+  float* y = at<float>(tensors, 4);
+  const int64_t channels = shapes[0][1], length = shapes[0][3], block = 64;
+#pragma omp parallel for schedule(static)
+  for (int64_t start = 0; start < length; start += block) {
+    const int64_t n = std::min(block, length - start);
+    float mean[block] = {}, scale[block] = {};
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t t = 0; t < n; ++t) mean[t] += x[c * length + start + t];
+    for (int64_t t = 0; t < n; ++t) mean[t] /= channels;
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t t = 0; t < n; ++t) {
+        const float d = x[c * length + start + t] - mean[t];
+        scale[t] += d * d;
+      }
+    for (int64_t t = 0; t < n; ++t) scale[t] = 1.0f / std::sqrt(scale[t] / channels + eps);
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t t = 0; t < n; ++t) {
+        const int64_t i = c * length + start + t;
+        y[i] = gelu_erf((x[i] - mean[t]) * scale[t] * gain[c] + bias[c]);
+      }
+  }
+  return 0;
+}
 
 // x [1, C, 1, T], frequency [C] -> u + sin(u)^2 with u = frequency x
 KERNEL(snake) {
@@ -89,7 +141,6 @@ KERNEL(swiglu) {
   const float* x = at<const float>(tensors, 0);
   float* y = at<float>(tensors, 1);
   const int64_t rows = shapes[0][0], size = shapes[0][1] / 2;
-#pragma omp parallel for schedule(static) if (rows > 1)
   for (int64_t t = 0; t < rows; ++t) {
     const float *gate = x + 2 * t * size, *up = gate + size;
     float* out = y + t * size;
@@ -117,7 +168,6 @@ KERNEL(attend) {
   const int64_t heads = elements(shapes[0], ranks[0]) / dim - 2 * groups, per_group = heads / groups;
   if (position < 0 || position >= capacity) return 1;
   const float *cosine = cosines + position * dim, *sine = sines + position * dim;
-#pragma omp parallel for schedule(static) if (position > 256)
   for (int64_t g = 0; g < groups; ++g) {
     float* group_keys = keys + g * capacity * dim;
     float* group_values = values + g * capacity * dim;
