@@ -67,6 +67,7 @@ def run(args) -> None:
     sampling = Sampling(args.temperature, args.top_k, args.top_p, args.max_new_tokens, seed=args.seed)
     tts = SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode, args.dtype)
     voice = tts.encode_voice(args.prompt_speech_path, args.prompt_text) if args.prompt_speech_path else None
+    tts.release_prompt_encoder()
     for text in texts:
         speech = speak(tts, text, voice, args, sampling)
         path = args.output or unused_name(args.save_dir, f"{datetime.now():%Y%m%d%H%M%S}", ".wav")

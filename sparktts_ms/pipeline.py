@@ -143,6 +143,10 @@ class SparkTTS:
             self._features = FeatureExtractor(self._wav2vec2_file, self.config.wav2vec2, self.runtime)
         return self._features(samples)
 
+    def release_prompt_encoder(self) -> None:
+        """Forget wav2vec 2.0 (0.9 GB); it is loaded again when a recording with a transcript is encoded."""
+        self._features = None
+
     def _speaker(self, constrained: bool) -> Speaker:
         if constrained not in self._speakers:
             ids = self.vocabulary.speakable() if constrained else np.arange(self.config.llm.vocab_size)

@@ -12,6 +12,7 @@ from mindspore import Tensor, nn, ops
 from sparktts_ms.config import WaveGeneratorConfig
 from sparktts_ms.ops.activation import Snake, tanh
 from sparktts_ms.ops.convolution import Conv1d, ConvTranspose1d
+from sparktts_ms.ops.masking import Kept
 from sparktts_ms.weights.folding import weight_norm
 from sparktts_ms.weights.source import WeightSource
 
@@ -24,13 +25,14 @@ class ResidualUnit(nn.Cell):
     def __init__(self, weights: WeightSource, channels: int, dilation: int):
         super().__init__()
         first, second = frequencies(weights.at("0"), channels), frequencies(weights.at("2"), channels)
+        self.kept = Kept()
         self.first_snake, self.second_snake = Snake(first), Snake(second)
         self.wide = conv(weights.at("1"), channels, channels, 7, dilation, after=first)
         self.narrow = conv(weights.at("3"), channels, channels, 1, after=second)
 
-    def construct(self, x: Tensor) -> Tensor:
-        # x [1, C, 1, T], zero outside the utterance (and snake(0) = 0)
-        return x + self.narrow(self.second_snake(self.wide(self.first_snake(x))))
+    def construct(self, x: Tensor, keep: Tensor) -> Tensor:
+        # x [1, C, 1, T], zero outside the utterance (and snake(0) = 0); keep [T, 1] -> [1, C, 1, T]
+        return self.kept.sum(x, self.narrow(self.second_snake(self.wide(self.first_snake(x)))), keep)
 
 
 class UpsamplingStage(nn.Cell):
@@ -38,27 +40,28 @@ class UpsamplingStage(nn.Cell):
 
     def __init__(self, weights: WeightSource, inputs: int, rate: int, taps: int):
         super().__init__()
-        self.outputs, self.rate = inputs // 2, rate
+        outputs = inputs // 2
+        self.rate, self.kept = rate, Kept()
         frequency, up = frequencies(weights.at("0"), inputs), weights.at("1")
-        kernel = weight_norm(up, inputs, self.outputs, taps) / frequency[:, None, None]
+        kernel = weight_norm(up, inputs, outputs, taps) / frequency[:, None, None]
         self.snake = Snake(frequency)
-        self.up = ConvTranspose1d(kernel, up.take("bias", self.outputs), rate)
-        self.units = nn.CellList([ResidualUnit(weights.at(f"{2 + n}.block"), self.outputs, dilation)
+        self.up = ConvTranspose1d(kernel, up.take("bias", outputs), rate)
+        self.units = nn.CellList([ResidualUnit(weights.at(f"{2 + n}.block"), outputs, dilation)
                                   for n, dilation in enumerate(DILATIONS)])
 
     def construct(self, x: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         # x [1, C, 1, T], keep [T, 1] -> [1, C / 2, 1, rate T], [rate T, 1]
         keep = ops.tile(keep, (1, self.rate)).reshape(-1, 1)
-        inside = over_channels(keep, self.outputs)
-        x = self.up(self.snake(x)) * inside
+        x = self.kept(self.up(self.snake(x)), keep)
         for unit in self.units:
-            x = unit(x) * inside
+            x = unit(x, keep)
         return x, keep
 
 
 class WaveGenerator(nn.Cell):
     def __init__(self, weights: WeightSource, config: WaveGeneratorConfig):
         super().__init__()
+        self.kept = Kept()
         self.enter = conv(weights.at("model.0"), config.input_channel, config.channels, 7)
         stages, channels = [], config.channels
         for n, (rate, taps) in enumerate(zip(config.rates, config.kernel_sizes, strict=True)):
@@ -72,16 +75,10 @@ class WaveGenerator(nn.Cell):
     def construct(self, x: Tensor, keep: Tensor) -> Tensor:
         # x [T, D], keep [T, 1] -> [320 T]
         x = (x * keep).transpose(1, 0).reshape(1, x.shape[1], 1, x.shape[0])
-        x = self.enter(x)
-        x = x * over_channels(keep, x.shape[1])
+        x = self.kept(self.enter(x), keep)
         for stage in self.stages:
             x, keep = stage(x, keep)
         return tanh(self.leave(self.snake(x))).reshape(-1)
-
-
-def over_channels(keep: Tensor, channels: int) -> Tensor:
-    # [T, 1] -> [1, C, 1, T]; one full-size mask a stage, because broadcasting is dear (see ops/convolution.py)
-    return ops.tile(keep.reshape(1, 1, 1, -1), (1, channels, 1, 1))
 
 
 def context_frames(config: WaveGeneratorConfig) -> int:

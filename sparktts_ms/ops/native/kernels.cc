@@ -121,6 +121,28 @@ KERNEL(snake) {
   return 0;
 }
 
+// x and y [1, C, 1, T], keep [T, 1] -> (x + y) keep
+KERNEL(add_kept) {
+  const float *x = at<const float>(tensors, 0), *y = at<const float>(tensors, 1), *keep = at<const float>(tensors, 2);
+  float* out = at<float>(tensors, 3);
+  const int64_t channels = shapes[0][1], length = shapes[0][3];
+#pragma omp parallel for schedule(static)
+  for (int64_t c = 0; c < channels; ++c)
+    for (int64_t t = 0; t < length; ++t) out[c * length + t] = (x[c * length + t] + y[c * length + t]) * keep[t];
+  return 0;
+}
+
+// x [1, C, 1, T], keep [T, 1] -> x keep
+KERNEL(kept) {
+  const float *x = at<const float>(tensors, 0), *keep = at<const float>(tensors, 1);
+  float* out = at<float>(tensors, 2);
+  const int64_t channels = shapes[0][1], length = shapes[0][3];
+#pragma omp parallel for schedule(static)
+  for (int64_t c = 0; c < channels; ++c)
+    for (int64_t t = 0; t < length; ++t) out[c * length + t] = x[c * length + t] * keep[t];
+  return 0;
+}
+
 // x [T, C], eps [1] -> x / sqrt(mean(x^2) + eps)
 KERNEL(rms_norm) {
   const float* x = at<const float>(tensors, 0);
