@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from sparktts_ms.audio.files import check_writable, unused_name, write_wav
-
 from cli.report import Parser, guarded
+from sparktts_ms.audio.files import check_writable, unused_name, write_wav
 from sparktts_ms.errors import InputError, OutputError
 
 LEVELS = ("very_low", "low", "moderate", "high", "very_high")

@@ -19,7 +19,9 @@ class Parser(argparse.ArgumentParser):
 
 def guarded(command: Callable[[], None], interrupted: str) -> int:
     """Run a command; returns the exit status. `interrupted` is what Ctrl-C leaves to say."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logger, handler = logging.getLogger("sparktts_ms"), logging.StreamHandler(sys.stderr)
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
     try:
         command()
     except SparkTTSError as error:
@@ -28,4 +30,6 @@ def guarded(command: Callable[[], None], interrupted: str) -> int:
     except KeyboardInterrupt:
         print(f"\n{interrupted}", file=sys.stderr)
         return 130
+    finally:
+        logger.removeHandler(handler)
     return 0

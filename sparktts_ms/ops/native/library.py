@@ -51,16 +51,16 @@ def _build() -> Path | None:
                        "Install g++ to have the fast ones.")
         return None
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparktts_ms"
-    path = folder / f"kernels-{_fingerprint(compiler)}.so"
-    if path.is_file():
-        return path
     try:
+        path = folder / f"kernels-{_fingerprint(compiler)}.so"
+        if path.is_file():
+            return path
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             made = Path(scratch) / "kernels.so"
             subprocess.run([compiler, *FLAGS, str(SOURCE), "-o", str(made)], check=True, capture_output=True, text=True)
             os.replace(made, path)
-    except (OSError, subprocess.CalledProcessError) as problem:
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as problem:      # RuntimeError: no home folder
         reason = (getattr(problem, "stderr", None) or str(problem)).strip().splitlines()[-1:]
         logger.warning("The CPU kernels could not be compiled (%s); the plain operators are used, which are slower.",
                        " ".join(reason))
