@@ -1,0 +1,39 @@
+"""MindSpore ONE, which Ascend users have: it reads what we write, and its feature extractor hears what ours hears.
+
+Its networks have no CPU kernels, so they cannot be references here.
+"""
+
+import numpy as np
+import pytest
+
+from sparktts_ms.wav2vec2.features import standardise
+from sparktts_ms.weights.safetensors_file import SafetensorsFile, TensorInfo, write_safetensors
+
+
+def test_its_safetensors_reader_reads_our_files(tmp_path):
+    safetensors = pytest.importorskip("mindone.safetensors.mindspore")
+    arrays = {"b.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "a": np.float16([1, 2]), "n": np.int64([3])}
+    names = {"float32": "F32", "float16": "F16", "int64": "I64"}
+    path = tmp_path / "ours.safetensors"
+    write_safetensors(path, [(name, TensorInfo(names[array.dtype.name], array.shape)) for name, array in arrays.items()],
+                      lambda name: arrays[name].tobytes())
+    for name, tensor in safetensors.load_file(str(path)).items():
+        np.testing.assert_array_equal(tensor.asnumpy(), arrays.pop(name))
+    assert not arrays
+
+
+def test_we_read_what_its_safetensors_writer_writes(tmp_path):
+    safetensors = pytest.importorskip("mindone.safetensors.mindspore")
+    import mindspore as ms
+    array, path = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4), tmp_path / "theirs.safetensors"
+    safetensors.save_file({"x": ms.Tensor(array)}, str(path))
+    np.testing.assert_array_equal(SafetensorsFile(path).read("x"), array)
+
+
+def test_its_feature_extractor_standardises_alike():
+    transformers = pytest.importorskip("mindone.transformers")
+    extractor = transformers.Wav2Vec2FeatureExtractor(feature_size=1, sampling_rate=16000, padding_value=0.0,
+                                                      do_normalize=True, return_attention_mask=True)
+    samples = 0.1 + 0.3 * np.random.default_rng(0).standard_normal(5000)
+    theirs = extractor(samples, sampling_rate=16000, return_tensors="np")["input_values"][0]
+    np.testing.assert_allclose(standardise(samples), theirs, atol=1e-6)
