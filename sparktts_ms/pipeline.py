@@ -19,7 +19,7 @@ from sparktts_ms.config import ModelConfig, read_config
 from sparktts_ms.errors import AudioError, InputError, ModelError, NoSpeech
 from sparktts_ms.phases import clone_phases, free_phases, style_phases
 from sparktts_ms.prompt import Style, check_text, clone_prompt, style_prompt
-from sparktts_ms.qwen2.generate import generate
+from sparktts_ms.qwen2.generate import Phase, generate
 from sparktts_ms.qwen2.language_model import LanguageModel, Speaker
 from sparktts_ms.qwen2.sampling import Sampling
 from sparktts_ms.runtime import Runtime
@@ -98,14 +98,8 @@ class SparkTTS:
         `progress` is called with the seconds of speech so far. The model can hold about 4,000 tokens, text and prompt
         included. Raises InputError for a request that makes no sense, NoSpeech if the model says nothing.
         """
-        text, style = check_text(text), choose_style(voice, gender, pitch, speed)
+        prompt, phases = self.prompt_for(check_text(text), choose_speaker(voice, gender, pitch, speed))
         v = self.vocabulary
-        if style is None:
-            prompt = clone_prompt(v, text, voice.global_ids, voice.transcript, voice.semantic_ids)
-            phases = clone_phases(v, continues=voice.transcript is not None)
-        else:
-            prompt = style_prompt(v, text, style)
-            phases = style_phases(v, self.config.bicodec.speaker_encoder.token_num)
         speaker = self._speaker(sampling.constrained)
         if not sampling.constrained:
             phases = free_phases(speaker.ids, v)
@@ -117,11 +111,19 @@ class SparkTTS:
                 spoken += 1
                 progress(spoken / TOKENS_PER_SECOND)
         semantic_ids = v.bicodec_semantic.values(ids)
-        global_ids = voice.global_ids if style is None else v.bicodec_global.values(ids)
+        global_ids = voice.global_ids if voice is not None else v.bicodec_global.values(ids)
         self._check_speech(semantic_ids, global_ids)
         samples = self.decode(global_ids=global_ids, semantic_ids=semantic_ids)
         complete = ids[-1] in (v.end, v.end_semantic_token)
         return Speech(samples, self.sample_rate, semantic_ids, global_ids, np.array(ids, np.int32), complete)
+
+    def prompt_for(self, text: str, who: Voice | Style) -> tuple[np.ndarray, list[Phase]]:
+        """Prompt ids [N], and what may follow them."""
+        v = self.vocabulary
+        if isinstance(who, Style):
+            return style_prompt(v, text, who), style_phases(v, self.config.bicodec.speaker_encoder.token_num)
+        return (clone_prompt(v, text, who.global_ids, who.transcript, who.semantic_ids),
+                clone_phases(v, continues=who.transcript is not None))
 
     def decode(self, *, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
         """32 global ids and T semantic ids -> samples [320 T], float32 in (-1, 1). Raises InputError for ids that the
@@ -171,12 +173,12 @@ class SparkTTS:
                            "or min_new_tokens.")
 
 
-def choose_style(voice: Voice | None, gender: str | None, pitch: str | None, speed: str | None) -> Style | None:
-    """The style asked for, or None when a recorded voice speaks. Raises InputError for anything ambiguous."""
-    if voice is not None and (gender or pitch or speed):
-        raise InputError("Give either a voice to clone or gender, pitch and speed, not both.")
+def choose_speaker(voice: Voice | None, gender: str | None, pitch: str | None, speed: str | None) -> Voice | Style:
+    """Who is to speak: the recorded voice, or one made up. Raises InputError for anything ambiguous."""
     if voice is not None:
-        return None
+        if gender or pitch or speed:
+            raise InputError("Give either a voice to clone or gender, pitch and speed, not both.")
+        return voice
     if gender is None:
         if pitch or speed:
             raise InputError("pitch and speed need a gender; add --gender female or --gender male.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,8 +37,8 @@ def check_text(text: str) -> str:
     return text
 
 
-def clone_prompt(vocabulary: Vocabulary, text: str, global_ids: Sequence[int], transcript: str | None = None,
-                 semantic_ids: Sequence[int] = ()) -> np.ndarray:
+def clone_prompt(vocabulary: Vocabulary, text: str, global_ids: Iterable[int], transcript: str | None = None,
+                 semantic_ids: Iterable[int] = ()) -> np.ndarray:
     """Ids that ask for `text` in the voice of 32 `global_ids`. With the recording's transcript and semantic ids the model
     continues the recording; transcript and text are encoded together, since merges cross the join."""
     v = vocabulary

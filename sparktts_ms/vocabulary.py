@@ -17,11 +17,6 @@ from tokenizers import Tokenizer
 
 from sparktts_ms.errors import InputError, ModelError
 
-FAMILIES = ("bicodec_global", "bicodec_semantic", "pitch_value", "speed_value", "pitch_label", "speed_label", "gender")
-MARKS = ("task_tts", "task_controllable_tts", "start_content", "end_content", "start_style_label", "end_style_label",
-         "start_acoustic_token", "end_acoustic_token", "start_global_token", "end_global_token",
-         "start_semantic_token", "end_semantic_token")
-
 
 @dataclass(frozen=True)
 class TokenRange:
@@ -57,15 +52,27 @@ class Vocabulary:
     pitch_label: TokenRange
     speed_label: TokenRange
     gender: TokenRange
+    task_tts: int
+    task_controllable_tts: int
+    start_content: int
+    end_content: int
+    start_style_label: int
+    end_style_label: int
+    start_acoustic_token: int
+    end_acoustic_token: int
+    start_global_token: int
+    end_global_token: int
+    start_semantic_token: int
+    end_semantic_token: int
 
     def __init__(self, path: Path, end: int, size: int):
         """`path` is tokenizer.json, `end` the id that ends an utterance, `size` the rows of the embedding."""
         self.end = end
         description = _read(path)
         added = {token["content"]: token["id"] for token in description["added_tokens"]}
-        for family in FAMILIES:
+        for family in self.families():
             setattr(self, family, _family(path, added, family))
-        for mark in MARKS:
+        for mark in self.marks():
             if f"<|{mark}|>" not in added:
                 raise ModelError(f"{path} lacks the token <|{mark}|>; it is not the tokenizer of a Spark-TTS model.")
             setattr(self, mark, added[f"<|{mark}|>"])
@@ -77,6 +84,16 @@ class Vocabulary:
         except Exception as problem:        # the library raises bare Exception
             raise ModelError(f"{path} is no usable tokenizer: {problem}") from None
 
+    @classmethod
+    def families(cls) -> list[str]:
+        """Names of the numbered families, as in <|gender_0|>."""
+        return [name for name, kind in cls.__annotations__.items() if kind == "TokenRange"]
+
+    @classmethod
+    def marks(cls) -> list[str]:
+        """Names of the single tokens, as in <|start_content|>."""
+        return [name for name, kind in cls.__annotations__.items() if kind == "int"]
+
     def encode(self, text: str) -> list[int]:
         """Ids of plain text. Raises InputError for text that is no valid Unicode."""
         try:
@@ -87,8 +104,8 @@ class Vocabulary:
 
     def speakable(self) -> np.ndarray:
         """Every id that an utterance is made of, ascending: Spark's ranges and marks, and the end."""
-        ids = {self.end, *(getattr(self, mark) for mark in MARKS)}
-        for family in FAMILIES:
+        ids = {self.end, *(getattr(self, mark) for mark in self.marks())}
+        for family in self.families():
             ids.update(getattr(self, family).ids())
         return np.array(sorted(ids), np.int64)
 
