@@ -12,13 +12,11 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 
 # oneDNN in MindSpore 2.8 and later picks a reference convolution on AVX-512 machines (100 times slower); it reads this
 # when the library is loaded, so it is set before the import. A user's own setting wins.
-if not metadata.version("mindspore").startswith(("2.6", "2.7")):
-    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
 
 os.environ.setdefault("GLOG_v", "3")                      # MindSpore's own log: errors only
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")       # our kernels' threads must not spin beside MindSpore's own
@@ -108,6 +106,10 @@ def _claim(target: str, device_id: int) -> None:
         if not 0 <= device_id < count:
             raise DeviceError(f"Ascend device {device_id} is not there; this machine has 0 to {count - 1} (--device).")
         ms.set_device("Ascend", device_id)
+        # CANN lets convolutions drop float32 to HF32 (10 bits) by default; the codec is to stay float32.
+        precision = ms.device_context.ascend.op_precision
+        precision.conv_allow_hf32(False)
+        precision.matmul_allow_hf32(False)
     else:
         if device_id:
             raise DeviceError(f"Device {device_id} is not there: without Ascend there is only the CPU, device 0.")
