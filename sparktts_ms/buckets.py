@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+PROMPT_FRAMES = (150, 300, 450, 600, 900, 1500)     # 50 Hz frames of a recording: 3, 6, 9, 12, 18 and 30 s
+
 
 def fit(length: int, sizes: Sequence[int]) -> int:
     """The smallest of the ascending `sizes` that holds `length`; beyond the largest, whole multiples of it."""

@@ -1,4 +1,4 @@
-"""What may follow what in an utterance. Source: SPEC 10 (the layout the model was trained on)."""
+"""What may follow what in an utterance. Source: the layout the model was trained on, arXiv 2503.01710."""
 
 from __future__ import annotations
 

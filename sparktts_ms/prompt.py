@@ -1,4 +1,7 @@
-"""A prompt is a list of ids: text encoded as one string between marks, voice and style as token ids. Source: SPEC 10."""
+"""A prompt is a list of ids: text encoded as one string between marks, voice and style as token ids.
+
+Source: upstream `cli/SparkTTS.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Token families as id ranges, read and checked from tokenizer.json; and text as text.
 
 Between prompt and codec there are only integers. User text is encoded by a tokenizer without added tokens, so a name such
-as <|end_content|> inside it is spelled out, never obeyed. Source: SPEC 10.
+as <|end_content|> inside it is spelled out, never obeyed. Source: upstream `utils/token_parser.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The Vocos backbone: ConvNeXt blocks over 50 Hz frames, shared by semantic encoder and prenet.
 
 Frames beyond the end of an utterance are kept at zero before each convolution (`keep` is 1 for a real frame, else 0), so
-a padded bucket gives the real frames exactly what the bare utterance gives. Source: SPEC 6.1, upstream `vocos.py`.
+a padded bucket gives the real frames exactly what the bare utterance gives. Source: upstream `vocos.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""BiCodec: a voice and speech as ids, and back to a waveform. Source: arXiv 2503.01710; SPEC 6-8."""
+"""BiCodec: a voice and speech as ids, and back to a waveform. Source: arXiv 2503.01710, upstream `models/bicodec.py`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from sparktts_ms.bicodec.semantic import SemanticEncoder, SemanticQuantizer
 from sparktts_ms.bicodec.speaker import FiniteScalarQuantizer, SpeakerDecoder, SpeakerEncoder
 from sparktts_ms.bicodec.wave_generator import WaveGenerator, context_frames
 from sparktts_ms.bicodec.windows import plan
-from sparktts_ms.buckets import fit, keep_rows, pad_rows
+from sparktts_ms.buckets import PROMPT_FRAMES, fit, keep_rows, pad_rows
 from sparktts_ms.config import BiCodecConfig
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.weights.source import WeightSource
 
-ENCODER_BUCKETS = (150, 300, 450, 600, 900, 1500)
-PRENET_BUCKETS = (64, 256, 1024, 3072)
+SPEECH_FRAMES = (64, 256, 1024, 3072)      # 1.3 s to 60 s, what max_new_tokens allows by default
 
 # What inference never runs: the feature decoder of training, the x-vector head, running counts.
 LEFT_OUT = (r"postnet\..*", r"quantizer\.cluster_size", r"speaker_encoder\.speaker_encoder\.(pool|bn|linear)\..*",
@@ -74,7 +73,7 @@ class BiCodec:
 
     def semantic_ids(self, features: np.ndarray) -> np.ndarray:
         """wav2vec 2.0 features [T, F] of a recording -> its semantic ids [T]."""
-        frames, bucket = len(features), fit(len(features), ENCODER_BUCKETS)
+        frames, bucket = len(features), fit(len(features), PROMPT_FRAMES)
         vectors = self._encode(Tensor(pad_rows(features, bucket)), Tensor(keep_rows(frames, bucket)))
         return self.quantizer.nearest(vectors.asnumpy()[:frames])
 
@@ -88,7 +87,7 @@ class BiCodec:
 
     def colour(self, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
         """The wave generator's input [T, D]."""
-        frames, bucket = len(semantic_ids), fit(len(semantic_ids), PRENET_BUCKETS)
+        frames, bucket = len(semantic_ids), fit(len(semantic_ids), SPEECH_FRAMES)
         codes = pad_rows(self.quantizer.codes(semantic_ids), bucket)
         coloured = self._colour(Tensor(codes), Tensor(self.levels.codes(global_ids)), Tensor(keep_rows(frames, bucket)))
         return coloured.asnumpy()[:frames]

@@ -1,5 +1,5 @@
 """ECAPA-TDNN frame features of the voice clip. Batch norm is a scale and a shift, after the ReLU.
-Source: SPEC 7.1, upstream `ecapa_tdnn.py`; the attentive pooling behind it is not used in inference."""
+Source: upstream `ecapa_tdnn.py`; the attentive pooling behind it is not used in inference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The perceiver resampler: any number of frames becomes a fixed number of latents. Source: SPEC 7.2."""
+"""The perceiver resampler: any number of frames becomes a fixed number of latents.
+
+Source: upstream `perceiver_encoder.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The prenet: semantic vectors, coloured by the voice, become the wave generator's input. Source: SPEC 8.1-8.2."""
+"""The prenet: semantic vectors, coloured by the voice, become the wave generator's input.
+
+Source: upstream `feat_decoder.py`.
+"""
 
 from __future__ import annotations
 

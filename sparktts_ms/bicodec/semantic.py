@@ -1,4 +1,5 @@
-"""Semantic tokens: from wav2vec 2.0 features to ids, and from ids back to vectors. Source: SPEC 6.3-6.5."""
+"""Semantic tokens: from wav2vec 2.0 features to ids, and from ids back to vectors. Source: upstream
+`feat_encoder.py`, `factorized_vector_quantize.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The voice: a six-second clip becomes 32 global ids, and those become one vector. Source: SPEC 7.3, 7.4."""
+"""The voice: a six-second clip becomes 32 global ids, and those become one vector. Source: upstream
+`speaker_encoder.py`, arXiv 2309.15505 (finite scalar quantization)."""
 
 from __future__ import annotations
 

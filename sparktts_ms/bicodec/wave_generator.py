@@ -1,4 +1,4 @@
-"""The wave generator: 50 frames a second become 16,000 samples. Source: SPEC 8.3, upstream `wave_generator.py`.
+"""The wave generator: 50 frames a second become 16,000 samples. Source: upstream `wave_generator.py`.
 
 Weight norm is folded. Whatever lies outside the utterance (`keep` 0) is kept at zero where a convolution with more than
 one tap reads it, so a window that reaches past either end gives the same samples as the bare utterance.

@@ -1,4 +1,4 @@
-"""Qwen2, decoder only. Source: SPEC 9, arXiv 2407.10671.
+"""Qwen2, decoder only. Source: arXiv 2407.10671, transformers' `Qwen2Model`.
 
 Norm gains and the attention scale are folded into the matrices that follow them. Rows are positions of one sequence; the
 residual stream is float32, matrices and cache have the runtime's data type.

@@ -1,4 +1,4 @@
-"""Rotary positions, half-split convention: dimension i pairs with i + head_dim / 2. Source: SPEC 9."""
+"""Rotary positions, half-split convention: dimension i pairs with i + head_dim / 2. Source: arXiv 2104.09864."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choosing the next token: temperature, top-k, top-p, in that order. Source: SPEC 11, transformers' logits warpers."""
+"""Choosing the next token: temperature, top-k, top-p, in that order. Source: transformers' logits warpers."""
 
 from __future__ import annotations
 

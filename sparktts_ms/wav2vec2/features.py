@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 from mindspore import Tensor
 
-from sparktts_ms.buckets import fit, keep_rows, pad_rows
+from sparktts_ms.buckets import PROMPT_FRAMES, fit, keep_rows, pad_rows
 from sparktts_ms.config import Wav2Vec2Config
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.wav2vec2.encoder import load_wav2vec2
-
-FRAME_BUCKETS = (150, 300, 450, 600, 900, 1500)     # 3, 6, 9, 12, 18 and 30 s
 
 
 class FeatureExtractor:
@@ -32,7 +30,7 @@ class FeatureExtractor:
     def __call__(self, samples: np.ndarray) -> np.ndarray:
         """Samples [N] at 16 kHz, N at least 400 -> features [T, C] float32, T = floor((N - 400) / 320) + 1."""
         frames = self.config.frames(len(samples))
-        bucket = fit(frames, FRAME_BUCKETS)
+        bucket = fit(frames, PROMPT_FRAMES)
         padded = pad_rows(standardise(samples)[:self.config.samples(frames)], self.config.samples(bucket))
         return self.encode(Tensor(padded), Tensor(keep_rows(frames, bucket))).asnumpy()[:frames]
 
