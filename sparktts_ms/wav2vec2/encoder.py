@@ -1,4 +1,6 @@
-"""wav2vec 2.0 (XLSR-53, stable layer norm) up to the last layer whose output Spark-TTS reads. Source: arXiv 2006.11477; transformers' `Wav2Vec2Model`.
+"""wav2vec 2.0 (XLSR-53, stable layer norm) up to the last layer whose output Spark-TTS reads.
+
+Source: arXiv 2006.11477; transformers' `Wav2Vec2Model`.
 
 Samples beyond the end of the recording are zeros and their frames are shut out by `keep` [T, 1] (1 for a real frame): the
 convolutions look at nothing outside their window, the positional convolution reads zeros there, attention ignores them.
