@@ -1,13 +1,18 @@
-"""Recordings in, wav files out. Every file is parsed as hostile and written whole or not at all."""
+"""Recordings in, wav files out. Every recording is read as hostile; every file is written whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -15,15 +20,16 @@ import soxr
 
 from sparktts_ms.errors import AudioError, OutputError
 
-SILENCE = 1e-4          # a peak below this is no recording (-80 dBFS)
-LEAST_SAMPLES = 400     # what one frame of wav2vec 2.0 needs: 25 ms at 16 kHz
-RATES = (1000, 768_000)
-MOST_CHANNELS = 64
+SILENCE = 1e-4              # a swing below this is no recording (-80 dBFS)
+BEYOND_SOUND = 1e12         # float files may exceed 1, even hold plain integers; past this they hold no sound
+LEAST_SAMPLES = 400         # what one frame of wav2vec 2.0 needs: 25 ms at 16 kHz
+RATES = (1000, 768_000)     # Hz; no microphone is outside
+BLOCK = 1 << 22             # values held at once while reading (32 MiB); 30 s of ordinary stereo fit into one block
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Mono samples [N] (float64, level untouched) and how long the file is; `truncated` if not all of it was read."""
+    """Mono samples [N], float64, level untouched. The file lasts `source_seconds`; `truncated` if not all was read."""
 
     samples: np.ndarray
     source_seconds: float
@@ -31,141 +37,165 @@ class Recording:
 
 
 def read_prompt(path: str | Path, sample_rate: int = 16000, max_seconds: float = 30.0) -> Recording:
-    """Read at most `max_seconds` of a recording, one channel, resampled (soxr VHQ, float64).
+    """Read the first `max_seconds` of a recording as mono at `sample_rate` Hz (soxr VHQ in one piece, float64).
 
-    The first channel counts, as upstream; but where it is silent, the loudest. Raises AudioError for what is no usable
-    recording: missing, a folder, not audio, empty, silent, with NaN, or shorter than 25 ms.
+    The first channel counts, as upstream (`sparktts/utils/audio.py`, load_audio); only where that is silent, the
+    loudest. Memory follows `max_seconds`, whatever the header claims. Raises AudioError for what is no usable
+    recording: missing, a folder, unreadable, not audio, empty, silent, not finite, or shorter than 25 ms.
     """
     path = Path(path)
-    if path.is_dir():
-        raise AudioError(f"{path} is a folder; give the recording itself, such as {path / 'prompt.wav'}.")
-    if not path.exists():
-        raise AudioError(f"The recording {path} does not exist.")
-    try:
-        with path.open("rb") as stream, soundfile.SoundFile(stream) as file:
-            rate, channels, frames = file.samplerate, file.channels, file.frames
-            if not RATES[0] <= rate <= RATES[1] or not 1 <= channels <= MOST_CHANNELS:
-                raise AudioError(f"{path} claims {rate} samples a second and {channels} channels; "
-                                 "save it as an ordinary wav file.")
-            block = _read_frames(file, int(max_seconds * rate))
-    except OSError as problem:
-        raise AudioError(f"{path} cannot be read: {problem.strerror or problem}.") from None
-    except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError):
-        raise AudioError(f"{path} is not audio that can be read (wav, flac, ogg, mp3); convert it to wav.") from None
-    samples = _pick_channel(block)
-    _check_samples(path, samples)
+    with _open_recording(path) as file:
+        rate = file.samplerate
+        if not RATES[0] <= rate <= RATES[1]:
+            raise AudioError(f"{path} claims a sample rate of {rate} Hz; export it again at {sample_rate} Hz.")
+        most = int(max_seconds * rate)
+        samples = _read_voice(file, most)
+        truncated = len(samples) == most and file.frames > most
+        source_seconds = (file.frames if truncated else len(samples)) / rate
+    _check_samples(path, samples, rate, int(len(samples) * sample_rate / rate + 0.5))
     if rate != sample_rate:
         samples = soxr.resample(samples, rate, sample_rate, quality="VHQ")
-    if len(samples) < LEAST_SAMPLES:
-        raise AudioError(f"{path} lasts {1000 * len(block) / rate:.0f} ms; at least 25 ms are needed, and 3 to 10 s "
-                         "make a good voice.")
-    return Recording(samples, max(frames, len(block)) / rate, frames > len(block))
-
-
-def _read_frames(file: soundfile.SoundFile, most: int) -> np.ndarray:
-    """Up to `most` frames [N, channels], in blocks, since a header may claim more than the file holds."""
-    blocks, left = [], most
-    while left > 0:
-        block = file.read(min(left, 1 << 16), dtype="float64", always_2d=True)
-        if not len(block):
-            break
-        blocks.append(block)
-        left -= len(block)
-    return np.concatenate(blocks) if blocks else np.zeros((0, file.channels))
-
-
-def _pick_channel(block: np.ndarray) -> np.ndarray:
-    """The first channel, or the loudest if the first is silent."""
-    if not len(block) or block.shape[1] == 1:
-        return block[:, 0]
-    peaks = np.abs(block).max(axis=0)
-    return np.ascontiguousarray(block[:, 0 if not peaks[0] < SILENCE else int(np.nanargmax(peaks))])
-
-
-def _check_samples(path: Path, samples: np.ndarray) -> None:
-    if not len(samples):
-        raise AudioError(f"{path} is empty: it holds no samples.")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{path} contains samples that are no numbers (NaN or infinity); export it again.")
-    if np.ptp(samples) < SILENCE:
-        raise AudioError(f"{path} is silent; record the voice again, with a level near -20 dBFS.")
+    return Recording(samples, source_seconds, truncated)
 
 
 def write_wav(path: str | Path, samples: np.ndarray, sample_rate: int, overwrite: bool = False) -> Path:
-    """Write float samples [N] in [-1, 1] as 16-bit PCM (32768 full scale, saturating), atomically.
+    """Write samples [N] in [-1, 1] as a mono 16-bit PCM wav file and return its path; what exceeds is saturated.
 
-    Raises OutputError if the file exists (and `overwrite` is not set) or cannot be written.
+    Raises OutputError for samples that are not finite, if the file exists (unless `overwrite`), and for whatever the
+    file system refuses; then nothing is left behind.
     """
+    path = Path(path)
     if not np.isfinite(samples).all():
-        raise OutputError(f"{path} was not written: the samples contain NaN or infinity.")
-    pcm = np.clip(np.rint(np.asarray(samples, np.float64) * 32768), -32768, 32767).astype(np.int16)
-    with new_file(path, overwrite) as temporary:
-        soundfile.write(temporary, pcm, sample_rate, format="WAV", subtype="PCM_16")
-    return Path(path)
-
-
-def _take_name(temporary: str, path: Path, overwrite: bool) -> None:
-    if overwrite:
-        os.replace(temporary, path)
-        return
-    try:
-        os.link(temporary, path)            # fails if the name is taken, also by somebody who was faster
-    except FileExistsError:
-        raise
-    except OSError:                         # a file system without hard links
-        if path.exists():
-            raise FileExistsError(path) from None
-        os.replace(temporary, path)
+        raise OutputError(f"{path} was not written: the samples contain NaN or infinity. Try float32 or another seed.")
+    # Rounded here: soundfile, which upstream leaves it to, rounds down (libsndfile 1.2.2), half a step of offset.
+    steps = np.clip(np.rint(np.asarray(samples, np.float64) * 32768), -32768, 32767).astype(np.int16)
+    wav = io.BytesIO()
+    soundfile.write(wav, steps, sample_rate, format="WAV", subtype="PCM_16")
+    with new_file(path, overwrite) as stream:
+        stream.write(wav.getbuffer())
+    return path
 
 
 @contextlib.contextmanager
-def new_file(path: str | Path, overwrite: bool = False) -> Iterator[str]:
-    """A temporary file beside `path` to write to; it takes the name when the block ends well, and is gone otherwise.
+def new_file(path: str | Path, overwrite: bool = False) -> Iterator[BinaryIO]:
+    """A stream to a nameless neighbour of `path`, which takes the name when the block ends well and is gone otherwise.
 
-    The folder is made if it is missing. Raises OutputError for whatever the file system refuses.
+    The folder is made if it is missing. Without `overwrite` an existing file stays as it is, even one that came into
+    being during the block. Raises OutputError for that and for whatever the file system refuses.
     """
-    path = Path(path)
-    temporary = ""
+    path = Path(os.path.realpath(path) if overwrite else path)      # through a symbolic link, not over it
+    if overwrite and path.exists() and not path.is_file():
+        raise OutputError(f"{path} is a folder or a device; name a file.")
+    _make_folder(path.parent)
+    neighbour = path.parent / f".{secrets.token_hex(8)}.part"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        yield temporary
-        _set_mode(temporary)
-        _take_name(temporary, path, overwrite)
+        with neighbour.open("xb") as stream:
+            yield stream
+        if overwrite:
+            os.replace(neighbour, path)
+        else:
+            _take_free_name(neighbour, path)
     except FileExistsError:
         raise OutputError(f"{path} exists already and is not overwritten; choose another name or remove it.") from None
-    except (OSError, soundfile.SoundFileError, RuntimeError) as problem:
-        reason = getattr(problem, "strerror", None) or str(problem)
-        raise OutputError(f"{path} cannot be written: {reason}.") from None
+    except OSError as problem:
+        reason = problem.strerror or problem
+        raise OutputError(f"{path} cannot be written: {reason}. Make room or choose another place.") from None
     finally:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+        with contextlib.suppress(OSError):
+            neighbour.unlink(missing_ok=True)
 
 
 def check_writable(folder: str | Path) -> None:
     """Make the folder and try to write there, before hours of work depend on it. Raises OutputError."""
-    folder = Path(folder)
+    _make_folder(Path(folder))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".write-test."):
-            pass
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as problem:
-        raise OutputError(f"Nothing can be written to {folder}: {problem.strerror or problem}.") from None
+        raise OutputError(f"Nothing can be written to {folder}: {problem.strerror}. Choose another place.") from None
 
 
 def unused_name(folder: str | Path, stem: str, suffix: str) -> Path:
-    """`stem` + `suffix` in `folder`, or with -2, -3, ... until the name is free."""
-    path, number = Path(folder) / f"{stem}{suffix}", 1
-    while path.exists():
-        number += 1
-        path = Path(folder) / f"{stem}-{number}{suffix}"
-    return path
+    """`stem` + `suffix` in `folder`, or with -2, -3, ... after the stem until nothing has the name.
+
+    The name is free now, not reserved: if somebody else is faster, `write_wav` refuses and nothing is lost.
+    """
+    numbered = (f"{stem}{suffix}" if n == 1 else f"{stem}-{n}{suffix}" for n in count(1))
+    return next(path for name in numbered if not os.path.lexists(path := Path(folder) / name))
 
 
-def _set_mode(path: str) -> None:
-    """The mode an ordinary new file would have; mkstemp makes it private."""
-    mask = os.umask(0)
-    os.umask(mask)
-    os.chmod(path, 0o666 & ~mask)
+@contextlib.contextmanager
+def _open_recording(path: Path) -> Iterator[soundfile.SoundFile]:
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise AudioError(f"{path} is a folder; give the recording itself, such as {path / 'prompt.wav'}.")
+        if not stat.S_ISREG(status.st_mode):
+            raise AudioError(f"{path} is no ordinary file; save the recording to a file first.")
+        if not status.st_size:
+            raise AudioError(f"{path} is empty (0 bytes); record or copy it again.")
+        # By number, so that the content alone decides: soundfile treats the name x.raw otherwise than x.wav.
+        with path.open("rb", buffering=0) as stream, soundfile.SoundFile(stream.fileno(), closefd=False) as file:
+            yield file
+    except (FileNotFoundError, NotADirectoryError):
+        raise AudioError(f"The recording {path} does not exist; check the path.") from None
+    except OSError as problem:
+        reason = problem.strerror or problem
+        raise AudioError(f"{path} cannot be read: {reason}. Check its permissions and its disk.") from None
+    except (soundfile.SoundFileError, ValueError) as problem:
+        raise AudioError(f"{path} is damaged or no audio (wav, flac, ogg, mp3); convert it to wav.") from problem
+
+
+def _read_voice(file: soundfile.SoundFile, most: int) -> np.ndarray:
+    """Up to `most` samples of the channel that counts."""
+    samples, swings = _read_channel(file, most, 0)
+    if len(samples) and swings[0] < SILENCE <= np.nanmax(swings):
+        file.seek(0)
+        samples, _ = _read_channel(file, most, int(np.nanargmax(swings)))
+    return samples
+
+
+def _read_channel(file: soundfile.SoundFile, most: int, channel: int) -> tuple[np.ndarray, np.ndarray]:
+    """Samples [N] of one channel, N at most `most`, and for every channel how far it swings about its middle."""
+    pieces = [np.zeros(0)]
+    low, high = np.full(file.channels, np.inf), np.full(file.channels, -np.inf)
+    while left := most - sum(map(len, pieces)):
+        block = file.read(min(left, BLOCK // file.channels), dtype="float64", always_2d=True)
+        if not len(block):
+            break
+        pieces.append(block[:, channel].copy())
+        low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
+    with np.errstate(invalid="ignore"):
+        return np.concatenate(pieces), (high - low) / 2
+
+
+def _check_samples(path: Path, samples: np.ndarray, rate: int, resampled: int) -> None:
+    seconds = len(samples) / rate
+    if not len(samples):
+        raise AudioError(f"{path} is empty: it holds no samples. Record or copy it again.")
+    if not np.abs(samples).max() < BEYOND_SOUND:        # so put, NaN is caught as well
+        raise AudioError(f"{path} contains NaN, infinity or numbers far beyond any sound; export it again.")
+    if resampled < LEAST_SAMPLES:
+        raise AudioError(f"{path} lasts {1000 * seconds:.1f} ms; at least 25 ms are needed, and 3 to 10 s make a good "
+                         "voice.")
+    if np.ptp(samples) / 2 < SILENCE:
+        raise AudioError(f"{path} is silent in the {seconds:.1f} s that were read; record it again, or cut it so that "
+                         "the voice begins at once.")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        reason = "a file has that name" if isinstance(problem, FileExistsError) else problem.strerror
+        raise OutputError(f"The folder {folder} cannot be made: {reason}. Choose another place.") from None
+
+
+def _take_free_name(neighbour: Path, path: Path) -> None:
+    """Give the finished file its name in one step, so that nobody can come between. Raises FileExistsError."""
+    try:
+        os.link(neighbour, path)
+    except FileExistsError:
+        raise
+    except OSError:                     # a file system without hard links: claim the name, then fill it
+        path.open("xb").close()
+        os.replace(neighbour, path)

@@ -1,32 +1,34 @@
-"""The level at which Spark-TTS hears a recording. Source: SPEC 3.4, upstream `sparktts/utils/audio.py`."""
+"""The level and the length at which the voice encoder hears a recording. Source: SPEC 3."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def normalize_volume(samples: np.ndarray, target: float = 0.2) -> np.ndarray:
-    """Scale samples [N] (float64) so that their loud parts lie at `target`; the result never exceeds 1.
+def normalize_volume(x: np.ndarray, target: float = 0.2) -> np.ndarray:
+    """Scale samples [N] (float64, finite) so that their loud parts lie at `target`; what would exceed 1 is scaled to 1.
 
-    A recording that peaks below 0.1 is first lifted to 0.1, but the levels that decide the second gain are those from
-    before: upstream does not refresh them, so a quiet recording ends louder than a loud one, and the model knows it so.
+    Samples of which at most ten exceed 0.01 are not judged. The result may be `x` itself.
+    Upstream: `sparktts/utils/audio.py`, audio_volume_normalize; SPEC 3, step 4.
     """
-    levels = np.sort(np.abs(samples))
+    levels = np.sort(np.abs(x))
     if not levels.size:
-        return samples
+        return x
     if levels[-1] < 0.1:
-        samples = samples / max(levels[-1], 1e-3) * 0.1
+        # `levels` stays as it was, as upstream leaves it: a quiet recording is raised here and, by its old level, once
+        # more below. It ends too loud and is limited to 1; the voice tokens of quiet prompts depend on that.
+        x = x / max(levels[-1], 1e-3) * 0.1
     loud = levels[levels > 0.01]
     if len(loud) <= 10:
-        return samples
-    level = loud[int(0.9 * len(loud)):int(0.99 * len(loud))].mean()
-    samples = samples * np.clip(target / level, 0.1, 10.0)
-    peak = np.abs(samples).max()
-    return samples / peak if peak > 1 else samples
+        return x
+    level = loud[int(0.9 * len(loud)):int(0.99 * len(loud))].mean()     # near the top, without the clicks
+    x = x * np.clip(target / level, 0.1, 10)
+    peak = np.abs(x).max()
+    return x / peak if peak > 1 else x
 
 
-def reference_clip(samples: np.ndarray, length: int) -> np.ndarray:
-    """The first `length` samples; a shorter recording is repeated end to end."""
-    if len(samples) < length:
-        samples = np.tile(samples, length // len(samples) + 1)
-    return samples[:length]
+def reference_clip(x: np.ndarray, samples: int) -> np.ndarray:
+    """The first `samples` of x [N], N >= 1; a shorter recording is repeated end to end, seams included (SPEC 3)."""
+    if len(x) < samples:
+        x = np.tile(x, samples // len(x) + 1)
+    return x[:samples]
