@@ -69,12 +69,11 @@ def run(args) -> None:
     tts.release_prompt_encoder()
     for text in texts:
         speech = speak(tts, text, voice, args, sampling)
-        path = args.output or unused_name(args.save_dir, f"{datetime.now():%Y%m%d%H%M%S}", ".wav")
-        write_wav(path, speech.samples, speech.sample_rate)
+        path = save(speech, args)
+        print(path, flush=True)
         if args.plot:
             from sparktts_ms.audio.picture import draw
             draw(path.with_suffix(".png"), speech.samples, speech.sample_rate, title=text)
-        print(path, flush=True)
 
 
 def speak(tts, text: str, voice, args, sampling):
@@ -87,6 +86,17 @@ def speak(tts, text: str, voice, args, sampling):
     note = "" if speech.complete else "; it was cut off at --max_new_tokens"
     print(f"{speech.seconds:.2f} s of speech{note}", file=sys.stderr)
     return speech
+
+
+def save(speech, args) -> Path:
+    """Write the wav; a name from the clock that somebody else took meanwhile is no reason to lose what was said."""
+    while True:
+        path = args.output or unused_name(args.save_dir, f"{datetime.now():%Y%m%d%H%M%S}", ".wav")
+        try:
+            return write_wav(path, speech.samples, speech.sample_rate)
+        except OutputError:
+            if args.output or not path.exists():
+                raise
 
 
 def check_request(args, utterances: int) -> None:
