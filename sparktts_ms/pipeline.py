@@ -15,7 +15,8 @@ from sparktts_ms.audio.files import read_prompt
 from sparktts_ms.audio.loudness import normalize_volume, reference_clip
 from sparktts_ms.audio.mel import MelSpectrogram
 from sparktts_ms.bicodec.codec import BiCodec
-from sparktts_ms.config import ModelConfig, read_config
+from sparktts_ms.config import ModelConfig
+from sparktts_ms.config_files import read_config
 from sparktts_ms.errors import AudioError, InputError, ModelError, NoSpeech
 from sparktts_ms.phases import clone_phases, free_phases, style_phases
 from sparktts_ms.prompt import Style, check_text, clone_prompt, style_prompt
