@@ -80,11 +80,10 @@ def measure(model_dir: Path) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model_dir", type=Path, default=ROOT / ".cache" / "full-model")
+    parser.add_argument("--model_dir", type=Path, help="measure this model instead of the generated one")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     args = parser.parse_args()
-    figures = measure(generated_model(args.model_dir) if not (args.model_dir / "config.yaml").exists()
-                      else args.model_dir)
+    figures = measure(args.model_dir or generated_model(ROOT / ".cache" / "full-model"))
     for name, value in figures.items():
         print(f"{name:55s} {value:10.3g}")
     if args.json:
