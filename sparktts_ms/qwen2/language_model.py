@@ -34,7 +34,8 @@ class LanguageModel:
         self.embedding = weights.at("model.embed_tokens").take_mapped("weight", config.vocab_size, config.hidden_size)
         self.network = Qwen2(weights.at("model"), config, runtime.dtype)
         weights.finish((r"lm_head\.weight",))       # tied: the same matrix as the embedding
-        self.capacities = tuple(c for c in CAPACITIES if c <= config.max_position_embeddings)
+        longest = config.max_position_embeddings // CHUNK * CHUNK
+        self.capacities = tuple(c for c in CAPACITIES if c <= longest) or (longest,)
         self.readers: dict[int, Reader] = {}
         self.compiled_read: dict[int, object] = {}
         self.length = 0
