@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
+import threading
 from collections.abc import Callable
 
 from sparktts_ms.errors import SparkTTSError
@@ -22,6 +24,9 @@ def guarded(command: Callable[[], None], interrupted: str) -> int:
     logger, handler = logging.getLogger("sparktts_ms"), logging.StreamHandler(sys.stderr)
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
+    if threading.current_thread() is threading.main_thread():
+        # While a graph runs, MindSpore answers Ctrl-C by sending this process SIGTERM.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         command()
     except SparkTTSError as error:

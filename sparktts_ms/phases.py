@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparktts_ms.qwen2.generate import Phase
+from sparktts_ms.qwen2.engine import Phase
 from sparktts_ms.vocabulary import Vocabulary
 
 

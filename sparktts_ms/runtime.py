@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,10 +19,11 @@ from pathlib import Path
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
 
 os.environ.setdefault("GLOG_v", "3")                      # MindSpore's own log: errors only
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")       # our kernels' threads must not spin beside MindSpore's own
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")       # MindSpore's idle threads must not spin beside our kernels'
 
 import mindspore as ms
 
+from sparktts_ms.buckets import fit
 from sparktts_ms.errors import DeviceError
 from sparktts_ms.ops.native import library
 
@@ -30,6 +31,7 @@ logger = logging.getLogger("sparktts_ms")
 
 MODES = ("graph", "pynative")
 DTYPES = ("float32", "bfloat16")
+WEIGHTS = ("float", "int8")
 TARGETS = ("auto", "Ascend", "CPU")
 
 
@@ -39,16 +41,18 @@ class Runtime:
 
     target: str                     # "Ascend" or "CPU"
     compiled: bool                  # graph mode
-    llm_dtype: str                  # of the language model's matrices; the codec is always float32
+    llm_dtype: str                  # of the language model's matrices, "int8" included; the codec is always float32
     graphs: list[str] = field(default_factory=list)     # names of what has been compiled so far
 
     @classmethod
-    def start(cls, target: str = "auto", device_id: int = 0, mode: str = "graph", dtype: str | None = None) -> Runtime:
-        """Claim a device. `dtype` None means bfloat16 on Ascend and float32 on CPU.
+    def start(cls, target: str = "auto", device_id: int = 0, mode: str = "graph", dtype: str | None = None,
+              weights: str = "float") -> Runtime:
+        """Claim a device. `dtype` None means bfloat16 on Ascend and float32 on CPU. `weights` "int8" stores the language
+        model's matrices in 8 bits, on the CPU; without its kernels they stay float32, and that is said.
 
         Raises DeviceError for a device that is not there, an unknown mode, or a data type without kernels.
         """
-        for name, value, allowed in (("device_target", target, TARGETS), ("mode", mode, MODES)):
+        for name, value, allowed in (("device_target", target, TARGETS), ("mode", mode, MODES), ("weights", weights, WEIGHTS)):
             if value not in allowed:
                 raise DeviceError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
         if dtype not in (None, *DTYPES):
@@ -57,12 +61,34 @@ class Runtime:
             target = "Ascend" if _ascend_count() else "CPU"
         if dtype == "bfloat16" and target == "CPU":
             raise DeviceError("bfloat16 has no kernels on the CPU; use --dtype float32 there.")
+        if weights == "int8" and target == "Ascend":
+            raise DeviceError("8-bit weights are computed by CPU kernels only; leave out --weights on Ascend.")
         _claim(target, device_id)
-        return cls(target, mode == "graph", dtype or ("bfloat16" if target == "Ascend" else "float32"))
+        dtype = dtype or ("bfloat16" if target == "Ascend" else "float32")
+        if weights == "int8" and not library.enabled():
+            logger.warning("8-bit weights need the compiled CPU kernels; float32 is used.")
+        elif weights == "int8":
+            dtype = "int8"
+        return cls(target, mode == "graph", dtype)
 
     @property
-    def dtype(self):
-        return getattr(ms, self.llm_dtype)
+    def cache_dtype(self):
+        """Of keys and values."""
+        return ms.bfloat16 if self.llm_dtype == "bfloat16" else ms.float32
+
+    @property
+    def any_length(self) -> bool:
+        """Whether long operators take utterances of any length as they are: true with the CPU kernels, which need no graph.
+        Otherwise lengths are padded to a few fixed ones."""
+        return library.enabled()
+
+    def fit(self, length: int, sizes: Sequence[int]) -> int:
+        """The length at which to compute."""
+        return length if self.any_length else fit(length, sizes)
+
+    def compile_padded(self, step: Callable, name: str) -> Callable:
+        """`compile` for long operators: with the CPU kernels there is little to win, and lengths are free without graphs."""
+        return step if self.any_length else self.compile(step, name)
 
     def compile(self, step: Callable, name: str) -> Callable:
         """`step` as a graph in graph mode, else as it is. One graph is made for each set of input shapes, so callers

@@ -103,11 +103,13 @@ class Vocabulary:
         return self.plain.encode(text).ids
 
     def speakable(self) -> np.ndarray:
-        """Every id that an utterance is made of, ascending: Spark's ranges and marks, and the end."""
-        ids = {self.end, *(getattr(self, mark) for mark in self.marks())}
+        """Every id that an utterance is made of: Spark's ranges and marks, and the end. Speech and what ends it come
+        first, because those are computed together at almost every step."""
+        ids = dict.fromkeys([*self.bicodec_semantic.ids(), self.end_semantic_token, self.end])
         for family in self.families():
-            ids.update(getattr(self, family).ids())
-        return np.array(sorted(ids), np.int64)
+            ids.update(dict.fromkeys(getattr(self, family).ids()))
+        ids.update(dict.fromkeys(getattr(self, mark) for mark in self.marks()))
+        return np.array(list(ids), np.int64)
 
 
 def _read(path: Path) -> dict:

@@ -1,7 +1,7 @@
 """The Vocos backbone: ConvNeXt blocks over 50 Hz frames, shared by semantic encoder and prenet.
 
-Frames beyond the end of an utterance are kept at zero before each convolution (`keep` is 1 for a real frame, else 0), so
-a padded bucket gives the real frames exactly what the bare utterance gives. Source: upstream `vocos.py`.
+Frames beyond the end of an utterance are kept at zero before each convolution (`keep` is 1 for a real frame, else 0; None
+if all are real), so a padded bucket gives the real frames exactly what the bare utterance gives. Source: upstream `vocos.py`.
 """
 
 from __future__ import annotations
@@ -9,28 +9,12 @@ from __future__ import annotations
 from mindspore import Tensor, nn
 
 from sparktts_ms.config import BackboneConfig
-from sparktts_ms.ops.activation import GELU
-from sparktts_ms.ops.convolution import Conv1d
+from sparktts_ms.ops.convolution import FrameConv
 from sparktts_ms.ops.linear import Linear
 from sparktts_ms.ops.normalization import LayerNorm
 from sparktts_ms.weights.source import WeightSource
 
 EPS = 1e-6
-
-
-class FrameConv(nn.Cell):
-    """A convolution of seven taps over frames stored one a row."""
-
-    def __init__(self, weights: WeightSource, inputs: int, outputs: int, groups: int = 1):
-        super().__init__()
-        self.conv = Conv1d(weights.take("weight", outputs, inputs // groups, 7), weights.take("bias", outputs),
-                           padding=3, groups=groups)
-
-    def construct(self, x: Tensor, keep: Tensor) -> Tensor:
-        # x [T, I], keep [T, 1] -> [T, O]
-        frames = x.shape[0]
-        y = self.conv((x * keep).transpose(1, 0).reshape(1, -1, 1, frames))
-        return y.reshape(-1, frames).transpose(1, 0)
 
 
 class Norm(nn.Cell):
@@ -40,16 +24,17 @@ class Norm(nn.Cell):
         super().__init__()
         self.conditioned = condition_dim is not None
         if condition_dim is None:
-            self.normalise = LayerNorm(dim, weights.take("weight", dim), weights.take("bias", dim), EPS)
+            self.normalise = LayerNorm(weights.take("weight", dim), weights.take("bias", dim), EPS)
         else:
-            self.normalise = LayerNorm(dim, None, None, EPS)
+            self.normalise = LayerNorm(None, None, EPS)
             self.scale = linear(weights.at("scale"), condition_dim, dim)
             self.shift = linear(weights.at("shift"), condition_dim, dim)
 
     def construct(self, x: Tensor, condition: Tensor | None) -> Tensor:
         # x [T, C], condition [1, D] or None -> [T, C]
-        y = self.normalise(x)
-        return y * self.scale(condition) + self.shift(condition) if self.conditioned else y
+        if self.conditioned:
+            return self.normalise(x, self.scale(condition).reshape(-1), self.shift(condition).reshape(-1))
+        return self.normalise(x)
 
 
 class Block(nn.Cell):
@@ -58,15 +43,15 @@ class Block(nn.Cell):
     def __init__(self, weights: WeightSource, config: BackboneConfig):
         super().__init__()
         dim, inner = config.dim, config.intermediate_dim
-        self.depthwise = FrameConv(weights.at("dwconv"), dim, dim, groups=dim)
+        self.depthwise = frame_conv(weights.at("dwconv"), dim, dim, groups=dim)
         self.norm = Norm(weights.at("norm"), dim, config.condition_dim)
-        self.widen = linear(weights.at("pwconv1"), dim, inner)
+        widen = weights.at("pwconv1")
+        self.widen = Linear(widen.take("weight", inner, dim), widen.take("bias", inner), gelu=True)
         gamma, narrow = weights.take("gamma", dim), weights.at("pwconv2")
         self.narrow = Linear(narrow.take("weight", dim, inner) * gamma[:, None], narrow.take("bias", dim) * gamma)
-        self.activate = GELU()
 
-    def construct(self, x: Tensor, keep: Tensor, condition: Tensor | None) -> Tensor:
-        return x + self.narrow(self.activate(self.widen(self.norm(self.depthwise(x, keep), condition))))
+    def construct(self, x: Tensor, keep: Tensor | None, condition: Tensor | None) -> Tensor:
+        return self.narrow(self.widen(self.norm(self.depthwise(x, keep), condition)), x)
 
 
 class Backbone(nn.Cell):
@@ -74,12 +59,12 @@ class Backbone(nn.Cell):
 
     def __init__(self, weights: WeightSource, config: BackboneConfig):
         super().__init__()
-        self.embed = FrameConv(weights.at("embed"), config.input_channels, config.dim)
+        self.embed = frame_conv(weights.at("embed"), config.input_channels, config.dim)
         self.norm = Norm(weights.at("norm"), config.dim, config.condition_dim)
         self.blocks = nn.CellList([Block(weights.at(f"convnext.{n}"), config) for n in range(config.layers)])
         self.final_norm = Norm(weights.at("final_layer_norm"), config.dim, None)
 
-    def construct(self, x: Tensor, keep: Tensor, condition: Tensor | None = None) -> Tensor:
+    def construct(self, x: Tensor, keep: Tensor | None, condition: Tensor | None = None) -> Tensor:
         # x [T, I], keep [T, 1], condition [1, D] -> [T, C]
         x = self.norm(self.embed(x, keep), condition)
         for block in self.blocks:
@@ -95,10 +80,15 @@ class SamplingStage(nn.Cell):
         super().__init__()
         self.backbone = Backbone(weights, config)
 
-    def construct(self, x: Tensor, keep: Tensor) -> Tensor:
+    def construct(self, x: Tensor, keep: Tensor | None) -> Tensor:
         return self.backbone(3.0 * x, keep)
 
 
 def linear(weights: WeightSource, inputs: int, outputs: int) -> Linear:
     """The linear layer stored as `weight` (out, in) and `bias`."""
     return Linear(weights.take("weight", outputs, inputs), weights.take("bias", outputs))
+
+
+def frame_conv(weights: WeightSource, inputs: int, outputs: int, groups: int = 1) -> FrameConv:
+    """A convolution of seven taps over frames."""
+    return FrameConv(weights.take("weight", outputs, inputs // groups, 7), weights.take("bias", outputs), groups)

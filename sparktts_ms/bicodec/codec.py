@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,19 @@ from sparktts_ms.bicodec.semantic import SemanticEncoder, SemanticQuantizer
 from sparktts_ms.bicodec.speaker import FiniteScalarQuantizer, SpeakerDecoder, SpeakerEncoder
 from sparktts_ms.bicodec.wave_generator import WaveGenerator, context_frames
 from sparktts_ms.bicodec.windows import plan
-from sparktts_ms.buckets import PROMPT_FRAMES, fit, keep_rows, pad_rows
+from sparktts_ms.buckets import PROMPT_FRAMES, keep_rows, pad_rows
 from sparktts_ms.config import BiCodecConfig
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.weights.source import WeightSource
 
 SPEECH_FRAMES = (64, 256, 1024, 3072)      # 1.3 s to 60 s, what max_new_tokens allows by default
 
-# What inference never runs: the feature decoder of training, the x-vector head, running counts.
+# What each part is made of, as patterns of tensor names, and what inference never runs: the feature decoder of training,
+# the x-vector head, running counts.
+SEMANTIC_ENCODER = (r"encoder\..*", r"quantizer\.in_project\..*")
+SPEAKER_ENCODER = (r"speaker_encoder\.(speaker_encoder|perceiver_sampler|quantizer\.project_in)\..*",)
+DECODER = (r"(prenet|decoder)\..*", r"quantizer\.(out_project|codebook)\..*",
+           r"speaker_encoder\.(project|quantizer\.project_out)\..*")
 LEFT_OUT = (r"postnet\..*", r"quantizer\.cluster_size", r"speaker_encoder\.speaker_encoder\.(pool|bn|linear)\..*",
             r".*\.num_batches_tracked", r"mel_transformer\..*")
 
@@ -31,34 +37,27 @@ class Colouring(nn.Cell):
         super().__init__()
         self.quantizer, self.speaker, self.prenet = quantizer, speaker, prenet
 
-    def construct(self, semantic_codes: Tensor, speaker_codes: Tensor, keep: Tensor) -> Tensor:
-        # semantic_codes [T, 8], speaker_codes [32, 6], keep [T, 1] -> [T, D]
+    def construct(self, semantic_codes: Tensor, speaker_codes: Tensor, keep: Tensor | None) -> Tensor:
+        # semantic_codes [T, 8], speaker_codes [32, 6], keep [T, 1] or None -> [T, D]
         d_vector = self.speaker(speaker_codes)
-        return self.prenet(self.quantizer.expand(semantic_codes), d_vector, keep) + d_vector
+        return self.prenet(self.quantizer(semantic_codes), d_vector, keep) + d_vector
 
 
 class BiCodec:
-    """The codec's four paths; arrays in and out, lengths free, shapes inside from a few fixed ones."""
+    """The codec's four paths; arrays in and out, lengths free. What encodes a recording is loaded when it is first needed."""
 
     def __init__(self, path: Path, config: BiCodecConfig, runtime: Runtime):
-        self.config = config
+        self.path, self.config, self.runtime = path, config, runtime
         weights = WeightSource(path)
-        speaker = weights.at("speaker_encoder")
         self.levels = FiniteScalarQuantizer(config.speaker_encoder.fsq_levels)
         self.quantizer = SemanticQuantizer(weights.at("quantizer"), config.quantizer)
-        encoder = SemanticEncoder(weights.at("encoder"), config.encoder)
-        speaker_encoder = SpeakerEncoder(speaker, config.speaker_encoder)
-        colouring = Colouring(self.quantizer, SpeakerDecoder(speaker, config.speaker_encoder),
+        colouring = Colouring(self.quantizer, SpeakerDecoder(weights.at("speaker_encoder"), config.speaker_encoder),
                               Prenet(weights.at("prenet"), config.prenet))
         generator = WaveGenerator(weights.at("decoder"), config.decoder)
-        weights.finish(LEFT_OUT)
+        weights.finish((*LEFT_OUT, *SEMANTIC_ENCODER, *SPEAKER_ENCODER))
         self.context = context_frames(config.decoder)
-
-        def encode(features, keep):
-            return self.quantizer(encoder(features, keep))
-
-        def listen(mel):
-            return speaker_encoder(mel)
+        self._semantic_encoder: Callable | None = None
+        self._speaker_encoder: Callable | None = None
 
         def colour(semantic_codes, speaker_codes, keep):
             return colouring(semantic_codes, speaker_codes, keep)
@@ -66,20 +65,41 @@ class BiCodec:
         def generate(frames, keep):
             return generator(frames, keep)
 
-        self._encode = runtime.compile(encode, "semantic encoder")
-        self._listen = runtime.compile(listen, "speaker encoder")
-        self._colour = runtime.compile(colour, "prenet")
-        self._generate = runtime.compile(generate, "wave generator")
+        self._colour = runtime.compile_padded(colour, "prenet")
+        self._generate = runtime.compile_padded(generate, "wave generator")
 
     def semantic_ids(self, features: np.ndarray) -> np.ndarray:
         """wav2vec 2.0 features [T, F] of a recording -> its semantic ids [T]."""
-        frames, bucket = len(features), fit(len(features), PROMPT_FRAMES)
-        vectors = self._encode(Tensor(pad_rows(features, bucket)), Tensor(keep_rows(frames, bucket)))
+        if self._semantic_encoder is None:
+            weights = WeightSource(self.path)
+            encoder = SemanticEncoder(weights.at("encoder"), weights.at("quantizer.in_project"), self.config.encoder,
+                                      self.config.quantizer)
+            weights.finish((*LEFT_OUT, *SPEAKER_ENCODER, *DECODER))
+
+            def encode(features, keep):
+                return encoder(features, keep)
+
+            self._semantic_encoder = self.runtime.compile_padded(encode, "semantic encoder")
+        frames, bucket = len(features), self.runtime.fit(len(features), PROMPT_FRAMES)
+        vectors = self._semantic_encoder(Tensor(pad_rows(features, bucket)), self._keep(frames, bucket))
         return self.quantizer.nearest(vectors.asnumpy()[:frames])
 
     def global_ids(self, mel: np.ndarray) -> np.ndarray:
         """Mel spectrogram [M, T] of the reference clip -> the voice's ids [32]."""
-        return self.levels.ids(self._listen(Tensor(mel)).asnumpy())
+        if self._speaker_encoder is None:
+            weights = WeightSource(self.path)
+            encoder = SpeakerEncoder(weights.at("speaker_encoder"), self.config.speaker_encoder)
+            weights.finish((*LEFT_OUT, *SEMANTIC_ENCODER, *DECODER))
+
+            def listen(mel):
+                return encoder(mel)
+
+            self._speaker_encoder = self.runtime.compile_padded(listen, "speaker encoder")
+        return self.levels.ids(self._speaker_encoder(Tensor(mel)).asnumpy())
+
+    def release_encoders(self) -> None:
+        """Forget what encodes recordings; it is loaded again when it is needed."""
+        self._semantic_encoder = self._speaker_encoder = None
 
     def decode(self, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
         """A voice [32] and at least one semantic id [T] -> samples [320 T], float32 in (-1, 1)."""
@@ -87,9 +107,9 @@ class BiCodec:
 
     def colour(self, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
         """The wave generator's input [T, D]."""
-        frames, bucket = len(semantic_ids), fit(len(semantic_ids), SPEECH_FRAMES)
+        frames, bucket = len(semantic_ids), self.runtime.fit(len(semantic_ids), SPEECH_FRAMES)
         codes = pad_rows(self.quantizer.codes(semantic_ids), bucket)
-        coloured = self._colour(Tensor(codes), Tensor(self.levels.codes(global_ids)), Tensor(keep_rows(frames, bucket)))
+        coloured = self._colour(Tensor(codes), Tensor(self.levels.codes(global_ids)), self._keep(frames, bucket))
         return coloured.asnumpy()[:frames]
 
     def generate(self, coloured: np.ndarray) -> np.ndarray:
@@ -97,6 +117,10 @@ class BiCodec:
         step, pieces = self.config.decoder.samples_per_token, []
         for window in plan(len(coloured), self.context):
             frames = coloured[window.start:window.start + window.size]
-            samples = self._generate(Tensor(pad_rows(frames, window.size)), Tensor(keep_rows(len(frames), window.size)))
+            size = self.runtime.fit(len(frames), (window.size,))
+            samples = self._generate(Tensor(pad_rows(frames, size)), self._keep(len(frames), size))
             pieces.append(samples.asnumpy()[(window.first - window.start) * step:(window.last - window.start) * step])
         return np.concatenate(pieces)
+
+    def _keep(self, real: int, length: int) -> Tensor | None:
+        return None if self.runtime.any_length else Tensor(keep_rows(real, length))

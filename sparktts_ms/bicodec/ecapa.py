@@ -6,7 +6,8 @@ from __future__ import annotations
 from mindspore import Tensor, nn, ops
 
 from sparktts_ms.bicodec.backbone import linear
-from sparktts_ms.ops.convolution import ChannelScale, Conv1d
+from sparktts_ms.ops.activation import ChannelScale
+from sparktts_ms.ops.convolution import Conv1d
 from sparktts_ms.weights.folding import batch_norm
 from sparktts_ms.weights.source import WeightSource
 

@@ -25,8 +25,8 @@ class Prenet(nn.Cell):
         self.leave = linear(weights.at("linear"), dim, config.out_channels)
         self.squash = config.use_tanh_at_final
 
-    def construct(self, z: Tensor, d_vector: Tensor, keep: Tensor) -> Tensor:
-        # z [T, Z], d_vector [1, D], keep [T, 1] -> [T, D]
+    def construct(self, z: Tensor, d_vector: Tensor, keep: Tensor | None) -> Tensor:
+        # z [T, Z], d_vector [1, D], keep [T, 1] or None -> [T, D]
         x = self.enter(z)
         for stage in self.stages:
             x = stage(x, keep)

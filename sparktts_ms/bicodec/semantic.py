@@ -14,39 +14,36 @@ from sparktts_ms.weights.source import WeightSource
 
 
 class SemanticEncoder(nn.Cell):
-    """Features of 50 Hz frames -> z."""
+    """Features of 50 Hz frames -> code vectors, of which the quantizer knows the ids. `down` is the quantizer's."""
 
-    def __init__(self, weights: WeightSource, config: FeatureStackConfig):
+    def __init__(self, weights: WeightSource, down: WeightSource, config: FeatureStackConfig, codes: QuantizerConfig):
         super().__init__()
         self.backbone = Backbone(weights.at("encoder"), config.backbone(config.input_channels, config.vocos_num_layers))
         self.stages = nn.CellList([SamplingStage(weights.at(f"downsample.{n}.1"), config.backbone(config.vocos_dim, 2))
                                    for n in range(len(config.sample_ratios))])
         self.project = linear(weights.at("project"), config.vocos_dim, config.out_channels)
+        dim, width = codes.codebook_dim, codes.input_dim
+        self.down = Linear(weight_norm(down, dim, width, 1)[:, :, 0], down.take("bias", dim))
 
-    def construct(self, features: Tensor, keep: Tensor) -> Tensor:
-        # features [T, F], keep [T, 1] -> z [T, Z]
+    def construct(self, features: Tensor, keep: Tensor | None) -> Tensor:
+        # features [T, F], keep [T, 1] or None -> [T, 8]
         x = self.backbone(features, keep)
         for stage in self.stages:
             x = stage(x, keep)
-        return self.project(x)
+        return self.down(self.project(x))
 
 
 class SemanticQuantizer(nn.Cell):
-    """The factorised codebook: `construct` takes z down to code vectors, `nearest` reads ids off them on the host (in
-    float64, since two codes may lie 1e-5 apart), `codes` and `expand` lead back."""
+    """The factorised codebook: `nearest` reads ids off code vectors on the host (in float64, since two codes may lie 1e-5
+    apart), `codes` and `construct` lead back."""
 
     def __init__(self, weights: WeightSource, config: QuantizerConfig):
         super().__init__()
         codes, dim, width = config.codebook_size, config.codebook_dim, config.input_dim
-        down, up = weights.at("in_project"), weights.at("out_project")
-        self.down = Linear(weight_norm(down, dim, width, 1)[:, :, 0], down.take("bias", dim))
+        up = weights.at("out_project")
         self.up = Linear(weight_norm(up, width, dim, 1)[:, :, 0], up.take("bias", width))
         self.codebook = weights.at("codebook").take("weight", codes, dim)
         self.directions = unit_rows(self.codebook)
-
-    def construct(self, z: Tensor) -> Tensor:
-        # z [T, Z] -> [T, 8]
-        return self.down(z)
 
     def nearest(self, vectors: np.ndarray) -> np.ndarray:
         """Ids [T] of the codes with the largest cosine to `vectors` [T, 8]."""
@@ -56,7 +53,7 @@ class SemanticQuantizer(nn.Cell):
         """Raw codebook rows [T, 8] of `ids` [T]."""
         return self.codebook[ids]
 
-    def expand(self, codes: Tensor) -> Tensor:
+    def construct(self, codes: Tensor) -> Tensor:
         # codes [T, 8] -> z_q [T, Z]
         return self.up(codes)
 

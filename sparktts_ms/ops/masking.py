@@ -1,28 +1,11 @@
 """What lies outside an utterance is kept at zero."""
 
-from mindspore import Tensor, nn, ops
-
-from sparktts_ms.ops.native.library import kernel
+from mindspore import Tensor, ops
 
 
-class Kept(nn.Cell):
-    """x, or the sum of x and y, where `keep` is 1, and zero where it is 0."""
-
-    def __init__(self):
-        super().__init__()
-        self.fused = kernel("kept", lambda x, keep: x, lambda x, keep: x)
-        self.fused_sum = kernel("add_kept", lambda x, y, keep: x, lambda x, y, keep: x)
-
-    def construct(self, x: Tensor, keep: Tensor) -> Tensor:
-        # x [1, C, 1, T], keep [T, 1] -> [1, C, 1, T]
-        return self.fused(x, keep) if self.fused is not None else x * self.over_channels(keep, x.shape[1])
-
-    def sum(self, x: Tensor, y: Tensor, keep: Tensor) -> Tensor:
-        # x and y [1, C, 1, T], keep [T, 1] -> [1, C, 1, T]
-        if self.fused_sum is not None:
-            return self.fused_sum(x, y, keep)
-        return (x + y) * self.over_channels(keep, x.shape[1])
-
-    def over_channels(self, keep: Tensor, channels: int) -> Tensor:
-        # at full size, because broadcasting is dear (see ops/convolution.py); graphs make it once a stage
-        return ops.tile(keep.reshape(1, 1, 1, -1), (1, channels, 1, 1))
+def kept(signal: Tensor, keep: Tensor | None) -> Tensor:
+    """A plane [1, C, 1, T] with zeros where `keep` [T, 1] is 0; any signal as it is where `keep` is None."""
+    if keep is None:
+        return signal
+    # at full size, because broadcasting is dear (see ops/convolution.py); graphs make it once a stage
+    return signal * ops.tile(keep.reshape(1, 1, 1, -1), (1, signal.shape[1], 1, 1))

@@ -1,4 +1,4 @@
-"""Norms over the last axis."""
+"""LayerNorm over the last axis."""
 
 import numpy as np
 from mindspore import Tensor, nn, ops
@@ -9,48 +9,22 @@ from sparktts_ms.ops.parameter import weight
 
 
 class LayerNorm(nn.Cell):
-    """LayerNorm of rows with weight and bias; without them (both None) it only normalises."""
+    """LayerNorm of rows. Its gain and bias are given here, or at each call where they depend on something."""
 
-    def __init__(self, size: int, gain: np.ndarray | None, bias: np.ndarray | None, eps: float):
+    def __init__(self, gain: np.ndarray | None, bias: np.ndarray | None, eps: float, gelu: bool = False):
         super().__init__()
-        self.gain = weight(np.ones(size, np.float32) if gain is None else gain)
-        self.bias = weight(np.zeros(size, np.float32) if bias is None else bias)
+        self.gain = None if gain is None else weight(gain)
+        self.bias = None if bias is None else weight(bias)
+        self.gelu, self.activate = gelu, GELU()
+        self.eps = Tensor(np.array([eps], np.float32))
+        self.fused = kernel("layer_norm_gelu" if gelu else "layer_norm", lambda x, *rest: x)
         self.normalise = ops.LayerNorm(begin_norm_axis=1, begin_params_axis=1, epsilon=eps)
 
-    def construct(self, x: Tensor) -> Tensor:
-        # x [T, C] -> [T, C]
-        return self.normalise(x, self.gain, self.bias)[0]
-
-
-class RMSNorm(nn.Cell):
-    """x / sqrt(mean(x^2) + eps), float32. The learned gain is folded into the linear layer that follows."""
-
-    def __init__(self, eps: float):
-        super().__init__()
-        self.eps = eps
-        self.mean = ops.ReduceMean(keep_dims=True)
-        self.fused = kernel("rms_norm", lambda x, eps: x, lambda x, eps: x)
-        self.eps_tensor = Tensor(np.array([eps], np.float32))
-
-    def construct(self, x: Tensor) -> Tensor:
-        # x [T, C] -> [T, C]
+    def construct(self, x: Tensor, gain: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        # x [T, C], gain and bias [C] -> [T, C]
+        gain = self.gain if gain is None else gain
+        bias = self.bias if bias is None else bias
         if self.fused is not None:
-            return self.fused(x, self.eps_tensor)
-        return x * ops.rsqrt(self.mean(x * x, -1) + self.eps)
-
-
-class ChannelNormGELU(nn.Cell):
-    """GELU of LayerNorm over channels, for convolutions: one pass on the CPU, where a transposition of [C, T] is dear."""
-
-    def __init__(self, size: int, gain: np.ndarray, bias: np.ndarray, eps: float):
-        super().__init__()
-        self.fused = kernel("channel_norm_gelu", lambda x, *rest: x, lambda x, *rest: x)
-        self.norm, self.activate = LayerNorm(size, gain, bias, eps), GELU()
-        self.eps = Tensor(np.array([eps], np.float32))
-
-    def construct(self, x: Tensor) -> Tensor:
-        # x [1, C, 1, T] -> [1, C, 1, T]
-        if self.fused is not None:
-            return self.fused(x, self.norm.gain, self.norm.bias, self.eps)
-        rows = x.reshape(x.shape[1], x.shape[3]).transpose(1, 0)
-        return self.activate(self.norm(rows)).transpose(1, 0).reshape(x.shape)
+            return self.fused(x, gain, bias, self.eps)
+        y = self.normalise(x, gain, bias)[0]
+        return self.activate(y) if self.gelu else y

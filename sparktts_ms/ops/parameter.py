@@ -5,8 +5,10 @@ from mindspore import Parameter, Tensor
 
 
 def weight(array: np.ndarray, dtype=None) -> Parameter:
-    """A fixed Parameter over `array` (shared, not copied, when it is contiguous and `dtype` is its own)."""
+    """A fixed Parameter over `array` (sharing its memory when that is contiguous, writable, and of type `dtype`)."""
     tensor = Tensor.from_numpy(np.require(array, requirements=["C", "W"]))
     if dtype is not None and tensor.dtype != dtype:
         tensor = tensor.astype(dtype)
-    return Parameter(tensor, requires_grad=False)
+    parameter = Parameter(Tensor(np.zeros(1, np.float32), tensor.dtype), requires_grad=False)    # its constructor copies
+    parameter.set_data(tensor, slice_shape=True)
+    return parameter

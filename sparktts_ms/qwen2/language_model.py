@@ -1,8 +1,8 @@
-"""The language model as the rest of the house sees it: a prompt goes in, logits come out, a token goes in, ...
+"""The language model as the rest of the house sees it: rows of ids go in, logits come out.
 
-It knows ids and positions, nothing of text, phases or sampling. The decode step holds only the embedding rows of ids that
-may be spoken (`speakable`), which serve as its input table and its output matrix; the prompt's embeddings are gathered on
-the host from the mapped file, so the other nine tenths of the embedding are never in memory.
+It knows ids, positions and slots, nothing of text, phases or sampling. Embeddings are gathered on the host from the mapped
+file; the decode step holds only the output rows of ids that may be spoken (a `Head`), so nine tenths of the embedding are
+never in memory.
 """
 
 from __future__ import annotations
@@ -12,112 +12,98 @@ from pathlib import Path
 import numpy as np
 from mindspore import Tensor, ops
 
-from sparktts_ms.buckets import pad_rows
+from sparktts_ms.buckets import fit, pad_rows
 from sparktts_ms.config import Qwen2Config
-from sparktts_ms.errors import InputError
-from sparktts_ms.ops.parameter import weight
-from sparktts_ms.qwen2.cache import Cache
-from sparktts_ms.qwen2.model import Qwen2, Reader
+from sparktts_ms.ops.linear import Logits
+from sparktts_ms.qwen2.model import Qwen2
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.weights.source import WeightSource
 
-CHUNK = 64                      # prompt positions read at once
-CAPACITIES = (1024, 4096)       # positions a cache holds; a sequence moves to the next when it outgrows one
+CHUNK = 64                          # prompt positions read at once
+CAPACITY = 4096                     # positions of a sequence
+STREAMS = (1, 2, 4, 8, 16)          # sequences of a decode step: one graph each, made when first needed
+CANDIDATES = 64                     # best ids that a device hands to the host where it does not hand over all logits
 
 
 class LanguageModel:
-    """Qwen2 with its caches. One sequence at a time."""
+    """Qwen2 with the caches of `slots` sequences."""
 
     def __init__(self, path: Path, config: Qwen2Config, runtime: Runtime):
-        self.config, self.runtime = config, runtime
+        self.config, self.runtime, self.slots = config, runtime, STREAMS[-1]
         weights = WeightSource(path)
         self.embedding = weights.at("model.embed_tokens").take_mapped("weight", config.vocab_size, config.hidden_size)
-        self.network = Qwen2(weights.at("model"), config, runtime.dtype)
+        self.final_gain = weights.at("model.norm").take("weight", config.hidden_size)
+        self.limit = min(CAPACITY, config.max_position_embeddings) // CHUNK * CHUNK
+        network = self.network = Qwen2(weights.at("model"), config, self.slots, self.limit, runtime.llm_dtype,
+                                       runtime.cache_dtype)
         weights.finish((r"lm_head\.weight",))       # tied: the same matrix as the embedding
-        longest = config.max_position_embeddings // CHUNK * CHUNK
-        self.capacities = tuple(c for c in CAPACITIES if c <= longest) or (longest,)
-        self.readers: dict[int, Reader] = {}
-        self.compiled_read: dict[int, object] = {}
-        self.length = 0
-        self.capacity = 0
 
-    @property
-    def limit(self) -> int:
-        """Positions that a prompt and what follows it may fill."""
-        return self.capacities[-1]
+        def read(embeddings, positions, slot):
+            return network(embeddings, positions, slot)
 
-    def open(self, prompt: np.ndarray) -> np.ndarray:
-        """Read all of `prompt` [N] ids but its last, which is the first to `feed`; returns hidden states [N - 1, C]."""
-        if len(prompt) >= self.limit:
-            raise InputError(f"Text and prompt make {len(prompt)} tokens; at most {self.limit - 1} fit. "
-                             "Split the text (--text_file takes a sentence a line) or use a shorter prompt.")
-        self.length = 0
-        self.capacity = next(c for c in self.capacities if len(prompt) < c)
-        read, hidden = self._read(self.capacity), [np.zeros((0, self.config.hidden_size), np.float32)]
-        for start in range(0, len(prompt) - 1, CHUNK):
-            ids = prompt[start:min(start + CHUNK, len(prompt) - 1)]
-            states = read(Tensor(pad_rows(self.embedding[ids], CHUNK)),
-                          Tensor(np.arange(start, start + CHUNK, dtype=np.int32)))
-            hidden.append(states.asnumpy()[:len(ids)])
-            self.length += len(ids)
-        return np.concatenate(hidden)
+        self._read = runtime.compile_padded(read, "prompt reader")
 
-    def speaker(self, speakable: np.ndarray) -> Speaker:
-        """The decode step for sequences made of the ids `speakable` [R]."""
-        return Speaker(self, speakable)
+    def head(self, ids: np.ndarray) -> Head:
+        """The decode step for sequences made of `ids` [N]; a run of ids that may come together is computed at once."""
+        return Head(self, ids)
 
-    def reader(self, capacity: int) -> Reader:
-        """The network on the cache of this capacity, made when it is first needed."""
-        if capacity not in self.readers:
-            self.readers[capacity] = Reader(self.network, Cache(capacity, self.config, self.runtime.dtype))
-        return self.readers[capacity]
-
-    def grow(self) -> None:
-        """Move the sequence to the next larger cache."""
-        larger = next(c for c in self.capacities if c > self.capacity)
-        self.reader(larger).cache.load(self.reader(self.capacity).cache, self.length)
-        self.capacity = larger
-
-    def _read(self, capacity: int):
-        if capacity not in self.compiled_read:
-            reader = self.reader(capacity)
-
-            def read(embeddings, positions):
-                return reader(embeddings, positions)
-
-            self.compiled_read[capacity] = self.runtime.compile(read, f"prompt reader ({capacity} positions)")
-        return self.compiled_read[capacity]
+    def read(self, slot: int, ids: np.ndarray, start: int) -> Tensor:
+        """Let the sequence in `slot` go on with `ids` [at most CHUNK] from position `start`; the residual stream [.., C]."""
+        rows = self.runtime.fit(len(ids), (CHUNK,))
+        positions = np.full(rows, -1, np.int32)
+        positions[:len(ids)] = np.arange(start, start + len(ids))
+        return self._read(Tensor(pad_rows(self.embedding[ids], rows)), Tensor(positions),
+                          Tensor(np.array([slot], np.int32)))
 
 
-class Speaker:
-    """One token in, the logits of every speakable id out."""
+class Scores:
+    """What a decode step says about what comes next, for each of its sequences."""
 
-    def __init__(self, model: LanguageModel, speakable: np.ndarray):
-        self.model, self.ids = model, speakable
+    def __init__(self, logits: Tensor, best: tuple[Tensor, Tensor] | None):
+        self._logits, self._best = logits, best
+        self._host: np.ndarray | None = None
+
+    def of(self, sequence: int, rows: np.ndarray, top_k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Candidates among the head's `rows` [N] (ascending): their indices in `rows`, ascending, and logits, float32.
+
+        All of `rows`, or the `top_k` best and some more where that saves copying all logits from the device."""
+        if self._best is not None and 0 < top_k <= CANDIDATES < len(rows):
+            values, found = (tensor.asnumpy()[sequence] for tensor in self._best)
+            order = np.argsort(found)
+            places = np.searchsorted(rows, found[order])
+            mine = rows[np.minimum(places, len(rows) - 1)] == found[order]
+            return places[mine], values[order][mine]
+        if self._host is None:
+            self._host = self._logits.asnumpy()
+        return np.arange(len(rows)), self._host[sequence][rows]
+
+
+class Head:
+    """One id of each of some sequences in, the logits of what may follow out: the step that is repeated."""
+
+    def __init__(self, model: LanguageModel, ids: np.ndarray):
+        self.model, self.ids, self.runtime = model, ids, model.runtime
         self.row_of = np.full(model.config.vocab_size, -1, np.int32)
-        self.row_of[speakable] = np.arange(len(speakable), dtype=np.int32)
-        self.table = weight(model.embedding[speakable], model.runtime.dtype)
-        self.compiled_step: dict[int, object] = {}
+        self.row_of[ids] = np.arange(len(ids), dtype=np.int32)
+        self.logits = Logits(model.embedding[ids] * model.final_gain, self.runtime.llm_dtype, model.config.rms_norm_eps)
+        network, logits = model.network, self.logits
+        topk = min(CANDIDATES, len(ids))
 
-    def feed(self, token_id: int) -> np.ndarray:
-        """Append one id to the sequence; returns the logits [R] of what may follow, float32."""
-        model = self.model
-        if model.length == model.capacity:
-            model.grow()
-        logits = self._step(model.capacity)(Tensor(self.row_of[token_id:token_id + 1]),
-                                            Tensor(np.array([model.length], np.int32)))
-        model.length += 1
-        return logits.asnumpy()[0]
+        def step(embeddings, positions, slots, ranges):
+            # embeddings [B, C], positions and slots [B], ranges [B, 2] of rows that may come -> logits [B, N], best
+            y = logits(network(embeddings, positions, slots), ranges)
+            if logits.whole:
+                return y
+            return y, *ops.topk(y, topk)
 
-    def _step(self, capacity: int):
-        if capacity not in self.compiled_step:
-            reader, table, product = self.model.reader(capacity), self.table, ops.MatMul(transpose_b=True)
+        self._step = self.runtime.compile(step, f"decode step ({len(ids)} ids)")
 
-            def step(row, position):
-                # row [1], position [1] -> logits [1, R]
-                hidden = reader(ops.gather(table, row, 0).astype("float32"), position)
-                return product(hidden.astype(table.dtype), table).astype("float32")
-
-            self.compiled_step[capacity] = self.model.runtime.compile(
-                step, f"decode step ({capacity} positions, {len(self.ids)} ids)")
-        return self.compiled_step[capacity]
+    def step(self, ids: np.ndarray, positions: np.ndarray, slots: np.ndarray, ranges: np.ndarray) -> Scores:
+        """Append ids[n] at positions[n] to the sequence in slots[n]; of each, score the head's rows ranges[n]."""
+        count, bucket = len(ids), fit(len(ids), STREAMS)
+        spare = bucket - count
+        result = self._step(Tensor(pad_rows(self.model.embedding[ids], bucket)),
+                            Tensor(np.concatenate([positions, np.full(spare, -1)]).astype(np.int32)),
+                            Tensor(np.concatenate([slots, np.full(spare, self.model.slots)]).astype(np.int32)),
+                            Tensor(pad_rows(np.asarray(ranges, np.int32), bucket)))
+        return Scores(result, None) if self.logits.whole else Scores(result[0], tuple(result[1:]))

@@ -49,32 +49,32 @@ class Sampling:
         return np.random.default_rng(self.seed)
 
 
-def probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
-    """Logits [N] -> the distribution [N] that is drawn from, float64; what was cut off has probability 0.
+def survivors(logits: np.ndarray, sampling: Sampling) -> tuple[np.ndarray, np.ndarray]:
+    """What is drawn from: indices into `logits` [N], and their probabilities, float64, ascending.
 
     Ids tied with the k-th largest stay; top-p keeps the smallest set whose mass reaches top_p, at least one id.
     """
-    scores = logits.astype(np.float64) / sampling.temperature
-    kept = np.arange(len(scores))
-    if 0 < sampling.top_k < len(scores):
-        kth = np.partition(scores, -sampling.top_k)[-sampling.top_k]
-        kept = np.flatnonzero(scores >= kth)
-    kept = kept[np.argsort(scores[kept], kind="stable")]
-    weights = np.exp(scores[kept] - scores[kept[-1]])
+    kept = np.arange(len(logits))
+    if 0 < sampling.top_k < len(logits):
+        kth = np.partition(logits, -sampling.top_k)[-sampling.top_k]
+        kept = np.flatnonzero(logits >= kth)
+    scores = logits[kept].astype(np.float64) / sampling.temperature
+    order = np.argsort(scores, kind="stable")
+    kept, scores = kept[order], scores[order]
+    weights = np.exp(scores - scores[-1])
     weights /= weights.sum()
     if sampling.top_p < 1:
-        below = np.cumsum(weights) <= 1 - sampling.top_p
-        below[-1] = False
-        weights[below] = 0.0
+        enough = np.cumsum(weights) > 1 - sampling.top_p
+        enough[-1] = True
+        kept, weights = kept[enough], weights[enough]
         weights /= weights.sum()
-    result = np.zeros(len(scores))
-    result[kept] = weights
-    return result
+    return kept, weights
 
 
 def choose(logits: np.ndarray, sampling: Sampling, generator: np.random.Generator) -> int:
     """Index of the next id among `logits` [N]."""
     if sampling.temperature == 0:
         return int(logits.argmax())
-    mass = np.cumsum(probabilities(logits, sampling))
-    return int(np.searchsorted(mass, generator.random() * mass[-1], side="right"))
+    kept, weights = survivors(logits, sampling)
+    mass = np.cumsum(weights)
+    return int(kept[min(np.searchsorted(mass, generator.random() * mass[-1], side="right"), len(kept) - 1)])

@@ -2,82 +2,57 @@
 
 Source: arXiv 2006.11477; transformers' `Wav2Vec2Model`.
 
-Samples beyond the end of the recording are zeros and their frames are shut out by `keep` [T, 1] (1 for a real frame): the
+Samples beyond the end of the recording are zeros and their frames are shut out by `keep` [T, 1] (1 for a real frame; None
+if there are no others): the
 convolutions look at nothing outside their window, the positional convolution reads zeros there, attention ignores them.
 """
 
 from __future__ import annotations
 
+import numpy as np
 from mindspore import Tensor, nn, ops
 
 from sparktts_ms.config import Wav2Vec2Config
-from sparktts_ms.ops.activation import GELU
-from sparktts_ms.ops.convolution import Conv1d
+from sparktts_ms.ops.attention import SelfAttention
+from sparktts_ms.ops.convolution import Conv, PositionConv, as_rows, as_signal
 from sparktts_ms.ops.linear import Linear
-from sparktts_ms.ops.normalization import ChannelNormGELU, LayerNorm
+from sparktts_ms.ops.normalization import LayerNorm
 from sparktts_ms.weights.folding import weight_norm
 from sparktts_ms.weights.source import WeightSource
 
 # The pre-training heads, the mask vector, and the encoder's final norm, which only the 24th layer feeds.
 LEFT_OUT = (r"wav2vec2\.masked_spec_embed", r"wav2vec2\.encoder\.layer_norm\..*", r"quantizer\..*", r"project_hid\..*",
             r"project_q\..*")
-BARRED = -1e9
 
 
 class ConvLayer(nn.Cell):
-    """Convolution, LayerNorm over channels, GELU."""
+    """Convolution, LayerNorm over channels, GELU, on signals."""
 
     def __init__(self, weights: WeightSource, inputs: int, outputs: int, taps: int, stride: int):
         super().__init__()
         conv, norm = weights.at("conv"), weights.at("layer_norm")
-        self.conv = Conv1d(conv.take("weight", outputs, inputs, taps), conv.take("bias", outputs), stride=stride)
-        self.finish = ChannelNormGELU(outputs, norm.take("weight", outputs), norm.take("bias", outputs), 1e-5)
+        self.conv = Conv(conv.take("weight", outputs, inputs, taps), conv.take("bias", outputs), stride)
+        self.finish = LayerNorm(norm.take("weight", outputs), norm.take("bias", outputs), 1e-5, gelu=True)
 
     def construct(self, x: Tensor) -> Tensor:
-        # x [1, I, 1, T] -> [1, O, 1, T']
-        return self.finish(self.conv(x))
+        # T frames -> T' frames
+        return as_signal(self.finish(as_rows(self.conv(x))))
 
 
-class PositionalConv(nn.Cell):
-    """A grouped convolution of 128 taps stands for positions; the extra last frame of an even kernel is dropped."""
-
-    def __init__(self, weights: WeightSource, config: Wav2Vec2Config):
-        super().__init__()
-        size, taps, groups = config.hidden_size, config.num_conv_pos_embeddings, config.num_conv_pos_embedding_groups
-        self.conv = Conv1d(weight_norm(weights, size, size // groups, taps, gain_axes=(2,)), weights.take("bias", size),
-                           padding=taps // 2, groups=groups)
-        self.activate = GELU()
-
-    def construct(self, x: Tensor, keep: Tensor) -> Tensor:
-        # x [T, C], keep [T, 1] -> [T, C]
-        frames = x.shape[0]
-        y = self.conv((x * keep).transpose(1, 0).reshape(1, -1, 1, frames))
-        return x + self.activate(y.reshape(x.shape[1], -1)[:, :frames].transpose(1, 0))
-
-
-class SelfAttention(nn.Cell):
+class Attention(nn.Cell):
     def __init__(self, weights: WeightSource, size: int, heads: int):
         super().__init__()
-        self.heads, self.head_dim = heads, size // heads
-        scale = self.head_dim**-0.5
-        query = weights.at("q_proj")
-        self.query = Linear(query.take("weight", size, size) * scale, query.take("bias", size) * scale)
-        self.key, self.value, self.out = (linear(weights.at(name), size, size)
-                                          for name in ("k_proj", "v_proj", "out_proj"))
-        self.scores = ops.BatchMatMul(transpose_b=True)
-        self.gather = ops.BatchMatMul()
+        parts = [weights.at(name) for name in ("q_proj", "k_proj", "v_proj")]
+        matrices, biases = ([part.take("weight", size, size) for part in parts], [part.take("bias", size) for part in parts])
+        scale = np.float32((size // heads)**-0.5)
+        self.query_key_value = Linear(np.concatenate([matrices[0] * scale, *matrices[1:]]),
+                                      np.concatenate([biases[0] * scale, *biases[1:]]))
+        self.attend = SelfAttention(heads, size // heads)
+        self.out = linear(weights.at("out_proj"), size, size)
 
-    def construct(self, x: Tensor, ones: Tensor, barred: Tensor) -> Tensor:
-        # x [T, C], ones and barred [heads, T, 1] -> [T, C]; one more dimension carries the mask through the product,
-        # since adding a broadcast mask to [heads, T, T] costs a table of that size in every layer
-        query = ops.concat([self.split(self.query(x)), ones], -1)
-        key = ops.concat([self.split(self.key(x)), barred], -1)
-        y = self.gather(ops.softmax(self.scores(query, key), -1), self.split(self.value(x)))
-        return self.out(y.transpose(1, 0, 2).reshape(x.shape))
-
-    def split(self, x: Tensor) -> Tensor:
-        # [T, C] -> [heads, T, C / heads]
-        return x.reshape(-1, self.heads, self.head_dim).transpose(1, 0, 2)
+    def construct(self, x: Tensor, residual: Tensor, keep: Tensor | None) -> Tensor:
+        # x and residual [T, C], keep [T, 1] or None -> [T, C]
+        return self.out(self.attend(self.query_key_value(x), keep), residual)
 
 
 class Layer(nn.Cell):
@@ -85,15 +60,14 @@ class Layer(nn.Cell):
         super().__init__()
         size, inner = config.hidden_size, config.intermediate_size
         self.attention_norm = layer_norm(weights.at("layer_norm"), size, config.layer_norm_eps)
-        self.attention = SelfAttention(weights.at("attention"), size, config.num_attention_heads)
+        self.attention = Attention(weights.at("attention"), size, config.num_attention_heads)
         self.feed_norm = layer_norm(weights.at("final_layer_norm"), size, config.layer_norm_eps)
-        self.widen = linear(weights.at("feed_forward.intermediate_dense"), size, inner)
+        self.widen = linear(weights.at("feed_forward.intermediate_dense"), size, inner, gelu=True)
         self.narrow = linear(weights.at("feed_forward.output_dense"), inner, size)
-        self.activate = GELU()
 
-    def construct(self, x: Tensor, ones: Tensor, barred: Tensor) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), ones, barred)
-        return x + self.narrow(self.activate(self.widen(self.feed_norm(x))))
+    def construct(self, x: Tensor, keep: Tensor | None) -> Tensor:
+        x = self.attention(self.attention_norm(x), x, keep)
+        return self.narrow(self.widen(self.feed_norm(x)), x)
 
 
 class Wav2Vec2(nn.Cell):
@@ -110,22 +84,22 @@ class Wav2Vec2(nn.Cell):
         projection = base.at("feature_projection")
         self.norm = layer_norm(projection.at("layer_norm"), channels, config.layer_norm_eps)
         self.project = linear(projection.at("projection"), channels, config.hidden_size)
-        self.positions = PositionalConv(base.at("encoder.pos_conv_embed.conv"), config)
+        conv, size = base.at("encoder.pos_conv_embed.conv"), config.hidden_size
+        groups = config.num_conv_pos_embedding_groups
+        kernel = weight_norm(conv, size, size // groups, config.num_conv_pos_embeddings, gain_axes=(2,))
+        self.positions = PositionConv(kernel, conv.take("bias", size), groups)
         self.layers = nn.CellList([Layer(base.at(f"encoder.layers.{n}"), config) for n in range(config.used_layers)])
-        self.mixed, self.heads = config.mixed_layers, config.num_attention_heads
+        self.mixed = config.mixed_layers
 
-    def construct(self, samples: Tensor, keep: Tensor) -> Tensor:
-        # samples [N], keep [T, 1] with T = frames(N) -> [T, C]
-        x = samples.reshape(1, 1, 1, -1)
+    def construct(self, samples: Tensor, keep: Tensor | None) -> Tensor:
+        # samples [N], keep [T, 1] with T = frames(N), or None -> [T, C]
+        x = as_signal(samples.reshape(-1, 1))
         for conv in self.convs:
             x = conv(x)
-        x = x.reshape(x.shape[1], -1).transpose(1, 0)
-        x = self.positions(self.project(self.norm(x)), keep)
-        barred = ops.tile(((1.0 - keep) * BARRED).reshape(1, -1, 1), (self.heads, 1, 1))
-        ones = ops.ones_like(barred)
+        x = self.positions(self.project(self.norm(as_rows(x))), keep)
         total = ops.zeros_like(x)
         for n, layer in enumerate(self.layers):
-            x = layer(x, ones, barred)
+            x = layer(x, keep)
             if n + 1 in self.mixed:
                 total = total + x
         return total / len(self.mixed)
@@ -145,9 +119,9 @@ def load_wav2vec2(path, config: Wav2Vec2Config) -> Wav2Vec2:
     return network
 
 
-def linear(weights: WeightSource, inputs: int, outputs: int) -> Linear:
-    return Linear(weights.take("weight", outputs, inputs), weights.take("bias", outputs))
+def linear(weights: WeightSource, inputs: int, outputs: int, gelu: bool = False) -> Linear:
+    return Linear(weights.take("weight", outputs, inputs), weights.take("bias", outputs), gelu=gelu)
 
 
 def layer_norm(weights: WeightSource, size: int, eps: float) -> LayerNorm:
-    return LayerNorm(size, weights.take("weight", size), weights.take("bias", size), eps)
+    return LayerNorm(weights.take("weight", size), weights.take("bias", size), eps)

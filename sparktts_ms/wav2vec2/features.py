@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from mindspore import Tensor
 
-from sparktts_ms.buckets import PROMPT_FRAMES, fit, keep_rows, pad_rows
+from sparktts_ms.buckets import PROMPT_FRAMES, keep_rows, pad_rows
 from sparktts_ms.config import Wav2Vec2Config
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.wav2vec2.encoder import load_wav2vec2
@@ -17,22 +17,23 @@ class FeatureExtractor:
     """wav2vec 2.0 on recordings of any length."""
 
     def __init__(self, path: Path, config: Wav2Vec2Config, runtime: Runtime):
-        self.config = config
+        self.config, self.runtime = config, runtime
         network = load_wav2vec2(path, config)
 
         def encode(samples, keep):
             return network(samples, keep)
 
-        # On the CPU its large operators gain little from a graph (6 s of audio: 1.4 s instead of 1.8 s), which would cost
-        # seconds to compile for each bucket and keep 0.9 GB of weights in memory for good.
+        # Without the CPU kernels it still is no graph there: that would save a fifth of the time, cost seconds of compiling
+        # for each length, and keep 0.9 GB of weights in memory for good.
         self.encode = encode if runtime.target == "CPU" else runtime.compile(encode, "wav2vec 2.0")
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
         """Samples [N] at 16 kHz, N at least 400 -> features [T, C] float32, T = floor((N - 400) / 320) + 1."""
         frames = self.config.frames(len(samples))
-        bucket = fit(frames, PROMPT_FRAMES)
+        bucket = self.runtime.fit(frames, PROMPT_FRAMES)
         padded = pad_rows(standardise(samples)[:self.config.samples(frames)], self.config.samples(bucket))
-        return self.encode(Tensor(padded), Tensor(keep_rows(frames, bucket))).asnumpy()[:frames]
+        keep = None if self.runtime.any_length else Tensor(keep_rows(frames, bucket))
+        return self.encode(Tensor(padded), keep).asnumpy()[:frames]
 
 
 def standardise(samples: np.ndarray) -> np.ndarray:
