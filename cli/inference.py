@@ -1,14 +1,19 @@
 """Speak a text: python -m cli.inference --text "Hello." --prompt_speech_path prompt.wav
 
-Flags mirror upstream's `cli/inference.py`. The last line on stdout is the path of the file written.
+Flags mirror upstream's `cli/inference.py`. The last line on stdout is the path of the file written; with `--stream -` stdout
+is the speech itself.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from cli.report import Parser, guarded
 from sparktts_ms.audio.files import check_writable, unused_name, write_wav
@@ -36,6 +41,8 @@ def parser() -> Parser:
     model.add_argument("--mode", choices=("graph", "pynative"), default="graph")
     model.add_argument("--dtype", choices=("float32", "bfloat16"),
                        help="of the language model; bfloat16 on Ascend and float32 on CPU if not given")
+    model.add_argument("--weights", choices=("float", "int8"), default="float",
+                       help="int8: the language model's matrices in 8 bits, three times as fast on a CPU")
     sampling = p.add_argument_group("sampling")
     sampling.add_argument("--seed", type=int, help="the same seed gives the same speech")
     sampling.add_argument("--temperature", type=float, default=0.8, help="0 is greedy")
@@ -46,6 +53,10 @@ def parser() -> Parser:
     result.add_argument("--save_dir", type=Path, default=Path("example/results"),
                         help="folder for files named by the time")
     result.add_argument("--output", type=Path, metavar="FILE", help="write this file instead")
+    result.add_argument("--stream", metavar="FILE", help="write speech while it is being made to FILE, a pipe, or - (stdout)")
+    result.add_argument("--stream_format", choices=("wav", "pcm"), default="wav", help="pcm: 16-bit samples without a header")
+    result.add_argument("--lookahead", type=int, default=25, metavar="FRAMES",
+                        help="known behind a chunk before it is made audible, 20 ms each; 67 is exact, less is sooner")
     result.add_argument("--plot", action="store_true", help="a PNG with waveform and mel spectrogram beside the wav")
     return p
 
@@ -59,14 +70,20 @@ def run(args) -> None:
     """Check what can be checked before the model is loaded, load, speak, write."""
     texts = read_texts(args)
     check_request(args, len(texts))
-    check_writable(args.output.parent if args.output else args.save_dir)
+    if not args.stream:
+        check_writable(args.output.parent if args.output else args.save_dir)
 
-    from sparktts_ms import Sampling, SparkTTS  # late: bad arguments are answered before MindSpore loads
+    from sparktts_ms import Chunks, Sampling, SparkTTS  # late: bad arguments are answered before MindSpore loads
 
     sampling = Sampling(args.temperature, args.top_k, args.top_p, args.max_new_tokens, seed=args.seed)
-    tts = SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode, args.dtype)
+    chunks = Chunks(args.lookahead)
+    tts = SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode, args.dtype, args.weights)
     voice = tts.encode_voice(args.prompt_speech_path, args.prompt_text) if args.prompt_speech_path else None
     tts.release_prompt_encoder()
+    if args.stream:
+        with opened(args.stream) as file:
+            stream(tts, file, texts, voice, args, sampling, chunks)
+        return
     for text in texts:
         speech = speak(tts, text, voice, args, sampling)
         path = save(speech, args)
@@ -86,6 +103,44 @@ def speak(tts, text: str, voice, args, sampling):
     note = "" if speech.complete else "; it was cut off at --max_new_tokens"
     print(f"{speech.seconds:.2f} s of speech{note}", file=sys.stderr)
     return speech
+
+
+def stream(tts, file, texts, voice, args, sampling, chunks) -> None:
+    """All utterances, one after another, into `file` as they are made."""
+    from sparktts_ms.audio.streaming import SampleWriter
+
+    began, seconds, first = time.perf_counter(), 0.0, None
+    try:
+        writer = SampleWriter(file, tts.sample_rate, args.stream_format == "wav")
+        for text in texts:
+            for samples in tts.stream(text, voice, args.gender, args.pitch, args.speed, sampling, chunks):
+                writer.write(samples)
+                seconds += len(samples) / tts.sample_rate
+                first = first or time.perf_counter() - began
+    except BrokenPipeError:
+        raise OutputError("Whoever was listening to --stream hung up.") from None
+    except OSError as problem:
+        raise OutputError(f"--stream {args.stream} cannot be written: {problem.strerror}.") from None
+    print(f"{seconds:.2f} s of speech in {time.perf_counter() - began:.2f} s, the first of it after {first or 0:.2f} s",
+          file=sys.stderr)
+
+
+@contextmanager
+def opened(name: str) -> Iterator[BinaryIO]:
+    """stdout, or the file or pipe `name`, for bytes. What a library prints meanwhile goes to stderr."""
+    if name == "-":
+        with redirect_stdout(sys.stderr):
+            yield os.fdopen(os.dup(1), "wb", closefd=True)
+        return
+    path = Path(name)
+    if path.is_file():
+        raise OutputError(f"{path} exists already and is not overwritten; choose another --stream or remove it.")
+    try:
+        file = path.open("wb")
+    except OSError as problem:
+        raise OutputError(f"--stream {path} cannot be written: {problem.strerror}.") from None
+    with file:
+        yield file
 
 
 def save(speech, args) -> Path:
@@ -112,6 +167,10 @@ def check_request(args, utterances: int) -> None:
         raise InputError("No voice was given: add --prompt_speech_path FILE (clone) or --gender female|male (make up).")
     if args.output and utterances > 1:
         raise InputError(f"--output names one file, but {args.text_file} holds {utterances} utterances; use --save_dir.")
+    if args.stream and (args.output or args.plot):
+        raise InputError("--stream writes speech while it is being made; leave out --output and --plot.")
+    if args.lookahead < 0:
+        raise InputError(f"--lookahead is {args.lookahead}; it must be 0 frames or more.")
     for path in filter(None, (args.output, args.output and args.plot and args.output.with_suffix(".png"))):
         if path.exists():
             raise OutputError(f"{path} exists already and is not overwritten; choose another --output or remove it.")

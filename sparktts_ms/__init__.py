@@ -12,10 +12,13 @@ from sparktts_ms.errors import SparkTTSError
 if TYPE_CHECKING:
     from sparktts_ms.pipeline import SparkTTS
     from sparktts_ms.qwen2.sampling import Sampling
+    from sparktts_ms.service import Service
+    from sparktts_ms.utterance import Chunks
     from sparktts_ms.voice import Speech, Voice
 
-__all__ = ["Sampling", "SparkTTS", "SparkTTSError", "Speech", "Voice"]
-_HOMES = {"SparkTTS": "pipeline", "Sampling": "qwen2.sampling", "Voice": "voice", "Speech": "voice"}
+__all__ = ["Chunks", "Sampling", "Service", "SparkTTS", "SparkTTSError", "Speech", "Voice"]
+_HOMES = {"SparkTTS": "pipeline", "Sampling": "qwen2.sampling", "Service": "service", "Chunks": "utterance", "Voice": "voice",
+          "Speech": "voice"}
 
 
 def __getattr__(name: str):

@@ -35,3 +35,7 @@ class OutputError(SparkTTSError):
 
 class DownloadError(SparkTTSError):
     """A hub cannot be reached or does not hold what was asked for."""
+
+
+class ServiceClosed(SparkTTSError):
+    """Something was asked of a service that has been closed."""

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +20,14 @@ from sparktts_ms.audio.mel import MelSpectrogram
 from sparktts_ms.bicodec.codec import BiCodec
 from sparktts_ms.config import ModelConfig
 from sparktts_ms.config_files import read_config
-from sparktts_ms.errors import AudioError, InputError, ModelError, NoSpeech
+from sparktts_ms.errors import AudioError, InputError, ModelError
 from sparktts_ms.phases import clone_phases, free_phases, style_phases
 from sparktts_ms.prompt import Style, check_text, clone_prompt, style_prompt
-from sparktts_ms.qwen2.engine import Engine, Phase, generate
+from sparktts_ms.qwen2.engine import Engine, Phase
 from sparktts_ms.qwen2.language_model import Head, LanguageModel
 from sparktts_ms.qwen2.sampling import Sampling
 from sparktts_ms.runtime import Runtime
+from sparktts_ms.utterance import Chunks, Utterance
 from sparktts_ms.vocabulary import Vocabulary
 from sparktts_ms.voice import Speech, Voice
 from sparktts_ms.wav2vec2.features import FeatureExtractor
@@ -32,11 +36,11 @@ from sparktts_ms.weights.open import find_weights
 logger = logging.getLogger("sparktts_ms")
 
 MAX_PROMPT_SECONDS = 30.0       # attention over a prompt grows with its square
-TOKENS_PER_SECOND = 50
+KEPT_VOICES = 64                # recordings whose encoding is remembered
 
 
 class SparkTTS:
-    """A loaded model. One utterance at a time; not for several threads at once."""
+    """A loaded model. Not for several threads at once: `Service` is."""
 
     def __init__(self, model_dir: Path, config: ModelConfig, runtime: Runtime):
         self.config, self.runtime = config, runtime
@@ -47,6 +51,7 @@ class SparkTTS:
         self._wav2vec2_file = find_weights(model_dir / "wav2vec2-large-xlsr-53")
         self._features: FeatureExtractor | None = None
         self._heads: dict[bool, Head] = {}
+        self._voices: OrderedDict[tuple[bytes, str | None], Voice] = OrderedDict()
         self.mel = MelSpectrogram(**vars(config.bicodec.mel))
         self.codec = BiCodec(find_weights(model_dir / "BiCodec"), config.bicodec, runtime)
         self.llm = LanguageModel(find_weights(model_dir / "LLM"), config.llm, runtime)
@@ -73,7 +78,8 @@ class SparkTTS:
         """Turn a recording into a Voice: its first 6 s (repeated if shorter) define the speaker.
 
         With a `transcript` of the whole recording, how it was spoken is kept too (needs wav2vec 2.0, loaded on first
-        use) and speech continues it; such a recording may last at most 30 s. Raises AudioError.
+        use) and speech continues it; such a recording may last at most 30 s. What was encoded before is remembered by its
+        content. Raises AudioError.
         """
         recording = read_prompt(path, self.sample_rate, MAX_PROMPT_SECONDS)
         transcript = (transcript or "").strip() or None
@@ -83,7 +89,15 @@ class SparkTTS:
         if recording.truncated:
             logger.warning("%s lasts %.1f s; only its first %.0f s are used, and the voice comes from the first %.0f s.",
                            path, recording.source_seconds, MAX_PROMPT_SECONDS, self.config.audio.ref_segment_duration)
-        samples = recording.samples
+        key = hashlib.sha256(recording.samples.tobytes()).digest(), transcript
+        if key not in self._voices:
+            self._voices[key] = self._encode(recording.samples, transcript)
+        self._voices.move_to_end(key)
+        if len(self._voices) > KEPT_VOICES:
+            self._voices.popitem(last=False)
+        return self._voices[key]
+
+    def _encode(self, samples: np.ndarray, transcript: str | None) -> Voice:
         if self.config.audio.volume_normalize:
             samples = normalize_volume(samples)
         clip = reference_clip(samples, self.config.audio.reference_samples).astype(np.float32)
@@ -101,24 +115,53 @@ class SparkTTS:
         `progress` is called with the seconds of speech so far. The model can hold about 4,000 tokens, text and prompt
         included. Raises InputError for a request that makes no sense, NoSpeech if the model says nothing.
         """
+        utterance = self.request(text, voice, gender, pitch, speed, sampling)
+        with self._driving(utterance):
+            while not utterance.finished:
+                self.engine.step()
+                if progress is not None:
+                    progress(utterance.seconds)
+        return utterance.speech()
+
+    def stream(self, text: str, voice: Voice | None = None, gender: str | None = None, pitch: str | None = None,
+               speed: str | None = None, sampling: Sampling = Sampling(), chunks: Chunks = Chunks()) -> Iterator[np.ndarray]:
+        """Like `synthesize`, but yields samples, float32 in (-1, 1), while the model still speaks; chunks follow each other
+        without a gap or a fade. Leaving the iterator early stops the utterance.
+
+        With a look-ahead of the decoder's field (67 frames at the released size, 1.3 s) the chunks together equal what
+        `synthesize` returns; the default differs by less than -50 dB of the signal.
+        """
+        utterance = self.request(text, voice, gender, pitch, speed, sampling)
+        return self._chunks(utterance, chunks)
+
+    def request(self, text: str, voice: Voice | None = None, gender: str | None = None, pitch: str | None = None,
+                speed: str | None = None, sampling: Sampling = Sampling()) -> Utterance:
+        """Ask for an utterance: it is made as `engine.step` is called, in company with all others asked for."""
         prompt, phases = self.prompt_for(check_text(text), choose_speaker(voice, gender, pitch, speed))
-        v = self.vocabulary
         head = self._head(sampling.constrained)
         if not sampling.constrained:
-            phases = free_phases(head.ids, v)
+            phases = free_phases(head.ids, self.vocabulary)
+        return Utterance(self.engine.add(prompt, phases, sampling, head), voice, self.vocabulary, self.codec,
+                         self.sample_rate)
 
-        ids, spoken = [], 0
-        for token in generate(self.engine, self.engine.add(prompt, phases, sampling, head)):
-            ids.append(token)
-            if progress is not None and token in v.bicodec_semantic:
-                spoken += 1
-                progress(spoken / TOKENS_PER_SECOND)
-        semantic_ids = v.bicodec_semantic.values(ids)
-        global_ids = voice.global_ids if voice is not None else v.bicodec_global.values(ids)
-        self._check_speech(semantic_ids, global_ids)
-        samples = self.decode(global_ids=global_ids, semantic_ids=semantic_ids)
-        complete = ids[-1] in (v.end, v.end_semantic_token)
-        return Speech(samples, self.sample_rate, semantic_ids, global_ids, np.array(ids, np.int32), complete)
+    def _chunks(self, utterance: Utterance, chunks: Chunks) -> Iterator[np.ndarray]:
+        with self._driving(utterance):
+            while True:
+                samples = utterance.chunk(chunks)
+                if samples is not None:
+                    yield samples
+                elif utterance.finished:
+                    return
+                else:
+                    self.engine.step()
+
+    @contextmanager
+    def _driving(self, utterance: Utterance) -> Iterator[None]:
+        """Whatever ends the driving ends the utterance."""
+        try:
+            yield
+        finally:
+            self.engine.cancel(utterance.stream)
 
     def prompt_for(self, text: str, who: Voice | Style) -> tuple[np.ndarray, list[Phase]]:
         """Prompt ids [N], and what may follow them."""
@@ -166,15 +209,6 @@ class SparkTTS:
             if family.count != needed:
                 raise ModelError(f"{model_dir}: the tokenizer has {family.count} ids where the codec has {needed}; "
                                  "LLM and BiCodec do not belong together.")
-
-    def _check_speech(self, semantic_ids: np.ndarray, global_ids: np.ndarray) -> None:
-        voice_tokens = self.config.bicodec.speaker_encoder.token_num
-        if len(global_ids) != voice_tokens:
-            raise NoSpeech(f"The model made a voice of {len(global_ids)} tokens instead of {voice_tokens}; "
-                           "try another seed, more max_new_tokens, or constrained sampling.")
-        if not len(semantic_ids):
-            raise NoSpeech("The model ended before it spoke. Try another seed, a longer text, more max_new_tokens, "
-                           "or min_new_tokens.")
 
 
 def choose_speaker(voice: Voice | None, gender: str | None, pitch: str | None, speed: str | None) -> Voice | Style:

@@ -16,6 +16,10 @@ class Voice:
     semantic_ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     transcript: str | None = None
 
+    def __post_init__(self):
+        for ids in (self.global_ids, self.semantic_ids):
+            ids.setflags(write=False)       # a voice is shared by all who speak with it
+
 
 @dataclass(frozen=True)
 class Speech:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from mindspore import Tensor, nn
 
-from sparktts_ms.bicodec.prenet import Prenet
+from sparktts_ms.bicodec.prenet import Prenet, prenet_context
 from sparktts_ms.bicodec.semantic import SemanticEncoder, SemanticQuantizer
 from sparktts_ms.bicodec.speaker import FiniteScalarQuantizer, SpeakerDecoder, SpeakerEncoder
 from sparktts_ms.bicodec.wave_generator import WaveGenerator, context_frames
-from sparktts_ms.bicodec.windows import plan
+from sparktts_ms.bicodec.windows import WINDOWS, plan
 from sparktts_ms.buckets import PROMPT_FRAMES, keep_rows, pad_rows
 from sparktts_ms.config import BiCodecConfig
 from sparktts_ms.runtime import Runtime
@@ -55,7 +55,8 @@ class BiCodec:
                               Prenet(weights.at("prenet"), config.prenet))
         generator = WaveGenerator(weights.at("decoder"), config.decoder)
         weights.finish((*LEFT_OUT, *SEMANTIC_ENCODER, *SPEAKER_ENCODER))
-        self.context = context_frames(config.decoder)
+        self.context = context_frames(config.decoder)                       # of the wave generator, each side
+        self.field = self.context + prenet_context(config.prenet)           # of the whole decoder
         self._semantic_encoder: Callable | None = None
         self._speaker_encoder: Callable | None = None
 
@@ -105,6 +106,15 @@ class BiCodec:
         """A voice [32] and at least one semantic id [T] -> samples [320 T], float32 in (-1, 1)."""
         return self.generate(self.colour(global_ids, semantic_ids))
 
+    def decode_part(self, global_ids: np.ndarray, semantic_ids: np.ndarray, first: int, last: int) -> np.ndarray:
+        """Samples of the frames first .. last - 1 of an utterance that begins with `semantic_ids` [T]; the same as if all of
+        it were decoded if `field` more ids are known behind `last`, or it ends with them."""
+        known, start = len(semantic_ids), max(0, first - self.field)
+        coloured = self.colour(global_ids, semantic_ids[start:min(known, last + self.field)])
+        begin, end = max(0, first - self.context), min(known, last + self.context)
+        samples, step = self.generate(coloured[begin - start:end - start]), self.config.decoder.samples_per_token
+        return samples[(first - begin) * step:(last - begin) * step]
+
     def colour(self, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
         """The wave generator's input [T, D]."""
         frames, bucket = len(semantic_ids), self.runtime.fit(len(semantic_ids), SPEECH_FRAMES)
@@ -114,13 +124,16 @@ class BiCodec:
 
     def generate(self, coloured: np.ndarray) -> np.ndarray:
         """Coloured frames [T, D] -> samples [320 T]."""
-        step, pieces = self.config.decoder.samples_per_token, []
-        for window in plan(len(coloured), self.context):
+        return np.concatenate(list(self.generate_pieces(coloured)))
+
+    def generate_pieces(self, coloured: np.ndarray, sizes: tuple[int, ...] = WINDOWS) -> Iterator[np.ndarray]:
+        """The same in pieces, each the work of one window."""
+        step = self.config.decoder.samples_per_token
+        for window in plan(len(coloured), self.context, sizes):
             frames = coloured[window.start:window.start + window.size]
             size = self.runtime.fit(len(frames), (window.size,))
             samples = self._generate(Tensor(pad_rows(frames, size)), self._keep(len(frames), size))
-            pieces.append(samples.asnumpy()[(window.first - window.start) * step:(window.last - window.start) * step])
-        return np.concatenate(pieces)
+            yield samples.asnumpy()[(window.first - window.start) * step:(window.last - window.start) * step]
 
     def _keep(self, real: int, length: int) -> Tensor | None:
         return None if self.runtime.any_length else Tensor(keep_rows(real, length))

@@ -32,3 +32,8 @@ class Prenet(nn.Cell):
             x = stage(x, keep)
         x = self.leave(self.backbone(x, keep, d_vector))
         return tanh(x) if self.squash else x
+
+
+def prenet_context(config: FeatureStackConfig) -> int:
+    """How many frames on each side can change a frame of the prenet: three for each convolution of seven taps."""
+    return 3 * (3 * len(config.sample_ratios) + 1 + config.vocos_num_layers)

@@ -66,9 +66,11 @@ class WaveGenerator(nn.Cell):
 
 def context_frames(config: WaveGeneratorConfig) -> int:
     """How many frames on each side can change a frame's samples."""
-    reach = 3
+    reach = 3                       # of the last convolution, in samples
     for rate, taps in zip(reversed(config.rates), reversed(config.kernel_sizes), strict=True):
-        reach = -(-(reach + 3 * sum(DILATIONS) + taps) // rate)
+        padding = (taps - rate) // 2
+        reach += 3 * sum(DILATIONS)
+        reach = max((rate - 1 + reach + padding) // rate, (reach - padding + taps - 1) // rate)
     return reach + 3
 
 

@@ -7,7 +7,7 @@ long prompt holds the others up by one chunk a token. What a sequence says depen
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,17 +143,3 @@ class Engine:
             self.active.remove(stream)
             self._free.append(stream.slot)
         self._free.sort()
-
-
-def generate(engine: Engine, stream: Stream) -> Iterator[int]:
-    """Yield the new ids of `stream` as they come, driving the engine; leaving early cancels it."""
-    said = 0
-    try:
-        while True:
-            yield from stream.tokens[said:]
-            said = len(stream.tokens)
-            if stream.finished:
-                return
-            engine.step()
-    finally:
-        engine.cancel(stream)

@@ -265,6 +265,29 @@ def test_a_model_that_ends_before_it_speaks(run, tmp_path):
     assert not list((tmp_path / "example" / "results").iterdir())
 
 
+# ------------------------------------------------------------------------------------------------ streaming
+
+def test_streamed_speech_is_what_the_file_would_hold(run, tmp_path):
+    run("--text", TEXT, *FEMALE, "--output", tmp_path / "whole.wav")
+    whole, rate = soundfile.read(tmp_path / "whole.wav", dtype="int16")
+    for form, header in (("wav", 44), ("pcm", 0)):
+        status, out, err = run("--text", TEXT, *FEMALE, "--stream", tmp_path / form, "--stream_format", form, "--lookahead", 67)
+        assert status == 0 and not out and "s of speech" in err[-1]
+        samples = np.frombuffer((tmp_path / form).read_bytes()[header:], "<i2")
+        assert samples.shape == whole.shape and np.abs(samples.astype(int) - whole).max() <= 1
+    streamed, streamed_rate = soundfile.read(tmp_path / "wav", dtype="int16")
+    assert streamed_rate == rate and streamed.shape == whole.shape
+
+
+def test_a_stream_refuses_what_it_cannot_do(run, tmp_path):
+    (tmp_path / "there.wav").write_bytes(b"kept")
+    refused(run("--text", TEXT, *FEMALE, "--stream", tmp_path / "there.wav"), "exists already")
+    assert (tmp_path / "there.wav").read_bytes() == b"kept"
+    refused(run("--text", TEXT, *FEMALE, "--stream", "-", "--plot"), "--plot")
+    refused(run("--text", TEXT, *FEMALE, "--stream", "-", "--lookahead", -1), "--lookahead")
+    refused(run("--text", TEXT, *FEMALE, "--stream", tmp_path / "no" / "folder"), "cannot be written")
+
+
 # ------------------------------------------------------------------------------------------------ as a process
 
 def test_bad_arguments_are_answered_without_loading_mindspore(tmp_path):
@@ -291,3 +314,27 @@ def test_ctrl_c_ends_in_one_line_and_leaves_nothing_half_written(tiny_model, wav
     assert process.returncode == 130 and "Traceback" not in err, err
     assert "Interrupted" in err
     assert sorted(map(str, results.iterdir())) == sorted(out.split())
+
+
+def stream_command(model, *more):
+    return [sys.executable, "-m", "cli.inference", "--model_dir", str(model), "--device_target", "CPU", "--text", TEXT, *FEMALE,
+            "--seed", "0", "--stream", "-", *more]
+
+
+def test_stdout_of_a_stream_is_sound_and_nothing_else(tiny_model, tmp_path):
+    done = subprocess.run(stream_command(tiny_model), cwd=ROOT, capture_output=True, check=True)
+    (tmp_path / "heard.wav").write_bytes(done.stdout)
+    samples, rate = soundfile.read(tmp_path / "heard.wav")
+    assert rate == 16000 and len(samples) == (len(done.stdout) - 44) // 2 > 0 and np.abs(samples).max() > 0.01
+
+
+def test_a_listener_who_hangs_up_is_told_in_one_line(tiny_model, tmp_path):
+    (tmp_path / "long.txt").write_text("One more line to say.\n" * 500, encoding="utf-8")
+    command = stream_command(tiny_model)
+    place = command.index("--text")
+    command[place:place + 2] = ["--text_file", str(tmp_path / "long.txt")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.read(2000)
+    process.stdout.close()
+    err = process.stderr.read().decode()
+    assert process.wait() == 2 and "hung up" in err and "Traceback" not in err, err

@@ -49,7 +49,7 @@ def test_buckets_and_windows_leave_no_trace(pynative, monkeypatch, frames):
     global_ids, semantic_ids = RANDOM.integers(0, 4096, 32), RANDOM.integers(0, 8192, frames)
     usual = pynative.decode(global_ids=global_ids, semantic_ids=semantic_ids)
     monkeypatch.setattr(codec_room, "SPEECH_FRAMES", (frames,))
-    monkeypatch.setattr(codec_room, "plan", lambda length, context: plan(length, context, (frames,)))
+    monkeypatch.setattr(codec_room, "plan", lambda length, context, sizes: plan(length, context, (frames,)))
     close(usual, pynative.decode(global_ids=global_ids, semantic_ids=semantic_ids))
 
 

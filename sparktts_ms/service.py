@@ -1,0 +1,207 @@
+"""One model for many callers at once: a thread of its own drives the engine, and everybody's speech is made in company.
+
+    service = Service(SparkTTS.from_pretrained(...))
+    job = service.submit("Hello.", voice=service.encode_voice("prompt.wav"), chunks=Chunks())
+    for samples in job: ...
+
+Between two steps of the engine at most one window of samples is decoded, for whoever has waited longest, so nobody is held up
+by another's long text. A caller that is slow to fetch its samples, or goes away, does not matter to the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+
+from sparktts_ms.errors import ServiceClosed
+from sparktts_ms.pipeline import SparkTTS
+from sparktts_ms.utterance import Chunks, Utterance
+from sparktts_ms.voice import Speech, Voice
+
+logger = logging.getLogger("sparktts_ms")
+
+SMALL_WINDOWS = (64,)       # frames decoded at a time while others speak
+
+
+class Job:
+    """An utterance in the service's hands. Iterate over it for its samples, or wait for `result`."""
+
+    def __init__(self, service: Service, utterance: Utterance, chunks: Chunks | None):
+        self.utterance, self.chunks, self.cancelled = utterance, chunks, False
+        self._service = service
+        self._ready: queue.SimpleQueue[np.ndarray | BaseException | None] = queue.SimpleQueue()
+        self._pieces: Iterator[np.ndarray] | None = None
+        self._speech: Future[Speech] = Future()
+        self._samples: list[np.ndarray] = []
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Samples, float32, as they are made; once only. Raises what went wrong. Leaving early cancels the job."""
+        try:
+            while (samples := self._ready.get()) is not None:
+                if isinstance(samples, BaseException):
+                    raise samples
+                yield samples
+        finally:
+            self.cancel()
+
+    def result(self, timeout: float | None = None) -> Speech:
+        """The whole, when it is done. Raises what went wrong, concurrent.futures.CancelledError, or TimeoutError."""
+        return self._speech.result(timeout)
+
+    def cancel(self) -> None:
+        """Stop it; others do not notice. Does nothing to a job that is done."""
+        self.cancelled = True
+
+    # The service's thread calls what follows.
+
+    def advance(self, alone: bool) -> bool | None:
+        """Decode one piece if there is one to decode. True: did; False: nothing yet; None: the job is over."""
+        try:
+            samples = self._next(alone)
+        except Exception as problem:
+            self.fail(problem)
+            return None
+        if samples is not None:
+            self._samples.append(samples)
+            self._ready.put(samples)
+            return True
+        if not self.utterance.finished:
+            return False
+        self._speech.set_result(self.utterance.as_speech(np.concatenate(self._samples)))
+        self._ready.put(None)
+        return None
+
+    def _next(self, alone: bool) -> np.ndarray | None:
+        if self.chunks is not None:
+            return self.utterance.chunk(self.chunks)
+        if not self.utterance.finished:
+            return None
+        if self._pieces is None:
+            self._pieces = self.utterance.pieces(**({} if alone else {"sizes": SMALL_WINDOWS}))
+        return next(self._pieces, None)
+
+    def fail(self, problem: BaseException) -> None:
+        self._speech.set_exception(problem)
+        self._ready.put(problem)
+
+    def drop(self) -> None:
+        self._speech.cancel()
+        self._ready.put(None)
+
+
+class Service:
+    """Thread-safe. `close` ends it; what is unfinished then is cancelled."""
+
+    def __init__(self, tts: SparkTTS):
+        self.tts, self.sample_rate = tts, tts.sample_rate
+        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future] | None] = queue.SimpleQueue()
+        self._jobs: deque[Job] = deque()
+        self._closing = threading.Event()
+        self._gate = threading.Lock()
+        self._thread = threading.Thread(target=self._serve, name="spark-tts", daemon=True)
+        self._thread.start()
+
+    def encode_voice(self, path, transcript: str | None = None) -> Voice:
+        """As `SparkTTS.encode_voice`; the speakers wait meanwhile."""
+        return self._call(lambda: self.tts.encode_voice(path, transcript))
+
+    def submit(self, text: str, voice: Voice | None = None, chunks: Chunks | None = None, **how) -> Job:
+        """Ask for an utterance; `how` as for `SparkTTS.synthesize`. With `chunks` its samples come while it is being made,
+        without they are decoded at once in the end. Raises InputError."""
+        return self._call(lambda: self._admit(text, voice, chunks, how))
+
+    def synthesize(self, text: str, voice: Voice | None = None, **how) -> Speech:
+        """As `SparkTTS.synthesize`, in company."""
+        return self.submit(text, voice, **how).result()
+
+    @property
+    def load(self) -> int:
+        """Utterances being made or waiting."""
+        return len(self._jobs)
+
+    def close(self) -> None:
+        """End the thread; waits for the step it is in."""
+        with self._gate:
+            self._closing.set()
+            self._calls.put(None)
+        self._thread.join()
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def _call(self, action: Callable[[], Any]) -> Any:
+        """Run `action` on the service's thread."""
+        future: Future = Future()
+        with self._gate:
+            if self._closing.is_set():
+                raise ServiceClosed("The service has been closed.")
+            self._calls.put((action, future))
+        return future.result()
+
+    def _admit(self, text: str, voice: Voice | None, chunks: Chunks | None, how: dict) -> Job:
+        job = Job(self, self.tts.request(text, voice, **how), chunks)
+        self._jobs.append(job)
+        return job
+
+    def _serve(self) -> None:
+        while not self._closing.is_set():
+            self._answer_calls(wait=not self._jobs)
+            try:
+                self.tts.engine.step()
+            except Exception as problem:        # nobody's fault in particular: all are told, and the service lives on
+                logger.exception("The engine failed; %d utterances are lost.", len(self._jobs))
+                while self._jobs:
+                    job = self._jobs.popleft()
+                    self.tts.engine.cancel(job.utterance.stream)
+                    job.fail(problem)
+            self._decode_one()
+        while self._jobs:
+            self._remove(self._jobs[0])
+        self._answer_calls(wait=False)
+
+    def _answer_calls(self, wait: bool) -> None:
+        while True:
+            try:
+                call = self._calls.get(block=wait)
+            except queue.Empty:
+                return
+            if call is None:
+                return
+            action, future = call
+            try:
+                if self._closing.is_set():
+                    raise ServiceClosed("The service has been closed.")
+                future.set_result(action())
+            except BaseException as problem:
+                future.set_exception(problem)
+            wait = wait and not self._jobs
+
+    def _decode_one(self) -> None:
+        """One window of samples for the first job that has one to decode; it goes to the end of the queue."""
+        for job in list(self._jobs):
+            if job.cancelled:
+                self._remove(job)
+                continue
+            did = job.advance(alone=len(self._jobs) == 1)
+            if did is None:
+                self._jobs.remove(job)
+                self.tts.engine.cancel(job.utterance.stream)
+            elif did:
+                self._jobs.remove(job)
+                self._jobs.append(job)
+                return
+
+    def _remove(self, job: Job) -> None:
+        self._jobs.remove(job)
+        self.tts.engine.cancel(job.utterance.stream)
+        job.drop()

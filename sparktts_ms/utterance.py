@@ -1,0 +1,119 @@
+"""An utterance that was asked for, while it is being made: ids come from the engine, samples are decoded as they can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparktts_ms.bicodec.codec import BiCodec
+from sparktts_ms.errors import InputError, NoSpeech
+from sparktts_ms.qwen2.engine import Stream
+from sparktts_ms.vocabulary import Vocabulary
+from sparktts_ms.voice import Speech, Voice
+
+TOKENS_PER_SECOND = 50
+LOOKAHEAD = 25          # frames; the least with which streamed speech differs by less than -50 dB (tools/lookahead_curve.py)
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """How an utterance is cut while it is being made: frames of the first chunk, how much longer each next one is, and the
+    longest. lookahead: frames known behind a chunk before it is decoded; the decoder's whole field (67) makes it exact."""
+
+    lookahead: int = LOOKAHEAD
+    first: int = 12
+    growth: float = 1.5
+    longest: int = 100
+
+    def __post_init__(self):
+        if not isinstance(self.lookahead, int) or self.lookahead < 0:
+            raise InputError(f"lookahead is {self.lookahead}; it must be a whole number of frames, 0 or more.")
+        if not 1 <= self.first <= self.longest or not self.growth >= 1:
+            raise InputError("A chunk has at least one frame, and none is shorter than the one before.")
+
+
+class Utterance:
+    """One request. `stream` is its place in the engine; whoever drives the engine asks here for what became of it."""
+
+    def __init__(self, stream: Stream, voice: Voice | None, vocabulary: Vocabulary, codec: BiCodec, sample_rate: int):
+        self.stream, self.voice, self.vocabulary, self.codec = stream, voice, vocabulary, codec
+        self.sample_rate = sample_rate
+        self.decoded = 0                # frames handed out as chunks
+        self._looked = 0                # tokens sorted into their families so far
+        self._semantic_ids: list[int] = []
+        self._global_ids: list[int] = []
+
+    @property
+    def finished(self) -> bool:
+        """Whether all ids are there."""
+        return self.stream.finished
+
+    @property
+    def seconds(self) -> float:
+        """Of speech so far."""
+        self._look()
+        return len(self._semantic_ids) / TOKENS_PER_SECOND
+
+    def speech(self) -> Speech:
+        """All of it, decoded at once. Raises NoSpeech if the model said nothing that can be heard."""
+        return self.as_speech(np.concatenate(list(self.pieces())))
+
+    def pieces(self, **sizes) -> Iterator[np.ndarray]:
+        """The samples of a finished utterance, decoded at once but handed out window by window."""
+        global_ids, semantic_ids = self._checked()
+        yield from self.codec.generate_pieces(self.codec.colour(global_ids, semantic_ids), **sizes)
+
+    def as_speech(self, samples: np.ndarray) -> Speech:
+        """`samples` with what they were made from."""
+        global_ids, semantic_ids = self._checked()
+        ids, v = np.array(self.stream.tokens, np.int32), self.vocabulary
+        return Speech(samples, self.sample_rate, semantic_ids, global_ids, ids,
+                      bool(ids[-1] in (v.end, v.end_semantic_token)))
+
+    def chunk(self, chunks: Chunks) -> np.ndarray | None:
+        """The next samples, float32, or None while too little is known (or, once finished, when there are no more)."""
+        _, semantic_ids = self._ids()
+        if self.finished:
+            last = min(self.decoded + chunks.longest, len(semantic_ids))
+            if last == self.decoded > 0:
+                return None
+        else:
+            last = self.decoded + self._size(chunks)
+            if last + chunks.lookahead > len(semantic_ids):
+                return None
+            semantic_ids = semantic_ids[:last + chunks.lookahead]       # however much more is known by now
+        global_ids, _ = self._checked()
+        first, self.decoded = self.decoded, last
+        return self.codec.decode_part(global_ids, semantic_ids, first, last)
+
+    def _size(self, chunks: Chunks) -> int:
+        """Frames of the next chunk, by how many were handed out before it."""
+        size, decoded = chunks.first, 0
+        while decoded < self.decoded:
+            decoded, size = decoded + size, min(chunks.longest, int(size * chunks.growth + 0.5))
+        return size
+
+    def _look(self) -> None:
+        """Take note of the tokens that came since the last time."""
+        v, tokens = self.vocabulary, self.stream.tokens
+        self._semantic_ids.extend(v.bicodec_semantic.values(tokens[self._looked:]))
+        self._global_ids.extend(v.bicodec_global.values(tokens[self._looked:]))
+        self._looked = len(tokens)
+
+    def _ids(self) -> tuple[np.ndarray, np.ndarray]:
+        self._look()
+        global_ids = np.array(self._global_ids, np.int32) if self.voice is None else self.voice.global_ids
+        return global_ids, np.array(self._semantic_ids, np.int32)
+
+    def _checked(self) -> tuple[np.ndarray, np.ndarray]:
+        global_ids, semantic_ids = self._ids()
+        voice_tokens = self.codec.config.speaker_encoder.token_num
+        if len(global_ids) != voice_tokens:
+            raise NoSpeech(f"The model made a voice of {len(global_ids)} tokens instead of {voice_tokens}; "
+                           "try another seed, more max_new_tokens, or constrained sampling.")
+        if not len(semantic_ids):
+            raise NoSpeech("The model ended before it spoke. Try another seed, a longer text, more max_new_tokens, "
+                           "or min_new_tokens.")
+        return global_ids, semantic_ids
