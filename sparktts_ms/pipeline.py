@@ -10,6 +10,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +55,7 @@ class SparkTTS:
         self._voices: OrderedDict[tuple[bytes, str | None], Voice] = OrderedDict()
         self.mel = MelSpectrogram(**vars(config.bicodec.mel))
         self.codec = BiCodec(find_weights(model_dir / "BiCodec"), config.bicodec, runtime)
-        self.llm = LanguageModel(find_weights(model_dir / "LLM"), config.llm, runtime)
-        self.engine = Engine(self.llm)
+        self._llm_file = find_weights(model_dir / "LLM")
 
     @classmethod
     def from_pretrained(cls, model_dir: str | Path, device_target: str = "auto", device_id: int = 0,
@@ -64,7 +64,8 @@ class SparkTTS:
 
         device_target: "auto" (Ascend where there is one), "Ascend" or "CPU". mode: "graph" or "pynative". dtype: of the
         language model, "float32" or "bfloat16"; None is bfloat16 on Ascend and float32 on CPU. weights: "int8" stores the
-        language model's matrices in 8 bits (CPU), which speaks three times as fast from a quarter of the memory.
+        language model's matrices in 8 bits (CPU), which speaks three times as fast from a quarter of the memory. Networks
+        are loaded when they are first needed (see `load`).
         Raises ModelError for a directory that is missing, incomplete or damaged, DeviceError for the device.
         """
         folder = Path(model_dir)
@@ -195,6 +196,23 @@ class SparkTTS:
         """Forget what only recordings need, wav2vec 2.0 (0.9 GB) above all; it is loaded again when one is encoded."""
         self._features = None
         self.codec.release_encoders()
+        self.runtime.give_back_memory()
+
+    @cached_property
+    def llm(self) -> LanguageModel:
+        """The language model, loaded when it is first needed: after a prompt's encoder has been released, if there is one."""
+        return LanguageModel(self._llm_file, self.config.llm, self.runtime)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Continuous batching over the language model."""
+        return Engine(self.llm)
+
+    def load(self) -> SparkTTS:
+        """Load now what is needed to speak; otherwise it is loaded when something is first said. Returns itself."""
+        self.codec.load_decoder()
+        self._head(constrained=True)
+        return self
 
     def _head(self, constrained: bool) -> Head:
         if constrained not in self._heads:

@@ -6,11 +6,13 @@ which device is in the README; Ascend paths are written from MindSpore's documen
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,6 +87,13 @@ class Runtime:
     def fit(self, length: int, sizes: Sequence[int]) -> int:
         """The length at which to compute."""
         return length if self.any_length else fit(length, sizes)
+
+    def give_back_memory(self) -> None:
+        """Let go of networks that nobody holds any more: PyNative mode remembers every Parameter it has met."""
+        gc.collect()
+        with suppress(ImportError, AttributeError):         # not public; without it the memory is only not given back
+            from mindspore.common.api import _pynative_executor
+            _pynative_executor.clear_res()
 
     def compile_padded(self, step: Callable, name: str) -> Callable:
         """`compile` for long operators: with the CPU kernels there is little to win, and lengths are free without graphs."""

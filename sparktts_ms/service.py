@@ -100,7 +100,7 @@ class Service:
     """Thread-safe. `close` ends it; what is unfinished then is cancelled."""
 
     def __init__(self, tts: SparkTTS):
-        self.tts, self.sample_rate = tts, tts.sample_rate
+        self.tts, self.sample_rate = tts.load(), tts.sample_rate
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future] | None] = queue.SimpleQueue()
         self._jobs: deque[Job] = deque()
         self._closing = threading.Event()

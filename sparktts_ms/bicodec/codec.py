@@ -9,7 +9,7 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from sparktts_ms.bicodec.prenet import Prenet, prenet_context
-from sparktts_ms.bicodec.semantic import SemanticEncoder, SemanticQuantizer
+from sparktts_ms.bicodec.semantic import Codebook, SemanticEncoder, SemanticQuantizer
 from sparktts_ms.bicodec.speaker import FiniteScalarQuantizer, SpeakerDecoder, SpeakerEncoder
 from sparktts_ms.bicodec.wave_generator import WaveGenerator, context_frames
 from sparktts_ms.bicodec.windows import WINDOWS, plan
@@ -24,7 +24,8 @@ SPEECH_FRAMES = (64, 256, 1024, 3072)      # 1.3 s to 60 s, what max_new_tokens 
 # the x-vector head, running counts.
 SEMANTIC_ENCODER = (r"encoder\..*", r"quantizer\.in_project\..*")
 SPEAKER_ENCODER = (r"speaker_encoder\.(speaker_encoder|perceiver_sampler|quantizer\.project_in)\..*",)
-DECODER = (r"(prenet|decoder)\..*", r"quantizer\.(out_project|codebook)\..*",
+CODEBOOK = (r"quantizer\.codebook\..*",)
+DECODER = (r"(prenet|decoder)\..*", r"quantizer\.out_project\..*",
            r"speaker_encoder\.(project|quantizer\.project_out)\..*")
 LEFT_OUT = (r"postnet\..*", r"quantizer\.cluster_size", r"speaker_encoder\.speaker_encoder\.(pool|bn|linear)\..*",
             r".*\.num_batches_tracked", r"mel_transformer\..*")
@@ -44,30 +45,43 @@ class Colouring(nn.Cell):
 
 
 class BiCodec:
-    """The codec's four paths; arrays in and out, lengths free. What encodes a recording is loaded when it is first needed."""
+    """The codec's four paths; arrays in and out, lengths free. Each is loaded when it is first needed."""
 
     def __init__(self, path: Path, config: BiCodecConfig, runtime: Runtime):
         self.path, self.config, self.runtime = path, config, runtime
-        weights = WeightSource(path)
         self.levels = FiniteScalarQuantizer(config.speaker_encoder.fsq_levels)
-        self.quantizer = SemanticQuantizer(weights.at("quantizer"), config.quantizer)
-        colouring = Colouring(self.quantizer, SpeakerDecoder(weights.at("speaker_encoder"), config.speaker_encoder),
-                              Prenet(weights.at("prenet"), config.prenet))
-        generator = WaveGenerator(weights.at("decoder"), config.decoder)
-        weights.finish((*LEFT_OUT, *SEMANTIC_ENCODER, *SPEAKER_ENCODER))
         self.context = context_frames(config.decoder)                       # of the wave generator, each side
         self.field = self.context + prenet_context(config.prenet)           # of the whole decoder
+        self._codebook: Codebook | None = None
         self._semantic_encoder: Callable | None = None
         self._speaker_encoder: Callable | None = None
+        self._decoder: tuple[Callable, Callable] | None = None
 
-        def colour(semantic_codes, speaker_codes, keep):
-            return colouring(semantic_codes, speaker_codes, keep)
+    @property
+    def codebook(self) -> Codebook:
+        if self._codebook is None:
+            self._codebook = Codebook(WeightSource(self.path).at("quantizer.codebook"), self.config.quantizer)
+        return self._codebook
 
-        def generate(frames, keep):
-            return generator(frames, keep)
+    def load_decoder(self) -> tuple[Callable, Callable]:
+        """Prenet and wave generator, made when they are first needed."""
+        if self._decoder is None:
+            weights, config = WeightSource(self.path), self.config
+            colouring = Colouring(SemanticQuantizer(weights.at("quantizer"), config.quantizer),
+                                  SpeakerDecoder(weights.at("speaker_encoder"), config.speaker_encoder),
+                                  Prenet(weights.at("prenet"), config.prenet))
+            generator = WaveGenerator(weights.at("decoder"), config.decoder)
+            weights.finish((*LEFT_OUT, *CODEBOOK, *SEMANTIC_ENCODER, *SPEAKER_ENCODER))
 
-        self._colour = runtime.compile_padded(colour, "prenet")
-        self._generate = runtime.compile_padded(generate, "wave generator")
+            def colour(semantic_codes, speaker_codes, keep):
+                return colouring(semantic_codes, speaker_codes, keep)
+
+            def generate(frames, keep):
+                return generator(frames, keep)
+
+            self._decoder = (self.runtime.compile_padded(colour, "prenet"),
+                             self.runtime.compile_padded(generate, "wave generator"))
+        return self._decoder
 
     def semantic_ids(self, features: np.ndarray) -> np.ndarray:
         """wav2vec 2.0 features [T, F] of a recording -> its semantic ids [T]."""
@@ -75,7 +89,7 @@ class BiCodec:
             weights = WeightSource(self.path)
             encoder = SemanticEncoder(weights.at("encoder"), weights.at("quantizer.in_project"), self.config.encoder,
                                       self.config.quantizer)
-            weights.finish((*LEFT_OUT, *SPEAKER_ENCODER, *DECODER))
+            weights.finish((*LEFT_OUT, *CODEBOOK, *SPEAKER_ENCODER, *DECODER))
 
             def encode(features, keep):
                 return encoder(features, keep)
@@ -83,14 +97,14 @@ class BiCodec:
             self._semantic_encoder = self.runtime.compile_padded(encode, "semantic encoder")
         frames, bucket = len(features), self.runtime.fit(len(features), PROMPT_FRAMES)
         vectors = self._semantic_encoder(Tensor(pad_rows(features, bucket)), self._keep(frames, bucket))
-        return self.quantizer.nearest(vectors.asnumpy()[:frames])
+        return self.codebook.nearest(vectors.asnumpy()[:frames])
 
     def global_ids(self, mel: np.ndarray) -> np.ndarray:
         """Mel spectrogram [M, T] of the reference clip -> the voice's ids [32]."""
         if self._speaker_encoder is None:
             weights = WeightSource(self.path)
             encoder = SpeakerEncoder(weights.at("speaker_encoder"), self.config.speaker_encoder)
-            weights.finish((*LEFT_OUT, *SEMANTIC_ENCODER, *DECODER))
+            weights.finish((*LEFT_OUT, *CODEBOOK, *SEMANTIC_ENCODER, *DECODER))
 
             def listen(mel):
                 return encoder(mel)
@@ -118,8 +132,8 @@ class BiCodec:
     def colour(self, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
         """The wave generator's input [T, D]."""
         frames, bucket = len(semantic_ids), self.runtime.fit(len(semantic_ids), SPEECH_FRAMES)
-        codes = pad_rows(self.quantizer.codes(semantic_ids), bucket)
-        coloured = self._colour(Tensor(codes), Tensor(self.levels.codes(global_ids)), self._keep(frames, bucket))
+        codes = pad_rows(self.codebook.codes(semantic_ids), bucket)
+        coloured = self.load_decoder()[0](Tensor(codes), Tensor(self.levels.codes(global_ids)), self._keep(frames, bucket))
         return coloured.asnumpy()[:frames]
 
     def generate(self, coloured: np.ndarray) -> np.ndarray:
@@ -132,7 +146,7 @@ class BiCodec:
         for window in plan(len(coloured), self.context, sizes):
             frames = coloured[window.start:window.start + window.size]
             size = self.runtime.fit(len(frames), (window.size,))
-            samples = self._generate(Tensor(pad_rows(frames, size)), self._keep(len(frames), size))
+            samples = self.load_decoder()[1](Tensor(pad_rows(frames, size)), self._keep(len(frames), size))
             yield samples.asnumpy()[(window.first - window.start) * step:(window.last - window.start) * step]
 
     def _keep(self, real: int, length: int) -> Tensor | None:

@@ -34,16 +34,25 @@ class SemanticEncoder(nn.Cell):
 
 
 class SemanticQuantizer(nn.Cell):
-    """The factorised codebook: `nearest` reads ids off code vectors on the host (in float64, since two codes may lie 1e-5
-    apart), `codes` and `construct` lead back."""
+    """Code vectors -> what the prenet reads."""
 
     def __init__(self, weights: WeightSource, config: QuantizerConfig):
         super().__init__()
-        codes, dim, width = config.codebook_size, config.codebook_dim, config.input_dim
-        up = weights.at("out_project")
+        dim, width, up = config.codebook_dim, config.input_dim, weights.at("out_project")
         self.up = Linear(weight_norm(up, width, dim, 1)[:, :, 0], up.take("bias", width))
-        self.codebook = weights.at("codebook").take("weight", codes, dim)
-        self.directions = unit_rows(self.codebook)
+
+    def construct(self, codes: Tensor) -> Tensor:
+        # codes [T, 8] -> z_q [T, Z]
+        return self.up(codes)
+
+
+class Codebook:
+    """The factorised codebook, on the host: from code vectors to ids (in float64, since two codes may lie 1e-5 apart) and
+    back."""
+
+    def __init__(self, weights: WeightSource, config: QuantizerConfig):
+        self.rows = weights.take("weight", config.codebook_size, config.codebook_dim)
+        self.directions = unit_rows(self.rows)
 
     def nearest(self, vectors: np.ndarray) -> np.ndarray:
         """Ids [T] of the codes with the largest cosine to `vectors` [T, 8]."""
@@ -51,11 +60,7 @@ class SemanticQuantizer(nn.Cell):
 
     def codes(self, ids: np.ndarray) -> np.ndarray:
         """Raw codebook rows [T, 8] of `ids` [T]."""
-        return self.codebook[ids]
-
-    def construct(self, codes: Tensor) -> Tensor:
-        # codes [T, 8] -> z_q [T, Z]
-        return self.up(codes)
+        return self.rows[ids]
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:

@@ -102,13 +102,11 @@ class RMSNorm(nn.Cell):
 
 def interleave(gate: np.ndarray, up: np.ndarray, lanes: int = 16) -> np.ndarray:
     """Rows of both in turns of 16, so that each panel of 32 outputs holds gates and what they open."""
-    padded = -(-gate.shape[0] // lanes) * lanes
-    both = np.zeros((padded // lanes, 2, lanes, gate.shape[1]), np.float32)
-    for n, matrix in enumerate((gate, up)):
-        rows = np.zeros((padded, gate.shape[1]), np.float32)
-        rows[:len(matrix)] = matrix
-        both[:, n] = rows.reshape(-1, lanes, gate.shape[1])
-    return both.reshape(-1, gate.shape[1])
+    spare = -gate.shape[0] % lanes
+    if spare:
+        gate, up = (np.pad(matrix, ((0, spare), (0, 0))) for matrix in (gate, up))
+    inputs = gate.shape[1]
+    return np.stack([gate.reshape(-1, lanes, inputs), up.reshape(-1, lanes, inputs)], 1).reshape(-1, inputs)
 
 
 class Logits(nn.Cell):

@@ -45,4 +45,5 @@ TO_OUTPUTS, TO_FILTERS, TO_INPUTS = matrices()
 
 def filters(kernel: np.ndarray) -> np.ndarray:
     """A kernel [O, I, 7] -> what meets the transformed inputs at each point, [10, O, I] float32."""
-    return np.einsum("pk,oik->poi", TO_FILTERS, kernel).astype(np.float32)
+    outputs, inputs, taps = kernel.shape
+    return (TO_FILTERS.astype(np.float32) @ kernel.reshape(-1, taps).T).reshape(SIZE, outputs, inputs)

@@ -6,7 +6,7 @@ import pytest
 from mindspore import Tensor
 
 from sparktts_ms.bicodec.prenet import Prenet
-from sparktts_ms.bicodec.semantic import SemanticEncoder, SemanticQuantizer
+from sparktts_ms.bicodec.semantic import Codebook, SemanticEncoder, SemanticQuantizer
 from sparktts_ms.bicodec.speaker import FiniteScalarQuantizer, SpeakerDecoder, SpeakerEncoder
 from sparktts_ms.bicodec.wave_generator import WaveGenerator
 from sparktts_ms.buckets import keep_rows
@@ -30,6 +30,7 @@ class Rooms:
         self.wav2vec2 = load_wav2vec2(model_dir / "wav2vec2-large-xlsr-53" / "model.safetensors", config.wav2vec2)
         self.encoder = SemanticEncoder(weights.at("encoder"), weights.at("quantizer.in_project"), codec.encoder, codec.quantizer)
         self.quantizer = SemanticQuantizer(weights.at("quantizer"), codec.quantizer)
+        self.codebook = Codebook(weights.at("quantizer.codebook"), codec.quantizer)
         self.speaker = SpeakerEncoder(weights.at("speaker_encoder"), codec.speaker_encoder)
         self.d_vector = SpeakerDecoder(weights.at("speaker_encoder"), codec.speaker_encoder)
         self.levels = FiniteScalarQuantizer(codec.speaker_encoder.fsq_levels)
@@ -103,14 +104,14 @@ class TestSemanticEncoder:
         close(rooms.encoder.down(Tensor(np.ascontiguousarray(z["enc.z"].T))), z["enc.z_e"].T)
         vectors = rooms.encoder(Tensor(z["w2v.mix"]), rooms.keep(len(z["w2v.mix"])))
         close(vectors, z["enc.z_e"].T)
-        np.testing.assert_array_equal(rooms.quantizer.nearest(vectors.asnumpy()), z["semantic_ids"])
+        np.testing.assert_array_equal(rooms.codebook.nearest(vectors.asnumpy()), z["semantic_ids"])
 
 
 def test_the_semantic_codebook_both_ways(rooms, golden):
     z = np.load(golden / "quantizers.npz")
     vectors = rooms.encoder.down(Tensor(np.ascontiguousarray(z["vq.in"].T)))
-    np.testing.assert_array_equal(rooms.quantizer.nearest(vectors.asnumpy()), z["vq.indices"])
-    close(rooms.quantizer(Tensor(rooms.quantizer.codes(z["vq.detok_ids"]))), z["vq.detok"].T)
+    np.testing.assert_array_equal(rooms.codebook.nearest(vectors.asnumpy()), z["vq.indices"])
+    close(rooms.quantizer(Tensor(rooms.codebook.codes(z["vq.detok_ids"]))), z["vq.detok"].T)
 
 
 def test_global_ids_become_the_same_d_vector(rooms, golden):
@@ -152,7 +153,7 @@ class TestSpeakerEncoder:
 class TestWaveDecoder:
     def test_vectors_of_speech_and_voice(self, rooms, arrays, name):
         z = arrays[name]
-        close(rooms.quantizer(Tensor(rooms.quantizer.codes(z["semantic_ids"]))), z["dec.z_q"].T)
+        close(rooms.quantizer(Tensor(rooms.codebook.codes(z["semantic_ids"]))), z["dec.z_q"].T)
         close(rooms.d_vector(Tensor(rooms.levels.codes(z["global_ids"])))[0], z["dec.d_vector"])
 
     def test_prenet(self, rooms, arrays, name):

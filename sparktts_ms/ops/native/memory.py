@@ -18,8 +18,10 @@ def huge_pages(size: int) -> np.ndarray:
     """`size` bytes of zeros, uint8. Small requests share a block; it is given back when the last of them is."""
     global _chunk
     size_aligned = -(-size // ALIGNMENT) * ALIGNMENT
+    if size_aligned > CHUNK // 2:
+        return zero_pages(size, huge=True)
     if size_aligned > len(_chunk):
-        _chunk = zero_pages(max(CHUNK, size_aligned), huge=True)
+        _chunk = zero_pages(CHUNK, huge=True)
     array, _chunk = _chunk[:size], _chunk[size_aligned:]
     return array
 
