@@ -1,4 +1,5 @@
 # `make demo` speaks, `make test` checks; both set up what they need in .venv.
+# `make bench` measures; after `make peers` it measures PyTorch and llama.cpp beside it.
 # MINDSPORE=2.7.1 tries another version of MindSpore, in an environment of its own.
 
 PYTHON ?= python3
@@ -8,8 +9,9 @@ BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 DEMO_MODEL := .cache/demo-model
+PEERS := .venv-peers
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench peers clean
 
 demo: $(RUN_READY) $(DEMO_MODEL)/.ready
 	@echo "The demonstration model has random weights: what it says is noise, made by the whole product."
@@ -26,7 +28,14 @@ lint: $(DEV_READY)
 	$(BIN)/python -m mypy sparktts_ms cli convert.py
 
 bench: $(RUN_READY)
-	$(BIN)/python -m benchmarks.full_size
+	$(BIN)/python -m benchmarks $(if $(wildcard $(PEERS)/.ready),--peer_python $(PEERS)/bin/python)
+
+peers: $(PEERS)/.ready
+
+$(PEERS)/.ready: requirements-bench.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet -r requirements-bench.txt --extra-index-url https://download.pytorch.org/whl/cpu
+	@touch $@
 
 $(DEMO_MODEL)/.ready: $(RUN_READY) tools/make_checkpoint.py
 	$(BIN)/python tools/make_checkpoint.py $(DEMO_MODEL) --size tiny

@@ -52,10 +52,8 @@ class Stream:
 
     def take(self, scores, place: int) -> None:
         """Choose the next token; `place` is this stream's in the step."""
-        rows = self.rows
-        found, logits = scores.of(place, rows, self.sampling.top_k)
-        row = rows[found[choose(logits, self.sampling, self.generator)]]
-        self._say(int(self.head.ids[row]))
+        rows, logits = scores.of(place, self.rows, self.sampling.top_k)
+        self._say(int(self.head.ids[rows[choose(logits, self.sampling, self.generator)]]))
 
     def _say(self, token: int) -> None:
         phase = self._phases[0]
@@ -129,7 +127,7 @@ class Engine:
 
     def _speak(self, head: Head, streams: list[Stream]) -> None:
         # A stream that has more than one id to read gets no token yet; its range is empty.
-        ranges = [(s.rows.min(), s.rows.max() + 1) if len(s.pending) == 1 else (0, 0) for s in streams]
+        ranges = [(s.rows[0], s.rows[-1] + 1) if len(s.pending) == 1 else (0, 0) for s in streams]
         scores = head.step(np.array([s.pending[0] for s in streams]), np.array([s.read for s in streams]),
                            np.array([s.slot for s in streams]), np.array(ranges))
         for place, stream in enumerate(streams):

@@ -64,18 +64,20 @@ class Scores:
         self._host: np.ndarray | None = None
 
     def of(self, sequence: int, rows: np.ndarray, top_k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Candidates among the head's `rows` [N] (ascending): their indices in `rows`, ascending, and logits, float32.
-
-        All of `rows`, or the `top_k` best and some more where that saves copying all logits from the device."""
+        """Those of the head's `rows` [N] (ascending) that come into question, and their logits, float32: all of them, or the
+        `top_k` best and some more where that saves copying all logits from the device."""
         if self._best is not None and 0 < top_k <= CANDIDATES < len(rows):
             values, found = (tensor.asnumpy()[sequence] for tensor in self._best)
             order = np.argsort(found)
-            places = np.searchsorted(rows, found[order])
-            mine = rows[np.minimum(places, len(rows) - 1)] == found[order]
-            return places[mine], values[order][mine]
+            values, found = values[order], found[order]
+            places = np.searchsorted(rows, found)
+            mine = rows[np.minimum(places, len(rows) - 1)] == found
+            return found[mine], values[mine]
         if self._host is None:
             self._host = self._logits.asnumpy()
-        return np.arange(len(rows)), self._host[sequence][rows]
+        first, last = rows[0], rows[-1] + 1
+        logits = self._host[sequence, first:last]
+        return rows, logits if last - first == len(rows) else logits[rows - first]
 
 
 class Head:

@@ -1,9 +1,13 @@
 // How MindSpore's ops.Custom ("aot") calls a kernel, and memory for what a kernel needs meanwhile.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -38,7 +42,12 @@ class Scratch {
         return;
       }
     if (!spare.empty()) spare.pop_back();           // too small: replaced, so that at most one a caller is kept
-    block_ = {std::unique_ptr<char[]>(new char[size_]), size_};
+    size_ = (size_ + kPage - 1) / kPage * kPage;
+    block_ = {std::unique_ptr<char, decltype(&std::free)>(static_cast<char*>(std::aligned_alloc(kPage, size_)), &std::free), size_};
+    if (!block_.memory) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+    if (size_ > 2 * kPage) madvise(block_.memory.get(), size_, MADV_HUGEPAGE);
+#endif
   }
   ~Scratch() {
     std::lock_guard<std::mutex> lock(mutex());
@@ -53,8 +62,9 @@ class Scratch {
   }
 
  private:
+  static constexpr int64_t kPage = 2 << 20;
   struct Block {
-    std::unique_ptr<char[]> memory;
+    std::unique_ptr<char, decltype(&std::free)> memory{nullptr, &std::free};
     int64_t size = 0;
   };
   static std::mutex& mutex() {

@@ -143,6 +143,7 @@ KERNEL(norm_logits) {
   if (begin < end)
     linear(at<const float>(tensors, 0), rows, shapes[0][1], at<const float>(tensors, 1), matrix(tensors, dtypes, 2, outputs),
            begin / kPanel, panels(end), into(y, outputs, [](float sum, int64_t, int64_t) { return sum; }));
+  Pool::shared().rest();        // the end of a step
   return 0;
 }
 

@@ -29,6 +29,9 @@ class Pool {
     while (size() < threads) workers_.emplace_back([this] { serve(); });
   }
 
+  // Nothing follows for a while: fall asleep now, so that whoever waits for the result finds a free core.
+  void rest() { resting_.store(true); }
+
   // Call work(i) for every i in 0 .. tasks - 1, in any order, on any thread; return when all are done.
   template <typename Work>
   void run(int64_t tasks, const Work& work) {
@@ -39,6 +42,7 @@ class Pool {
     std::lock_guard<std::mutex> one_caller(caller_);
     call_ = [](const void* context, int64_t i) { (*static_cast<const Work*>(context))(i); };
     context_ = &work;
+    resting_.store(false, std::memory_order_relaxed);
     open_.store(tasks, std::memory_order_relaxed);
     left_.store(tasks);
     if (asleep_.load()) {
@@ -75,7 +79,7 @@ class Pool {
   void serve() {
     for (;;) {
       int idle = 0;
-      while (idle < kPatience)
+      while (idle < kPatience && !(idle && resting_.load(std::memory_order_relaxed)))
         if (take_one()) {
           idle = 0;
         } else {
@@ -92,6 +96,7 @@ class Pool {
   std::vector<std::thread> workers_;
   std::mutex caller_, sleep_;
   std::condition_variable wake_;
+  std::atomic<bool> resting_{false};
   std::atomic<int> asleep_{0};
   std::atomic<int64_t> left_{0}, open_{0};    // tasks not yet claimed, not yet done
   void (*call_)(const void*, int64_t) = nullptr;

@@ -64,23 +64,27 @@ void convolve(const float* x, int64_t frames, int64_t begin, int64_t stretch, co
     for (int64_t row = from; row < to; ++row) {
       const float* in = active + (row / tiles + row % tiles * kOutputs * d) * channels;
       float* out = points + row * channels;
-      for (int64_t c = 0; c < channels; c += kLanes) {
-        const int64_t lanes = std::min<int64_t>(kLanes, channels - c);
+      auto transform = [&](int64_t c, const auto& read, const auto& write) {
         f32x16 values[kPoints];
-        for (int j = 0; j < kPoints; ++j)
-          if (lanes == kLanes)
-            values[j] = load<f32x16>(in + j * d * channels + c);
-          else {
-            values[j] = f32x16{};
-            std::memcpy(&values[j], in + j * d * channels + c, lanes * sizeof(float));
-          }
+        for (int j = 0; j < kPoints; ++j) values[j] = read(in + j * d * channels + c);
         for (int p = 0; p < kPoints; ++p) {
           f32x16 sum = {};
 #pragma GCC unroll 10
           for (int j = 0; j < kPoints; ++j) sum += broadcast(f.matrices[p * kPoints + j]) * values[j];
-          std::memcpy(out + p * apart + c, &sum, lanes * sizeof(float));
+          write(out + p * apart + c, sum);
         }
-      }
+      };
+      const int64_t whole = channels / kLanes * kLanes, rest = channels - whole;
+      for (int64_t c = 0; c < whole; c += kLanes)
+        transform(c, [](const float* from) { return load<f32x16>(from); }, [](float* to, f32x16 v) { store(to, v); });
+      if (rest)
+        transform(whole, [=](const float* from) {
+          f32x16 v = {};
+          for (int64_t i = 0; i < rest; ++i) v[i] = from[i];
+          return v;
+        }, [=](float* to, f32x16 v) {
+          for (int64_t i = 0; i < rest; ++i) to[i] = v[i];
+        });
     }
   });
 
