@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks.plan import (
     BFLOAT16,
     CLONING,
+    COMMAND,
     FIRST_RECORDING,
     FLOAT,
     GRAPHS,
@@ -51,7 +52,7 @@ def main() -> None:
     rounds = min(args.rounds, 2) if args.quick else args.rounds
     plan, results = groups(args.quick), Results()
     versions, quality = measure_everything(engines(model_dir, str(Path(peer).absolute())), plan, rounds, results)
-    rows = [LOADING, FIRST_RECORDING, *(task for group in plan for task in group), MEMORY, CLONING, GRAPHS]
+    rows = [LOADING, FIRST_RECORDING, *(task for group in plan for task in group), MEMORY, CLONING, COMMAND, GRAPHS]
     args.json.parent.mkdir(parents=True, exist_ok=True)
     everything = as_json(rows, results, {"rounds": rounds, "versions": versions, "int8_quality": quality})
     args.json.write_text(json.dumps(everything, indent=2) + "\n", encoding="utf-8")

@@ -106,6 +106,8 @@ def ratios() -> list[Ratio]:
         Ratio("work a second of speech (5 s): ours int8", (speak, INT8), factor=1 / 5),
         Ratio("first audio: ours float32", ("first_audio 250", FLOAT), unit="s"),
         Ratio("first audio: ours int8", ("first_audio 250", INT8), unit="s"),
+        Ratio("peak memory, cli.inference with transcript: ours float32", (COMMAND.name, FLOAT), factor=1e-9, unit="GB"),
+        Ratio("peak memory, cli.inference with transcript: ours int8", (COMMAND.name, INT8), factor=1e-9, unit="GB"),
         Ratio("peak memory: ours float32 / PyTorch float32", ("memory", FLOAT), ("memory", TORCH)),
         Ratio("peak memory: ours float32", ("memory", FLOAT), factor=1e-9, unit="GB"),
         Ratio("peak memory: ours int8", ("memory", INT8), factor=1e-9, unit="GB"),
@@ -120,6 +122,8 @@ LOADING = Task("load", {}, (), (Row("load, to speak (PyTorch, llama.cpp: LLM onl
 FIRST_RECORDING = Task(f"{FIRST}encode", {}, (), (Row("the first recording (loads wav2vec 2.0)"),))
 MEMORY = Task("memory", {}, (), (Row("peak memory, all of the above", "GB", lambda size: size / 1e9),))
 CLONING = Task("memory", {"after": "cloning"}, (), (Row("peak memory, clone of a known voice", "GB", lambda size: size / 1e9),))
+COMMAND = Task("memory", {"after": "command"}, (), (Row("peak memory, cli.inference with recording and transcript", "GB",
+                                                        lambda size: size / 1e9),))
 GRAPHS = Task("graphs", {}, (), (Row("graphs compiled", ""),))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -12,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.others import watched
-from benchmarks.plan import CLONING, FIRST, FLOAT, GRAPHS, INT8, LOADING, MEMORY, OURS, Results, Task
-from benchmarks.worker import Worker
+from benchmarks.plan import CLONING, COMMAND, FIRST, FLOAT, GRAPHS, INT8, LOADING, MEMORY, OURS, Results, Task
+from benchmarks.worker import ROOT, Worker
 
 QUIET, TRIES = 0.25, 3          # cores that others may keep busy, and how often a figure is taken until they do not
 
@@ -23,6 +25,7 @@ def measure_everything(commands: dict[str, list[str]], groups: Iterable[list[Tas
     """Run the workers (name -> command line). Versions of what they use, by name, and what int8 costs in quality."""
     for name in OURS:
         memory_of_cloning(name, commands[name], results)
+        memory_of_the_command(name, commands[name], results)
     with ExitStack() as stack:
         workers = {}
         for name, command in commands.items():
@@ -52,6 +55,22 @@ def memory_of_cloning(name: str, command: list[str], results: Results) -> None:
             results.add(LOADING.name, name, worker.about["seconds"])
             worker.ask("speak", tokens=250)
             results.add(CLONING.name, name, worker.ask("memory")["bytes"])
+
+
+def memory_of_the_command(name: str, command: list[str], results: Results) -> None:
+    """What `cli.inference` needs to clone a recording with its transcript, wav2vec 2.0 included."""
+    say(f"The command line, {name} ...")
+    python, model_dir, weights, example = command[0], command[3], command[5], ROOT / "examples" / "sparktts"
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen(
+            [python, "-m", "cli.inference", "--model_dir", model_dir, "--weights", weights, "--device_target", "CPU",
+             "--text", "Hello there, how are you?", "--prompt_speech_path", str(example / "prompt.wav"),
+             "--prompt_text", (example / "prompt.txt").read_text(encoding="utf-8"), "--seed", "2", "--max_new_tokens", "250",
+             "--save_dir", folder], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode == 0:
+            results.add(COMMAND.name, name, used.ru_maxrss * 1024)
 
 
 def measure(group: list[Task], workers: dict[str, Worker], rounds: int, results: Results) -> None:
