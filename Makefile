@@ -28,7 +28,7 @@ lint: $(DEV_READY)
 	$(BIN)/python -m mypy sparktts_ms cli convert.py
 
 bench: $(RUN_READY)
-	$(BIN)/python -m benchmarks $(if $(wildcard $(PEERS)/.ready),--peer_python $(PEERS)/bin/python)
+	$(BIN)/python -m benchmarks $(if $(wildcard $(PEERS)/.ready),--peer_python $(PEERS)/bin/python) $(BENCH)
 
 peers: $(PEERS)/.ready
 
