@@ -1,0 +1,88 @@
+"""The corpus: Debian's flite reads generated sentences in four voices, at varied pitch and speed.
+
+python teacher.py CORPUS [--sentences N] writes CORPUS/{train,eval}/*.wav and train.jsonl, eval.jsonl, the manifest lines
+that `python -m cli.finetune` reads, with the phones' end times beside (the codec's recipe learns from them).
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import os
+import random
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from evaluation.sentences import sentences
+from sparktts_ms.audio.loudness import normalize_volume
+
+GENDER = {"slt": "female", "rms": "male", "awb": "male", "kal16": "male"}
+SHIFTS = {"slt": (0.80, 1.65), "awb": (0.70, 1.60), "kal16": (0.95, 2.15), "rms": (1.0, 1.0)}     # flite cannot move rms
+STRETCH = (0.62, 1.75)      # of the duration
+EDGE = 0.1                  # seconds of silence kept before and after
+RATE = 16000
+
+
+def settings(voice: str, random_: random.Random) -> tuple[float, float]:
+    """How much higher and how much longer than the voice's nature; half of the time not at all."""
+    low, high = SHIFTS[voice]
+    shift = 1.0 if random_.random() < 0.3 else math.exp(random_.uniform(math.log(low), math.log(high)))
+    stretch = 1.0 if random_.random() < 0.3 else math.exp(random_.uniform(math.log(STRETCH[0]), math.log(STRETCH[1])))
+    return round(shift, 3), round(stretch, 3)
+
+
+def speak(text: str, voice: str, path: Path, shift: float = 1.0, stretch: float = 1.0) -> list[tuple[str, float]]:
+    """Write flite's reading to `path`, its level as prompts are given; returns phones and their end times in seconds."""
+    answer = subprocess.run(["flite", "-voice", voice, "--setf", f"f0_shift={shift}", "--setf", f"duration_stretch={stretch}",
+                             "-psdur", "-t", text, "-o", str(path)], check=True, capture_output=True, text=True).stdout
+    phones = [(name, float(end)) for name, end in (part.split(":") for part in answer.split())]
+    samples, rate = soundfile.read(path)
+    assert rate == RATE
+    first = phones[0][1] if phones[0][0] == "pau" else 0.0
+    last = phones[-2][1] if phones[-1][0] == "pau" else phones[-1][1]
+    start = max(0.0, first - EDGE)
+    samples = normalize_volume(samples[int(start * rate):int((last + EDGE) * rate)])
+    soundfile.write(path, samples, rate)
+    return [(name, round(end - start, 4)) for name, end in phones]
+
+
+def corpus(folder: Path, part: str, seed: int, count: int, workers: int) -> None:
+    (folder / part).mkdir(parents=True, exist_ok=True)
+    random_ = random.Random(seed)
+    jobs = []
+    for n, (text, spoken) in enumerate(itertools.islice(sentences(seed, part == "eval"), count)):
+        voice = list(GENDER)[n % len(GENDER)]
+        shift, stretch = settings(voice, random_) if part == "train" else (1.0, 1.0)
+        jobs.append(dict(audio=f"{part}/{n:05d}.wav", text=text, spoken=spoken, speaker=voice, gender=GENDER[voice],
+                         shift=shift, stretch=stretch))
+
+    def work(job):
+        job["phones"] = speak(job["text"], job["speaker"], folder / job["audio"], job["shift"], job["stretch"])
+        return job
+    with ThreadPoolExecutor(workers) as pool:
+        lines = [json.dumps(job) + "\n" for job in pool.map(work, jobs)]
+    (folder / f"{part}.jsonl.part").write_text("".join(lines))
+    os.replace(folder / f"{part}.jsonl.part", folder / f"{part}.jsonl")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--sentences", type=int, default=8000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    workers = os.cpu_count() or 2
+    corpus(options.corpus, "eval", options.seed + 1, 80, workers)
+    corpus(options.corpus, "train", options.seed, options.sentences, workers)
+    print(f"{options.sentences} sentences in {options.corpus}")
+
+
+if __name__ == "__main__":
+    np.seterr(all="raise")
+    main()

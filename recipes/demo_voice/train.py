@@ -1,0 +1,331 @@
+"""Trains the codec in three stages: `generator` and `content` side by side, `joint` from both.
+
+python train.py STAGE CORPUS WORK --steps N. Every stage draws step n's batch from (seed, n), saves WORK/STAGE.pt every few
+hundred steps and goes on from there when started again.
+
+- generator: described frames (acoustics.py) -> samples; log mels at five resolutions.
+- content: samples -> feature network -> encoder -> quantizer -> prenet, conditioned on the voice, -> described frames; the
+  quantized frames must also tell the phone that flite spoke, the voice vector the pitch.
+- joint: quantized frames (now fixed) -> prenet -> generator -> samples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from acoustics import FEATURES, HOP, RATE, Corpus, mel_filters
+from nets import Prenet, Quantizer, SemanticEncoder, SpeakerEncoder, Wav2Vec2, WaveGenerator
+from sizes import BICODEC, TRAINED_BLOCKS, WAV2VEC2
+from torch import Tensor, nn
+
+from sparktts_ms.audio.mel import mel_filters as released_filters
+
+SAVE_EVERY = 250
+
+
+# ---- what is measured -----------------------------------------------------------------------------------------------------
+class MelLoss(nn.Module):
+    """Mean distance of log mel magnitudes, averaged over window lengths."""
+
+    def __init__(self, resolutions=((2048, 100), (1024, 80), (512, 60), (256, 40), (128, 20))):
+        super().__init__()
+        self.resolutions = resolutions
+        for fft, mels in resolutions:
+            self.register_buffer(f"filters_{fft}", torch.from_numpy(mel_filters(mels, fft)))
+            self.register_buffer(f"window_{fft}", torch.hann_window(fft))
+
+    def logmel(self, x: Tensor, fft: int) -> Tensor:
+        window = getattr(self, f"window_{fft}")
+        spectrum = torch.stft(x, fft, max(fft // 4, 64), window=window, center=False, return_complex=True)
+        magnitude = torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-9) * (2 / window.sum())
+        return torch.log(getattr(self, f"filters_{fft}") @ magnitude + 3e-4)
+
+    def forward(self, made: Tensor, true: Tensor) -> Tensor:
+        return sum((self.logmel(made, fft) - self.logmel(true, fft)).abs().mean() for fft, _ in self.resolutions) \
+            / len(self.resolutions)
+
+
+class VoiceMel(nn.Module):
+    """The released model's mel of the voice path: magnitudes [B, 128, T] of samples [B, N]."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("filters", torch.from_numpy(released_filters(RATE, 1024, 128, 10, None).T.astype(np.float32)))
+        self.register_buffer("window", torch.hann_window(640))
+
+    def forward(self, x: Tensor) -> Tensor:
+        spectrum = torch.stft(x, 1024, HOP, 640, self.window, center=True, pad_mode="reflect", return_complex=True)
+        return self.filters @ spectrum.abs()
+
+
+# ---- the three stages -----------------------------------------------------------------------------------------------------
+class GeneratorStage(nn.Module):
+    FRAMES, BATCH, RATE = 40, 12, 1.5e-3
+    MARGIN = 4          # frames on either side that only give context
+
+    def __init__(self, corpus: Corpus):
+        super().__init__()
+        self.generator = WaveGenerator(BICODEC["decoder"]["input_channel"], **{
+            k: v for k, v in BICODEC["decoder"].items() if k != "input_channel"})
+        self.fast = torch.compile(self.generator)
+        self.loss = MelLoss()
+        self.corpus = corpus
+
+    def batch(self, random: np.random.Generator):
+        picks = []
+        while len(picks) < self.BATCH:
+            n = int(random.integers(len(self.corpus)))
+            if self.corpus.frames(n) > self.FRAMES:
+                picks.append((n, int(random.integers(self.corpus.frames(n) - self.FRAMES))))
+        x = torch.stack([self.corpus.described(n, first, self.FRAMES) for n, first in picks])
+        return widen(x), torch.stack([self.corpus.wave(n, first, self.FRAMES) for n, first in picks])
+
+    def forward(self, batch):
+        x, wave = batch
+        edge = self.MARGIN * HOP
+        loss = self.loss(self.fast(x.mT)[:, edge:-edge], wave[:, edge:-edge])
+        return loss, {"mel": loss.item()}
+
+
+def widen(described: Tensor) -> Tensor:
+    """Described frames with zeros up to the generator's input width."""
+    return F.pad(described, (0, BICODEC["decoder"]["input_channel"] - FEATURES))
+
+
+class Codec(nn.Module):
+    """Every trained part, under the names of the released files."""
+
+    def __init__(self):
+        super().__init__()
+        c = BICODEC
+        self.wav2vec2 = Wav2Vec2(WAV2VEC2["hidden_size"], WAV2VEC2["num_attention_heads"], WAV2VEC2["intermediate_size"],
+                                 WAV2VEC2["conv_dim"][0], TRAINED_BLOCKS)
+        self.encoder = SemanticEncoder(**without(c["encoder"], "sample_ratios"))
+        self.quantizer = Quantizer(*(c["quantizer"][k] for k in ("input_dim", "codebook_size", "codebook_dim")))
+        self.speaker_encoder = SpeakerEncoder(**without(c["speaker_encoder"], "fsq_num_quantizers"))
+        self.prenet = Prenet(**without(c["prenet"], "sample_ratios", "use_tanh_at_final"))
+        self.voice_mel = VoiceMel()
+
+
+def without(section: dict, *names: str) -> dict:
+    return {k: v for k, v in section.items() if k not in names}
+
+
+class ContentStage(nn.Module):
+    SECONDS, BATCH, RATE = 2.0, 10, 1.5e-3
+
+    def __init__(self, corpus: Corpus):
+        super().__init__()
+        self.codec = Codec()
+        self.corpus = corpus
+        self.phones = sorted({name for line in corpus.lines for name, _ in line["phones"]})
+        self.speakers = sorted({line["speaker"] for line in corpus.lines})
+        width = BICODEC["prenet"]["condition_dim"]
+        self.tell_phone = nn.Linear(BICODEC["quantizer"]["input_dim"], len(self.phones))
+        self.tell_early = nn.Linear(WAV2VEC2["hidden_size"], len(self.phones))
+        self.tell_voice = nn.Linear(width, len(self.speakers) + 1)
+        pitch = corpus.features[:, 80].astype(np.float32) / 2
+        voiced = corpus.features[:, 81] > 0
+        self.heights = np.array([np.median(pitch[a:b][voiced[a:b]]) if voiced[a:b].any() else 0.0
+                                 for a, b in itertools.pairwise(corpus.start)])
+
+    def phone_ids(self, n: int, first: int, frames: int) -> Tensor:
+        names, ends = zip(*self.corpus.lines[n]["phones"], strict=True)
+        middles = (np.arange(first, first + frames) + 0.6) * HOP / RATE
+        which = np.minimum(np.searchsorted(np.array(ends), middles), len(names) - 1)
+        return torch.tensor([self.phones.index(names[k]) for k in which])
+
+    def batch(self, random: np.random.Generator):
+        frames = int(self.SECONDS * RATE / HOP)
+        picks = []
+        while len(picks) < self.BATCH:
+            n = int(random.integers(len(self.corpus)))
+            if self.corpus.frames(n) > frames:
+                picks.append((n, int(random.integers(self.corpus.frames(n) - frames))))
+        clip = int(self.SECONDS * RATE)         # inference hears 6 s; the voice is in any 2 s of them
+
+        def voice(n):
+            x = self.corpus.wave(n)
+            return torch.roll(x, int(random.integers(len(x))))[:clip]
+        return (torch.stack([self.corpus.wave(n, first, frames) for n, first in picks]),
+                torch.stack([voice(n) for n, _ in picks]),
+                torch.stack([self.corpus.described(n, first, frames) for n, first in picks]),
+                torch.stack([self.phone_ids(n, first, frames) for n, first in picks]),
+                torch.tensor([self.speakers.index(self.corpus.lines[n]["speaker"]) for n, _ in picks]),
+                torch.tensor([self.heights[n] for n, _ in picks], dtype=torch.float32))
+
+    def forward(self, batch):
+        wave, clip, described, phones, speakers, heights = batch
+        c = self.codec
+        features = c.wav2vec2(F.pad(wave, (0, 80)))
+        quantized, commitment, ids = c.quantizer(c.encoder(features))
+        d = c.speaker_encoder(c.voice_mel(clip))
+        made = c.prenet(quantized, d) + d[:, None]
+        frame = (made[..., :FEATURES] - described).abs().mean()
+        step = (made[:, 1:, :FEATURES] - made[:, :-1, :FEATURES] - (described[:, 1:] - described[:, :-1])).abs().mean()
+        rest = made[..., FEATURES:].square().mean()
+        told = self.tell_voice(d)
+        voice = F.cross_entropy(told[:, 1:], speakers)
+        height = (told[:, 0] - 2 * heights).abs().mean()
+        early = F.cross_entropy(self.tell_early(features).flatten(0, 1), phones.flatten())
+        late = F.cross_entropy(self.tell_phone(quantized).flatten(0, 1), phones.flatten())
+        loss = 4 * frame + 2 * step + rest + commitment + 0.3 * (early + late) + 0.1 * voice + 0.5 * height
+        return loss, {"frame": frame.item(), "slope": step.item(), "commit": commitment.item(), "early": early.item(),
+                      "phone": late.item(), "voice": voice.item(), "pitch": height.item(), "codes": len(ids.unique())}
+
+
+class JointStage(nn.Module):
+    """Begins with what the two others left in WORK; the ids of every utterance are computed once, by weights as they ship."""
+
+    FRAMES, CONTEXT, BATCH, RATE = 40, 20, 12, 8e-4
+    MARGIN = 4
+
+    def __init__(self, corpus: Corpus, work: Path):
+        super().__init__()
+        self.codec, self.corpus, self.loss = Codec(), corpus, MelLoss()
+        begun = GeneratorStage(corpus)
+        for net, stage in ((begun, "generator"), (self, "content")):
+            state = torch.load(work / f"{stage}.pt", weights_only=True)["net"]
+            net.load_state_dict({k: v for k, v in state.items() if stage == "generator" or k.startswith("codec.")}, strict=False)
+        self.generator = begun.generator
+        self.fast = torch.compile(self.generator)
+        for part in (self.codec.wav2vec2, self.codec.encoder, self.codec.speaker_encoder):
+            as_shipped(part)
+        as_shipped(self.codec.quantizer.in_project)
+        as_shipped(self.codec.quantizer.codebook)
+        for part in (self.codec.wav2vec2, self.codec.encoder, self.codec.quantizer, self.codec.speaker_encoder):
+            part.requires_grad_(False)
+        self.tokens = Tokens(self.codec, corpus, work)
+
+    def train(self, mode: bool = True):
+        super().train(mode)
+        self.codec.speaker_encoder.eval()
+        return self
+
+    def batch(self, random: np.random.Generator):
+        picks = []
+        while len(picks) < self.BATCH:
+            n = int(random.integers(len(self.corpus)))
+            if self.corpus.frames(n) > self.FRAMES:
+                picks.append((n, int(random.integers(self.corpus.frames(n) - self.FRAMES))))
+        spans = [(n, max(0, first - self.CONTEXT), min(self.corpus.frames(n), first + self.FRAMES + self.CONTEXT), first)
+                 for n, first in picks]
+        return (spans, torch.stack([self.corpus.described(n, first, self.FRAMES) for n, first in picks]),
+                torch.stack([self.corpus.wave(n, first, self.FRAMES) for n, first in picks]))
+
+    def forward(self, batch):
+        spans, described, wave = batch
+        c, width = self.codec, self.FRAMES + 2 * self.CONTEXT
+        ids = torch.zeros(len(spans), width, dtype=torch.long)
+        for row, (n, begin, end, _) in enumerate(spans):        # an utterance's end counts as the silence it is
+            ids[row, :end - begin] = self.tokens.semantic(n)[begin:end]
+            ids[row, end - begin:] = ids[row, end - begin - 1]
+        with torch.no_grad():
+            voice = c.speaker_encoder.quantizer.project_out(self.tokens.codes[[n for n, *_ in spans]])
+            d = c.speaker_encoder.project(voice.mT.flatten(1))
+        made = c.prenet(c.quantizer.decode(ids), d) + d[:, None]
+        made = torch.stack([made[row, first - begin:first - begin + self.FRAMES]
+                            for row, (_, begin, _, first) in enumerate(spans)])
+        frame = (made[..., :FEATURES] - described).abs().mean()
+        edge = self.MARGIN * HOP
+        mel = self.loss(self.fast(made.mT)[:, edge:-edge], wave[:, edge:-edge])
+        return mel + 0.5 * frame, {"mel": mel.item(), "frame": frame.item()}
+
+
+@torch.no_grad()
+def as_shipped(part: nn.Module) -> None:
+    """Round to float16, which `export.py` stores."""
+    for tensor in (*part.parameters(), *(b for b in part.buffers() if b.is_floating_point())):
+        tensor.copy_(tensor.half().float())
+
+
+class Tokens:
+    """Semantic ids and voice codes of every utterance, kept in WORK."""
+
+    @torch.no_grad()
+    def __init__(self, codec: Codec, corpus: Corpus, work: Path):
+        self.corpus, path = corpus, work / "tokens.pt"
+        if not path.exists():
+            codec.eval()
+            ids, codes = [], []
+            for n in range(len(corpus)):
+                x = corpus.wave(n)[None]
+                ids.append(codec.quantizer.encode(codec.encoder(codec.wav2vec2(F.pad(x, (0, 80)))))[0][0].to(torch.int16))
+                clip = x.repeat(1, 6 * RATE // x.shape[1] + 1)[:, :6 * RATE]
+                codes.append(codec.speaker_encoder.quantizer.codes(codec.speaker_encoder.latents(codec.voice_mel(clip)))[0])
+            torch.save({"ids": torch.cat(ids), "codes": torch.stack(codes)}, path.with_suffix(".part"))
+            os.replace(path.with_suffix(".part"), path)
+        kept = torch.load(path, weights_only=True)
+        self.ids, self.codes = kept["ids"], kept["codes"]
+
+    def semantic(self, n: int) -> Tensor:
+        return self.ids[int(self.corpus.start[n]):int(self.corpus.start[n + 1])].long()
+
+
+STAGES = {"generator": GeneratorStage, "content": ContentStage, "joint": JointStage}
+
+
+# ---- training -------------------------------------------------------------------------------------------------------------
+def train(stage: str, corpus: Path, work: Path, steps: int, seed: int, threads: int) -> None:
+    torch.manual_seed(seed)
+    torch.set_num_threads(threads)
+    work.mkdir(parents=True, exist_ok=True)
+    net = STAGES[stage](Corpus(corpus), *([work] if stage == "joint" else []))
+    rate = net.RATE
+    optimizer = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], rate, betas=(0.8, 0.98), weight_decay=1e-3)
+    path, done = work / f"{stage}.pt", 0
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        net.load_state_dict(state["net"], strict=False)
+        optimizer.load_state_dict(state["optimizer"])
+        done = state["step"]
+    net.train()
+    sums, count, since = {}, 0, time.monotonic()
+    for step in range(done, steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1, (step + 1) / 100) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1, step / steps))))
+        torch.manual_seed(seed * 1_000_003 + step)
+        loss, parts = net(net.batch(np.random.default_rng((seed, step))))
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+        optimizer.step()
+        for name, value in parts.items():
+            sums[name] = sums.get(name, 0.0) + value
+        count += 1
+        if (step + 1) % 50 == 0:
+            line = {"step": step + 1, "s": round((time.monotonic() - since) / count, 3),
+                    **{name: round(value / count, 4) for name, value in sums.items()}}
+            print(json.dumps(line), flush=True)
+            with open(work / f"{stage}.log", "a") as log:
+                log.write(json.dumps(line) + "\n")
+            sums, count, since = {}, 0, time.monotonic()
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
+            torch.save({"net": {k: v for k, v in net.state_dict().items() if not k.startswith("fast.")},
+                        "optimizer": optimizer.state_dict(), "step": step + 1}, path.with_suffix(".part"))
+            os.replace(path.with_suffix(".part"), path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+    train(**vars(options))
+
+
+if __name__ == "__main__":
+    main()

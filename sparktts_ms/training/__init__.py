@@ -1,0 +1,1 @@
+"""Training the language model on recordings: manifest -> encoded utterances -> sequences -> batches -> weights."""

@@ -1,0 +1,164 @@
+"""Qwen2 as it is trained: every weight a parameter under its released name, whole sequences at once, and the loss.
+
+Inference has a network of its own (`qwen2/model.py`), with folded weights and a cache. Source: arXiv 2407.10671.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+
+from sparktts_ms.config import Qwen2Config
+from sparktts_ms.qwen2.rotary import rotary_tables
+from sparktts_ms.weights.source import WeightSource
+
+HIDDEN = -1e9       # score of a position that may not be seen
+
+
+class Projection(nn.Cell):
+    """x @ W.T + b; with LoRA (arXiv 2106.09685) W stays and a product of two narrow matrices, which begins at zero, learns."""
+
+    def __init__(self, weights: WeightSource, inputs: int, outputs: int, bias: bool, rank: int, dtype):
+        super().__init__()
+        self.weight = Parameter(Tensor(weights.take("weight", outputs, inputs)), requires_grad=not rank)
+        self.bias = Parameter(Tensor(weights.take("bias", outputs)), requires_grad=not rank) if bias else None
+        self.rank, self.dtype = rank, dtype
+        if rank:
+            start = np.random.default_rng(zlib.crc32(weights.prefix.encode())).standard_normal((rank, inputs))
+            self.lora_a = Parameter(Tensor((start / math.sqrt(inputs)).astype(np.float32)))
+            self.lora_b = Parameter(Tensor(np.zeros((outputs, rank), np.float32)))
+        self.matmul, self.add_bias = ops.MatMul(transpose_b=True), ops.BiasAdd()
+
+    def construct(self, x: Tensor) -> Tensor:
+        y = self.matmul(x, self.weight.astype(self.dtype))
+        if self.rank:
+            y = y + self.matmul(self.matmul(x, self.lora_a.astype(self.dtype)), self.lora_b.astype(self.dtype))
+        if self.bias is not None:
+            y = self.add_bias(y, self.bias.astype(self.dtype))
+        return y
+
+    def merged(self) -> np.ndarray:
+        """The weight [O, I] with what LoRA added."""
+        weight = self.weight.asnumpy()
+        return weight + self.lora_b.asnumpy() @ self.lora_a.asnumpy() if self.rank else weight
+
+
+class RMSNorm(nn.Cell):
+    def __init__(self, weights: WeightSource, size: int, eps: float, frozen: bool, dtype):
+        super().__init__()
+        self.weight = Parameter(Tensor(weights.take("weight", size)), requires_grad=not frozen)
+        self.eps, self.dtype = eps, dtype
+        self.mean = ops.ReduceMean(keep_dims=True)
+
+    def construct(self, x: Tensor) -> Tensor:
+        return (x * ops.rsqrt(self.mean(x * x, -1) + self.eps) * self.weight).astype(self.dtype)
+
+
+class Attention(nn.Cell):
+    """Causal attention within each sequence; queries of one key head are rows of one product."""
+
+    def __init__(self, weights: WeightSource, config: Qwen2Config, rank: int, dtype):
+        super().__init__()
+        size, self.head_dim = config.hidden_size, config.head_dim
+        self.heads, self.pairs = config.num_attention_heads, config.num_key_value_heads
+        narrow = self.pairs * self.head_dim
+        self.q_proj = Projection(weights.at("q_proj"), size, size, True, rank, dtype)
+        self.k_proj = Projection(weights.at("k_proj"), size, narrow, True, rank, dtype)
+        self.v_proj = Projection(weights.at("v_proj"), size, narrow, True, rank, dtype)
+        self.o_proj = Projection(weights.at("o_proj"), size, size, False, rank, dtype)
+        self.scores, self.gather = ops.BatchMatMul(transpose_b=True), ops.BatchMatMul()
+        self.dtype = dtype
+
+    def rotate(self, x: Tensor, cos: Tensor, sin: Tensor, heads: int) -> Tensor:
+        # x [B, L, H * D], cos and sin [1, L, 1, D]
+        x = x.reshape(x.shape[0], x.shape[1], heads, self.head_dim).astype(ms.float32)
+        half = self.head_dim // 2
+        turned = ops.concat([-x[..., half:], x[..., :half]], -1)
+        return (x * cos + turned * sin).astype(self.dtype)
+
+    def construct(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
+        # x [B * L, C]; mask [1, L, L] -> [B * L, C]
+        length = mask.shape[-1]
+        batch, group = x.shape[0] // length, self.heads // self.pairs
+        q = self.rotate(self.q_proj(x).reshape(batch, length, -1), cos, sin, self.heads)
+        k = self.rotate(self.k_proj(x).reshape(batch, length, -1), cos, sin, self.pairs)
+        v = self.v_proj(x).reshape(batch, length, self.pairs, self.head_dim)
+        q = q.transpose(0, 2, 1, 3).reshape(batch * self.pairs, group * length, self.head_dim)
+        k = k.transpose(0, 2, 1, 3).reshape(batch * self.pairs, length, self.head_dim)
+        v = v.transpose(0, 2, 1, 3).reshape(batch * self.pairs, length, self.head_dim)
+        scores = self.scores(q, k).astype(ms.float32).reshape(-1, length, length) * self.head_dim**-0.5 + mask
+        shares = ops.softmax(scores, -1).astype(self.dtype).reshape(batch * self.pairs, group * length, length)
+        y = self.gather(shares, v).reshape(batch, self.heads, length, self.head_dim)
+        return self.o_proj(y.transpose(0, 2, 1, 3).reshape(batch * length, -1))
+
+
+class FeedForward(nn.Cell):
+    def __init__(self, weights: WeightSource, config: Qwen2Config, rank: int, dtype):
+        super().__init__()
+        size, inner = config.hidden_size, config.intermediate_size
+        self.gate_proj = Projection(weights.at("gate_proj"), size, inner, False, rank, dtype)
+        self.up_proj = Projection(weights.at("up_proj"), size, inner, False, rank, dtype)
+        self.down_proj = Projection(weights.at("down_proj"), inner, size, False, rank, dtype)
+
+    def construct(self, x: Tensor) -> Tensor:
+        gate = self.gate_proj(x)
+        return self.down_proj(gate * ops.sigmoid(gate) * self.up_proj(x))
+
+
+class Layer(nn.Cell):
+    def __init__(self, weights: WeightSource, config: Qwen2Config, rank: int, dtype):
+        super().__init__()
+        size, eps = config.hidden_size, config.rms_norm_eps
+        self.input_layernorm = RMSNorm(weights.at("input_layernorm"), size, eps, bool(rank), dtype)
+        self.self_attn = Attention(weights.at("self_attn"), config, rank, dtype)
+        self.post_attention_layernorm = RMSNorm(weights.at("post_attention_layernorm"), size, eps, bool(rank), dtype)
+        self.mlp = FeedForward(weights.at("mlp"), config, rank, dtype)
+
+    def construct(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, mask).astype(ms.float32)
+        return x + self.mlp(self.post_attention_layernorm(x)).astype(ms.float32)
+
+
+class TrainedQwen2(nn.Cell):
+    """Ids and targets -> the summed cross-entropy of the targets that count, and how many of those the largest logit hits."""
+
+    def __init__(self, weights: WeightSource, config: Qwen2Config, rank: int = 0, dtype=ms.float32):
+        super().__init__()
+        self.config, self.dtype = config, dtype
+        self.embed_tokens = nn.Cell()
+        self.embed_tokens.weight = Parameter(Tensor(weights.at("embed_tokens").take(
+            "weight", config.vocab_size, config.hidden_size)), requires_grad=not rank)
+        self.layers = nn.CellList([Layer(weights.at(f"layers.{n}"), config, rank, dtype)
+                                   for n in range(config.num_hidden_layers)])
+        self.norm = RMSNorm(weights.at("norm"), config.hidden_size, config.rms_norm_eps, bool(rank), dtype)
+        self.logits = ops.MatMul(transpose_b=True)
+
+    def construct(self, ids: Tensor, targets: Tensor, counts: Tensor, cos: Tensor, sin: Tensor, mask: Tensor):
+        # ids, targets, counts (0 or 1) [B * L]
+        table = self.embed_tokens.weight
+        x = ops.gather(table, ids, 0)
+        for layer in self.layers:
+            x = layer(x, cos, sin, mask)
+        logits = self.logits(self.norm(x), table.astype(self.dtype)).astype(ms.float32)
+        likely = ops.log_softmax(logits, -1)
+        loss = -(ops.gather_d(likely, 1, targets.reshape(-1, 1)).reshape(-1) * counts).sum()
+        hits = ((ops.argmax(logits, -1).astype(ms.int32) == targets).astype(ms.float32) * counts).sum()
+        return loss, hits
+
+    def surroundings(self, length: int) -> tuple[Tensor, Tensor, Tensor]:
+        """cos and sin [1, L, 1, D] and the causal mask [1, L, L] for sequences of `length`."""
+        cos, sin = rotary_tables(length, self.config.head_dim, self.config.rope_theta)
+        mask = np.triu(np.full((length, length), HIDDEN, np.float32), 1)
+        return Tensor(cos[None, :, None]), Tensor(sin[None, :, None]), Tensor(mask[None])
+
+    def released(self) -> dict[str, np.ndarray]:
+        """All weights as the released file names them, LoRA merged."""
+        found = {f"model.{name}": parameter.asnumpy() for name, parameter in self.parameters_and_names() if ".lora_" not in name}
+        for name, cell in self.cells_and_names():
+            if isinstance(cell, Projection):
+                found[f"model.{name}.weight"] = cell.merged()
+        return found

@@ -1,0 +1,51 @@
+"""One step of training as one graph: loss, gradients, their common norm, AdamW (arXiv 1711.05101) in place."""
+
+from __future__ import annotations
+
+import math
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
+
+from sparktts_ms.training.network import TrainedQwen2
+
+BETAS, EPSILON = (0.9, 0.98), 1e-8
+NORM = 1.0              # gradients longer than this are shortened to it
+
+
+def rate(step: int, steps: int, peak: float, warmup: int, floor: float = 0.05) -> float:
+    """The learning rate of step 0, 1, ...: up in a straight line for `warmup` steps, then down half a cosine to `floor`."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    share = min(1.0, (step - warmup) / max(1, steps - warmup))
+    return peak * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+class TrainingStep(nn.Cell):
+    """Updates the network's trainable parameters and returns the batch's mean loss, the share of its targets that were hit,
+    and the norm that the gradients had."""
+
+    def __init__(self, network: TrainedQwen2, decay: float):
+        super().__init__()
+        self.network = network
+        self.weights = ParameterTuple(network.trainable_params())
+        self.first, self.second = (
+            ParameterTuple([Parameter(Tensor(np.zeros(w.shape, np.float32)), name=f"{prefix}.{w.name}", requires_grad=False)
+                            for w in self.weights]) for prefix in ("first", "second"))
+        self.decays = tuple(decay if len(w.shape) > 1 else 0.0 for w in self.weights)
+        self.gradient = ms.value_and_grad(network, None, self.weights, has_aux=True)
+        self.update = ops.AdamWeightDecay()
+
+    def construct(self, rate: Tensor, ids: Tensor, targets: Tensor, counts: Tensor, cos: Tensor, sin: Tensor, mask: Tensor):
+        (loss, hits), gradients = self.gradient(ids, targets, counts, cos, sin, mask)
+        share = 1.0 / ops.maximum(counts.sum(), 1.0)
+        squares = (gradients[0] * gradients[0]).sum()
+        for n in range(1, len(gradients)):
+            squares = squares + (gradients[n] * gradients[n]).sum()
+        norm = ops.sqrt(squares) * share
+        scale = share * ops.minimum(1.0, NORM / (norm + 1e-6))
+        for n in range(len(gradients)):
+            loss = ops.depend(loss, self.update(self.weights[n], self.first[n], self.second[n], rate, BETAS[0], BETAS[1],
+                                                EPSILON, self.decays[n], gradients[n] * scale))
+        return loss * share, hits * share, norm

@@ -1,0 +1,154 @@
+"""Fine-tuning from a manifest to a model directory:
+
+    recordings -> ids -> sequences -> batches -> steps -> weights in the released layout
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor
+
+from sparktts_ms.config import ModelConfig
+from sparktts_ms.errors import InputError
+from sparktts_ms.runtime import Runtime
+from sparktts_ms.training.batches import Batch, Schedule, batches
+from sparktts_ms.training.examples import Encoded, sequences
+from sparktts_ms.training.network import TrainedQwen2
+from sparktts_ms.training.optimizer import TrainingStep, rate
+from sparktts_ms.training.store import State, append_line, forget_lines, write_model
+from sparktts_ms.vocabulary import Vocabulary
+from sparktts_ms.weights.open import find_weights
+from sparktts_ms.weights.source import WeightSource
+
+logger = logging.getLogger("sparktts_ms")
+
+NOTE_EVERY = 20         # steps between lines of progress
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train. `lora` is the rank of the added products, 0 trains all weights; `tokens` of a batch; `longest` sequence
+    in ids; one recording in `holdout` is never trained on."""
+
+    steps: int = 1000
+    rate: float = 1e-4
+    warmup: int = 50
+    decay: float = 0.01
+    tokens: int = 4096
+    longest: int = 2048
+    lora: int = 0
+    holdout: int = 20
+    seed: int = 0
+    evaluate_every: int = 250
+    save_every: int = 100
+
+    def __post_init__(self):
+        for name in ("steps", "tokens", "longest", "evaluate_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name} is {getattr(self, name)}; it must be at least 1.")
+        if not 0 < self.rate < 1:
+            raise InputError(f"--rate is {self.rate}; it must lie between 0 and 1.")
+        if min(self.warmup, self.lora) < 0 or self.decay < 0 or self.holdout < 2:
+            raise InputError("--warmup, --lora and --decay must be at least 0, --holdout at least 2.")
+
+    @property
+    def lasting(self) -> dict:
+        """What a run cannot go on with once it has changed."""
+        return {k: v for k, v in asdict(self).items() if k not in ("evaluate_every", "save_every")}
+
+
+class Trainer:
+    """One run in the folder `out`; created anew after a kill, it goes on from the last saved state."""
+
+    def __init__(self, base: Path, out: Path, config: ModelConfig, spoken: list[Encoded], settings: Settings, runtime: Runtime):
+        self.base, self.out, self.settings, self.runtime = base, out, settings, runtime
+        self.vocabulary = Vocabulary(base / "LLM" / "tokenizer.json", config.llm.eos_token_id, config.llm.vocab_size)
+        weights = WeightSource(find_weights(base / "LLM"))
+        dtype = {"float32": ms.float32, "bfloat16": ms.bfloat16}[runtime.llm_dtype]
+        self.network = TrainedQwen2(weights.at("model"), config.llm, settings.lora, dtype)
+        weights.finish((r"lm_head\.weight",))
+        self.network.set_train()
+        network, step = self.network, TrainingStep(self.network, settings.decay)
+        self.parameters = [*step.weights, *step.first, *step.second]
+
+        def learn(*inputs):
+            return step(*inputs)
+
+        def judge(*inputs):
+            return network(*inputs)
+
+        self._learn, self._judge = runtime.compile(learn, "training step"), runtime.compile(judge, "evaluation")
+        self._surroundings: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+
+        held = [one for n, one in enumerate(spoken) if n % settings.holdout == settings.holdout - 1]
+        self.known = [one for n, one in enumerate(spoken) if n % settings.holdout != settings.holdout - 1]
+        longest = settings.longest
+        self.schedule = Schedule(lambda random: sequences(self.vocabulary, self.known, random, longest),
+                                 settings.tokens, longest, settings.seed)
+        self.unseen = list(batches(sequences(self.vocabulary, held, np.random.default_rng(settings.seed), longest),
+                                   settings.tokens, longest)) if held else []
+        self.progress_file = out / "progress.jsonl"
+        self.state = State(out / "state.safetensors", {**settings.lasting, "recordings": len(spoken)})
+
+    def train(self, bar: Callable[[Iterable], Iterable] = iter, report: Callable[[dict], None] = lambda entry: None) -> None:
+        """All steps that are still to do, then the model directory `out`/model. `bar` wraps the loop over steps, as tqdm
+        does; `report` gets each line of progress."""
+        s = self.settings
+        done = self.state.load(self.parameters)
+        forget_lines(self.progress_file, done)
+        if done:
+            logger.info("Going on after step %d.", done)
+        losses: list[list[float]] = []
+        tokens, began = 0.0, time.perf_counter()
+        for number, batch in enumerate(bar(islice(self.schedule(done), max(0, s.steps - done))), done + 1):
+            learning_rate = Tensor(rate(number - 1, s.steps, s.rate, s.warmup), ms.float32)
+            losses.append([float(x.asnumpy()) for x in self._learn(learning_rate, *self._inputs(batch))])
+            if not np.isfinite(losses[-1][0]):
+                raise InputError(f"The loss is no longer finite at step {number}; lower --rate.")
+            tokens += batch.counts.sum()
+            last = number == s.steps
+            if number % NOTE_EVERY == 0 or last:
+                loss, hits, norm = np.mean(losses, 0)
+                entry = {"step": number, "loss": round(float(loss), 4), "hits": round(float(hits), 4),
+                         "norm": round(float(norm), 3), "rate": float(learning_rate.asnumpy()),
+                         "tokens_per_second": round(tokens / (time.perf_counter() - began), 1)}
+                self._note(entry, report)
+                losses, tokens, began = [], 0.0, time.perf_counter()
+            if self.unseen and (number % s.evaluate_every == 0 or last):
+                self._note({"step": number, **self.evaluate()}, report)
+                began = time.perf_counter()
+            if number % s.save_every == 0 or last:
+                self.state.save(number, self.parameters)
+
+    def evaluate(self) -> dict:
+        """Mean loss and share of targets hit over the recordings held out."""
+        loss, hits, count = 0.0, 0.0, 0.0
+        for batch in self.unseen:
+            sums = [float(x.asnumpy()) for x in self._judge(*self._inputs(batch))]
+            loss, hits, count = loss + sums[0], hits + sums[1], count + float(batch.counts.sum())
+        return {"unseen_loss": round(loss / count, 4), "unseen_hits": round(hits / count, 4)}
+
+    def write_model(self, dtype: str = "float32") -> Path:
+        """The model directory `out`/model, weights stored as `dtype` ("float32" or "float16")."""
+        folder = self.out / "model"
+        write_model(self.base, folder, self.network.released(), dtype)
+        return folder
+
+    def _inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        length = batch.ids.shape[1]
+        if length not in self._surroundings:
+            self._surroundings[length] = self.network.surroundings(length)
+        return (Tensor(batch.ids.reshape(-1)), Tensor(batch.targets.reshape(-1)), Tensor(batch.counts.reshape(-1)),
+                *self._surroundings[length])
+
+    def _note(self, entry: dict, report: Callable[[dict], None]) -> None:
+        append_line(self.progress_file, entry)
+        report(entry)

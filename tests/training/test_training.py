@@ -1,0 +1,235 @@
+"""The trained network against the public implementation, its gradients against differences, and runs that are killed."""
+
+import json
+from itertools import pairwise
+
+import mindspore as ms
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mindspore import Tensor
+
+from sparktts_ms import Sampling, SparkTTS
+from sparktts_ms.config_files import read_config
+from sparktts_ms.errors import InputError
+from sparktts_ms.runtime import Runtime
+from sparktts_ms.training.batches import LENGTHS, Schedule, batches
+from sparktts_ms.training.examples import Encoded, Sequence, clone_sequence, continued_sequence, encode, sequences, style_sequence
+from sparktts_ms.training.manifest import Recording
+from sparktts_ms.training.network import TrainedQwen2
+from sparktts_ms.training.optimizer import rate
+from sparktts_ms.training.trainer import Settings, Trainer
+from sparktts_ms.voice import Voice
+from sparktts_ms.weights.open import find_weights, open_weights
+from sparktts_ms.weights.source import WeightSource
+
+
+@pytest.fixture(scope="module")
+def spark(tiny_model):
+    return SparkTTS.from_pretrained(tiny_model, device_target="CPU")
+
+
+@pytest.fixture(scope="module")
+def spoken(spark, wavs, tmp_path_factory):
+    recordings = [Recording(wavs / "p16k_mono_3s.wav", "One two.", "a", "female"),
+                  Recording(wavs / "p24k_mono_0s5.wav", "Three.", "a", "female"), Recording(wavs / "none.wav", "Lost.")]
+    return encode(recordings, spark, tmp_path_factory.mktemp("encoded") / "encoded.jsonl")
+
+
+def network(folder, rank=0):
+    Runtime.start("CPU")
+    return TrainedQwen2(WeightSource(find_weights(folder / "LLM")).at("model"), read_config(folder).llm, rank)
+
+
+@pytest.mark.parametrize("run", ["clone_no_text", "clone_prompt_text", "control_male"])
+def test_losses_are_those_of_the_public_implementation(tiny_model, golden, run):
+    arrays = np.load(golden / f"tts_{run}.npz")
+    net, ids = network(tiny_model), arrays["input_ids"].astype(np.int32)
+    counts = np.ones(len(ids), np.float32)
+    targets = arrays["prefill.all_argmax"].astype(np.int32)
+    loss, hits = net(Tensor(ids), Tensor(targets), Tensor(counts), *net.surroundings(len(ids)))
+    expected = (arrays["prefill.all_lse"] - arrays["prefill.all_max"]).sum()
+    assert float(loss.asnumpy()) == pytest.approx(expected, rel=1e-4)
+    assert float(hits.asnumpy()) == len(ids)
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+def test_gradients_are_the_slopes_of_the_loss(tiny_model, rank):
+    net, random = network(tiny_model, rank), np.random.default_rng(3)
+    for parameter in net.trainable_params():
+        if "lora_b" in parameter.name:          # zero at first, and with it the slope of its partner
+            parameter.set_data(Tensor(0.05 * random.standard_normal(parameter.shape).astype(np.float32)))
+    ids = random.integers(0, 1000, 2 * 12).astype(np.int32)
+    inputs = (Tensor(ids), Tensor(np.roll(ids, -1)), Tensor((np.arange(24) % 12 > 3).astype(np.float32)), *net.surroundings(12))
+    weights = ms.ParameterTuple(net.trainable_params())
+    (_, _), gradients = ms.value_and_grad(net, None, weights, has_aux=True)(*inputs)
+    chosen = [n for n, w in enumerate(weights) if any(part in w.name for part in ("layers.1", "embed", "norm.weight"))]
+    for n in chosen:
+        weight, slope = weights[n], gradients[n].asnumpy().astype(np.float64)
+        start, direction = weight.asnumpy(), slope / max(np.linalg.norm(slope), 1e-12)
+        losses = []
+        for step in (1e-2, -1e-2):
+            weight.set_data(Tensor((start + step * direction).astype(np.float32)))
+            losses.append(float(net(*inputs)[0].asnumpy()))
+        weight.set_data(Tensor(start))
+        assert (losses[0] - losses[1]) / 2e-2 == pytest.approx(np.linalg.norm(slope), rel=0.03, abs=2e-2), weight.name
+
+
+def test_lora_merges_into_the_weights_that_inference_reads(tiny_model):
+    net, random = network(tiny_model, 2), np.random.default_rng(4)
+    assert all("lora" in parameter.name for parameter in net.trainable_params())
+    for parameter in net.trainable_params():
+        parameter.set_data(Tensor(0.1 * random.standard_normal(parameter.shape).astype(np.float32)))
+    plain = network(tiny_model)
+    merged = net.released()
+    assert merged.keys() == open_weights(find_weights(tiny_model / "LLM")).info.keys()
+    for name, parameter in plain.parameters_and_names():
+        parameter.set_data(Tensor(merged[f"model.{name}"]))
+    ids = random.integers(0, 1000, 20).astype(np.int32)
+    inputs = (Tensor(ids), Tensor(ids), Tensor(np.ones(20, np.float32)), *net.surroundings(20))
+    assert float(net(*inputs)[0].asnumpy()) == pytest.approx(float(plain(*inputs)[0].asnumpy()), rel=1e-5)
+
+
+def test_recordings_are_encoded_once(spark, wavs, tmp_path, caplog):
+    cache = tmp_path / "encoded.jsonl"
+    recordings = [Recording(wavs / "p16k_mono_3s.wav", "One.", "a", "male"), Recording(tmp_path / "gone.wav", "Two.")]
+    first = encode(recordings, spark, cache)
+    assert len(first) == 1 and "gone.wav" in caplog.text
+    voice = spark.encode_voice(recordings[0].audio, "One.")
+    assert first[0].semantic_ids == voice.semantic_ids.tolist() and first[0].global_ids == voice.global_ids.tolist()
+    cache.write_text(cache.read_text() + '{"key": "cut sh')             # killed while writing
+
+    class Nobody:
+        def encode_voice(self, *_):
+            raise AssertionError("encoded twice")
+    assert encode(recordings[:1], Nobody(), cache) == first
+    with pytest.raises(InputError, match="None of"):
+        encode(recordings[1:], spark, cache)
+
+
+def test_sequences_are_what_inference_asks_and_hears(spark, spoken):
+    v, one, other = spark.vocabulary, *spoken
+    for sequence, who in ((clone_sequence(v, one), Voice(np.array(one.global_ids))),
+                          (continued_sequence(v, other, one),
+                           Voice(np.array(other.global_ids), np.array(other.semantic_ids), other.text))):
+        prompt, phases = spark.prompt_for(one.text, who)
+        np.testing.assert_array_equal(sequence.ids[:sequence.given], prompt)
+        follows(phases, sequence.ids[sequence.given:])
+        assert v.bicodec_semantic.values(sequence.ids[sequence.given:]).tolist() == one.semantic_ids
+    from sparktts_ms.prompt import Style
+    voiced = Encoded(**{**vars(one), "pitch": 200.0, "seconds": 0.5})        # moderate for a woman; four syllables a second
+    sequence = style_sequence(v, voiced)
+    prompt, phases = spark.prompt_for(one.text, Style("female", "moderate", "moderate"))
+    np.testing.assert_array_equal(sequence.ids[:sequence.given], prompt)
+    follows(phases, sequence.ids[sequence.given:])
+    assert v.bicodec_global.values(sequence.ids).tolist() == one.global_ids
+    assert style_sequence(v, Encoded(**{**vars(voiced), "gender": None})) is None
+    assert style_sequence(v, Encoded(**{**vars(voiced), "pitch": 0.0})) is None
+
+
+def follows(phases, answer):
+    """`answer` is something the phases of inference would let the model say, to its end."""
+    at = 0
+    for phase in phases:
+        if phase.stops:
+            length = len(answer) - at
+            assert answer[-1] in phase.stops and not set(answer[at:-1]) & set(phase.stops)
+        else:
+            length = phase.count
+        assert set(answer[at:at + length]) <= set(phase.allowed.tolist())
+        at += length
+    assert at == len(answer)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(3, 400), min_size=1, max_size=60), st.integers(64, 2000), st.integers(1, 2**20))
+def test_batches_hold_every_sequence_in_fixed_shapes(lengths, tokens, seed):
+    random = np.random.default_rng(seed)
+    epoch = [Sequence(random.integers(1, 1000, n).astype(np.int32), int(random.integers(1, n))) for n in lengths]
+    shapes, seen = {}, []
+    for batch in batches(epoch, tokens, 400):
+        rows, length = batch.ids.shape
+        assert shapes.setdefault(length, rows) == rows and (length in LENGTHS or length == 400)
+        assert rows == 1 or rows * length <= tokens
+        for row in range(rows):
+            n = int(batch.counts[row].nonzero()[0].max(initial=-1)) + 1
+            if n:
+                seen.append((*batch.ids[row, :n], batch.targets[row, n - 1]))
+                np.testing.assert_array_equal(batch.ids[row, 1:n], batch.targets[row, :n - 1])
+    everything = [tuple(s.ids) for s in epoch]
+    assert len(seen) <= len(everything) and all(s in everything for s in seen)
+    assert {next(b for b in (*LENGTHS, 400) if b >= min(n - 1, 400)) for n in lengths} >= set(shapes)
+    assert len(everything) - len(seen) < sum(max(1, tokens // length) for length in shapes)
+
+
+def test_the_schedule_goes_on_anywhere(spark, spoken):
+    def epoch(random):
+        return sequences(spark.vocabulary, spoken, random, 512)
+    schedule, again = Schedule(epoch, 600, 512, 5), Schedule(epoch, 600, 512, 5)
+    run = schedule(0)
+    first = [next(run) for _ in range(9)]
+    rest = again(6)
+    for batch in first[6:]:
+        np.testing.assert_array_equal(batch.ids, next(rest).ids)
+    assert any(a.ids.shape != b.ids.shape or (a.ids != b.ids).any() for a, b in zip(first[:4], first[4:8], strict=True))
+    with pytest.raises(InputError, match="--longest"):
+        sequences(spark.vocabulary, spoken, np.random.default_rng(0), 5)
+
+
+def test_the_rate_rises_and_falls():
+    rates = [rate(n, 100, 1.0, 10) for n in range(101)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == 1.0 == max(rates) and rates[100] == pytest.approx(0.05)
+    assert all(a > b for a, b in pairwise(rates[10:]))
+
+
+SMALL = Settings(steps=8, rate=1e-3, warmup=2, tokens=400, longest=512, holdout=2, evaluate_every=4, save_every=3)
+
+
+def trainer(model, out, spoken, how=SMALL):
+    out.mkdir(exist_ok=True)
+    return Trainer(model, out, read_config(model), spoken, how, Runtime.start("CPU"))
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_run_ends_as_if_it_had_not_been(tiny_model, spoken, tmp_path):
+    trainer(tiny_model, tmp_path / "whole", spoken).train()
+
+    def killing(steps):
+        for n, step in enumerate(steps):
+            if n == 5:
+                raise Killed
+            yield step
+    run = trainer(tiny_model, tmp_path / "killed", spoken)
+    with pytest.raises(Killed):
+        run.train(killing)
+    (tmp_path / "killed" / "progress.jsonl").open("a").write('{"step": 4, "lo')
+    trainer(tiny_model, tmp_path / "killed", spoken).train()
+    whole, killed = ((tmp_path / name / "state.safetensors").read_bytes() for name in ("whole", "killed"))
+    assert whole == killed
+    lines = [[json.loads(line) for line in (tmp_path / name / "progress.jsonl").read_text().splitlines()]
+             for name in ("whole", "killed")]
+    assert [e for e in lines[0] if "unseen_loss" in e] == [e for e in lines[1] if "unseen_loss" in e]
+    with pytest.raises(InputError, match=r"rate: 0\.001 there, 0\.01 now"):
+        trainer(tiny_model, tmp_path / "killed", spoken, Settings(**{**vars(SMALL), "rate": 0.01})).train()
+
+
+def test_what_was_learnt_is_said(tiny_model, spark, spoken, tmp_path):
+    """From recordings to a model directory that, at temperature 0, answers with the very ids of the recording."""
+    short = [Encoded(**{**vars(one), "speaker": None, "gender": None, "semantic_ids": one.semantic_ids[:20]}) for one in spoken]
+    run = trainer(tiny_model, tmp_path / "run", [short[0], short[1]],
+                  Settings(steps=120, rate=3e-3, warmup=10, tokens=400, longest=512, holdout=3, save_every=200))
+    run.train()
+    tts = SparkTTS.from_pretrained(run.write_model("float16"), device_target="CPU")
+    for one in short:
+        speech = tts.synthesize(one.text, Voice(np.array(one.global_ids)), sampling=Sampling(temperature=0, max_new_tokens=40))
+        assert speech.semantic_ids.tolist() == one.semantic_ids and speech.complete
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"rate": 0.0}, {"rate": 1.5}, {"holdout": 1}, {"lora": -1}, {"tokens": 0}])
+def test_settings_that_make_no_sense(wrong):
+    with pytest.raises(InputError):
+        Settings(**wrong)
