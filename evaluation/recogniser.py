@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 
@@ -13,7 +14,7 @@ _decoder = None
 
 def transcripts(utterances: Sequence[np.ndarray], workers: int | None = None) -> list[str]:
     """Lower-case words of each of several recordings: samples [N] at 16 kHz, in (-1, 1)."""
-    with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
+    with ProcessPoolExecutor(workers or os.cpu_count(), get_context("spawn")) as pool:     # forks lose MindSpore's threads
         return list(pool.map(transcript, utterances))
 
 

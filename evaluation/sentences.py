@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 PEOPLE = """my mother| my father| my sister| my brother| the teacher| the doctor| the captain| the farmer| the driver| the
 singer| the painter| the writer| the nurse| the judge| the baker| the king| the queen| the old man| the young woman| the
@@ -163,3 +165,29 @@ def sentences(seed: int, evaluation: bool = False, longest: int = 14) -> Iterato
             continue
         seen.add(written)
         yield written, spoken
+
+
+def common_words(count: int) -> tuple[list[str], list[float]]:
+    """The `count` most frequent words of pocketsphinx's English model, and the square roots of their shares."""
+    import pocketsphinx
+
+    folder = Path(pocketsphinx.__file__).parent / "model" / "en-us"
+    model = str(folder / "en-us.lm.bin")
+    language = pocketsphinx.NGramModel(pocketsphinx.Config(lm=model, loglevel="FATAL"), pocketsphinx.LogMath(), model)
+    scale = math.log(1.0001)            # of pocketsphinx's logarithms
+    known = {line.split()[0] for line in (folder / "cmudict-en-us.dict").read_text().splitlines()}
+    shares = {word: language.prob([word]) for word in sorted(known) if word.isalpha() and len(word) > 2}
+    best = sorted(shares, key=lambda word: (-shares[word], word))[:count]
+    return best, [math.exp(0.5 * scale * shares[word]) for word in best]
+
+
+def wide_sentences(seed: int) -> Iterator[tuple[str, str]]:
+    """Distinct rows of common words that mean nothing: they teach how words are spoken, not how sentences are made."""
+    words, shares = common_words(6000)
+    random_, seen = random.Random(seed), set()
+    while True:
+        spoken = " ".join(random_.choices(words, shares, k=random_.randrange(3, 8)))
+        written = spoken[0].upper() + spoken[1:] + random_.choice("...?!")
+        if spoken not in seen and not held_out(written):
+            seen.add(spoken)
+            yield written, spoken

@@ -1,7 +1,8 @@
 """The corpus: Debian's flite reads generated sentences in four voices, at varied pitch and speed.
 
-python teacher.py CORPUS [--sentences N] writes CORPUS/{train,eval}/*.wav and train.jsonl, eval.jsonl, the manifest lines
-that `python -m cli.finetune` reads, with the phones' end times beside (the codec's recipe learns from them).
+`python -m evaluation.teacher CORPUS` writes CORPUS/{train,eval,wide}/*.wav and train.jsonl, eval.jsonl, wide.jsonl: lines as
+`python -m cli.finetune` reads them, with the phones' end times beside (the codec's recipe learns from them); manifest.jsonl
+is train and wide together.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from evaluation.sentences import sentences
+from evaluation.sentences import sentences, wide_sentences
 from sparktts_ms.audio.loudness import normalize_volume
 
 GENDER = {"slt": "female", "rms": "male", "awb": "male", "kal16": "male"}
@@ -56,9 +57,10 @@ def corpus(folder: Path, part: str, seed: int, count: int, workers: int) -> None
     (folder / part).mkdir(parents=True, exist_ok=True)
     random_ = random.Random(seed)
     jobs = []
-    for n, (text, spoken) in enumerate(itertools.islice(sentences(seed, part == "eval"), count)):
+    source = wide_sentences(seed) if part == "wide" else sentences(seed, part == "eval")
+    for n, (text, spoken) in enumerate(itertools.islice(source, count)):
         voice = list(GENDER)[n % len(GENDER)]
-        shift, stretch = settings(voice, random_) if part == "train" else (1.0, 1.0)
+        shift, stretch = settings(voice, random_) if part != "eval" else (1.0, 1.0)
         jobs.append(dict(audio=f"{part}/{n:05d}.wav", text=text, spoken=spoken, speaker=voice, gender=GENDER[voice],
                          shift=shift, stretch=stretch))
 
@@ -75,12 +77,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--sentences", type=int, default=8000)
+    parser.add_argument("--wide", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     workers = os.cpu_count() or 2
     corpus(options.corpus, "eval", options.seed + 1, 80, workers)
     corpus(options.corpus, "train", options.seed, options.sentences, workers)
-    print(f"{options.sentences} sentences in {options.corpus}")
+    corpus(options.corpus, "wide", options.seed + 2, options.wide, workers)
+    both = "".join((options.corpus / f"{part}.jsonl").read_text() for part in ("train", "wide"))
+    (options.corpus / "manifest.jsonl").write_text(both)
+    print(f"{options.sentences} sentences and {options.wide} rows of words in {options.corpus}")
 
 
 if __name__ == "__main__":

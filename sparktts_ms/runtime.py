@@ -7,6 +7,7 @@ which device is in the README; Ascend paths are written from MindSpore's documen
 from __future__ import annotations
 
 import gc
+import importlib
 import logging
 import math
 import os
@@ -91,9 +92,10 @@ class Runtime:
     def give_back_memory(self) -> None:
         """Let go of networks that nobody holds any more: PyNative mode remembers every Parameter it has met."""
         gc.collect()
-        with suppress(ImportError, AttributeError):         # not public; without it the memory is only not given back
-            from mindspore.common.api import _pynative_executor
-            _pynative_executor.clear_res()
+        for home in ("mindspore.graph.api", "mindspore.common.api"):        # where it lives from 2.9 on, and before
+            with suppress(ImportError, AttributeError):     # not public; without it the memory is only not given back
+                importlib.import_module(home)._pynative_executor.clear_res()
+                return
 
     def compile_padded(self, step: Callable, name: str) -> Callable:
         """`compile` for long operators: with the CPU kernels there is little to win, and lengths are free without graphs."""

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Make the demonstration voice in the folder given; the same command goes on after an interruption.
+# PYTHON=... chooses the interpreter. The result is FOLDER/language_model/model.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mkdir -p "${1:?where to? recipes/demo_voice/make.sh FOLDER}" && cd "$1" && pwd)
+cd "$here/../.."
+export PYTHONPATH=$PWD
+python=${PYTHON:-python}
+
+[ -f "$work/corpus/manifest.jsonl" ] || "$python" -m evaluation.teacher "$work/corpus"
+"$python" "$here/train.py" generator "$work/corpus" "$work/codec" --steps 4000
+"$python" "$here/train.py" content "$work/corpus" "$work/codec" --steps 2600
+"$python" "$here/train.py" joint "$work/corpus" "$work/codec" --steps 5200
+[ -f "$work/base/LLM/config.json" ] || "$python" "$here/export.py" "$work/codec" "$work/base"
+"$python" -m cli.finetune --model_dir "$work/base" --data "$work/corpus/manifest.jsonl" --out "$work/language_model" \
+    --steps 3600 --rate 1.2e-3 --warmup 100 --tokens 2048 --longest 448 --holdout 50 --save_every 200 --save_dtype float16
