@@ -1,5 +1,6 @@
 # `make demo` speaks, `make test` checks; both set up what they need in .venv.
-# `make bench` measures speed; after `make peers` it measures PyTorch and llama.cpp beside it. `make eval` judges the speech.
+# `make bench` measures speed; after `make peers` it measures PyTorch and llama.cpp beside it.
+# `make eval EVAL="--model_dir DIR"` judges the speech of a model that speaks English.
 # MINDSPORE=2.7.1 tries another version of MindSpore, in an environment of its own.
 
 PYTHON ?= python3
@@ -8,14 +9,15 @@ VENV := .venv$(MINDSPORE)
 BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
-DEMO_MODEL := pretrained_models/Spark-TTS-demo
+DEMO_MODEL := .cache/demo-model
 PEERS := .venv-peers
 
 .PHONY: demo test lint bench peers eval clean
 
-demo: $(RUN_READY)
+demo: $(RUN_READY) $(DEMO_MODEL)/.ready
+	@echo "The demonstration model has random weights: what it says is noise, made by the whole product."
 	$(BIN)/python -m cli.inference --model_dir $(DEMO_MODEL) --save_dir example/results --seed 1 \
-	    --text "Good morning, this is a machine speaking." \
+	    --text "Hello, this is Spark-TTS on MindSpore." \
 	    --prompt_speech_path examples/sparktts/prompt.wav --prompt_text "$$(cat examples/sparktts/prompt.txt)"
 
 test: $(DEV_READY)
@@ -30,13 +32,17 @@ bench: $(RUN_READY)
 	$(BIN)/python -m benchmarks $(if $(wildcard $(PEERS)/.ready),--peer_python $(PEERS)/bin/python) $(BENCH)
 
 eval: $(DEV_READY)
-	$(BIN)/python -m evaluation --model_dir $(DEMO_MODEL) $(EVAL)
+	$(BIN)/python -m evaluation $(EVAL)
 
 peers: $(PEERS)/.ready
 
 $(PEERS)/.ready: requirements-bench.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet -r requirements-bench.txt --extra-index-url https://download.pytorch.org/whl/cpu
+	@touch $@
+
+$(DEMO_MODEL)/.ready: $(RUN_READY) tools/make_checkpoint.py
+	$(BIN)/python tools/make_checkpoint.py $(DEMO_MODEL) --size tiny
 	@touch $@
 
 $(BIN)/python:

@@ -66,7 +66,7 @@ def test_both_readmes_name_the_same_commands_and_flags():
         return [line.split("#")[0].strip() for line in lines if '--text "' not in line]     # what is said may differ
 
     assert code(english) == code(chinese)
-    from cli.inference import parser
-    for action in parser()._actions:
+    from cli import finetune, inference
+    for action in [*inference.parser()._actions, *finetune.parser()._actions]:
         for flag in (f for f in action.option_strings if f not in ("-h", "--help")):
             assert flag in english and flag in chinese, f"{flag} is not in both READMEs"

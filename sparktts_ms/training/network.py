@@ -17,6 +17,8 @@ from sparktts_ms.qwen2.rotary import rotary_tables
 from sparktts_ms.weights.source import WeightSource
 
 HIDDEN = -1e9       # score of a position that may not be seen
+GUIDED = 1          # the layer whose first head a guide leads
+LEAST = 1e-3        # share of attention that is as bad as none
 
 
 class Projection(nn.Cell):
@@ -80,8 +82,8 @@ class Attention(nn.Cell):
         turned = ops.concat([-x[..., half:], x[..., :half]], -1)
         return (x * cos + turned * sin).astype(self.dtype)
 
-    def construct(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
-        # x [B * L, C]; mask [1, L, L] -> [B * L, C]
+    def construct(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, guide: Tensor | None):
+        # x [B * L, C]; mask [1, L, L]; guide [B, L, L] or None -> [B * L, C], how far the first head is from the guide
         length = mask.shape[-1]
         batch, group = x.shape[0] // length, self.heads // self.pairs
         q = self.rotate(self.q_proj(x).reshape(batch, length, -1), cos, sin, self.heads)
@@ -93,7 +95,11 @@ class Attention(nn.Cell):
         scores = self.scores(q, k).astype(ms.float32).reshape(-1, length, length) * self.head_dim**-0.5 + mask
         shares = ops.softmax(scores, -1).astype(self.dtype).reshape(batch * self.pairs, group * length, length)
         y = self.gather(shares, v).reshape(batch, self.heads, length, self.head_dim)
-        return self.o_proj(y.transpose(0, 2, 1, 3).reshape(batch * length, -1))
+        y = self.o_proj(y.transpose(0, 2, 1, 3).reshape(batch * length, -1))
+        if guide is None:
+            return y, None
+        first = shares.reshape(batch, self.heads, length, length)[:, 0].astype(ms.float32)
+        return y, -ops.log((first * guide).sum(-1) + LEAST).sum()
 
 
 class FeedForward(nn.Cell):
@@ -118,13 +124,15 @@ class Layer(nn.Cell):
         self.post_attention_layernorm = RMSNorm(weights.at("post_attention_layernorm"), size, eps, bool(rank), dtype)
         self.mlp = FeedForward(weights.at("mlp"), config, rank, dtype)
 
-    def construct(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin, mask).astype(ms.float32)
-        return x + self.mlp(self.post_attention_layernorm(x)).astype(ms.float32)
+    def construct(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, guide: Tensor | None = None):
+        y, astray = self.self_attn(self.input_layernorm(x), cos, sin, mask, guide)
+        x = x + y.astype(ms.float32)
+        return x + self.mlp(self.post_attention_layernorm(x)).astype(ms.float32), astray
 
 
 class TrainedQwen2(nn.Cell):
-    """Ids and targets -> the summed cross-entropy of the targets that count, and how many of those the largest logit hits."""
+    """Ids and targets -> the summed cross-entropy of the targets that count, and how many of those the largest logit hits; with
+    a guide (`guide.py`), how far attention is from it."""
 
     def __init__(self, weights: WeightSource, config: Qwen2Config, rank: int = 0, dtype=ms.float32):
         super().__init__()
@@ -137,17 +145,22 @@ class TrainedQwen2(nn.Cell):
         self.norm = RMSNorm(weights.at("norm"), config.hidden_size, config.rms_norm_eps, bool(rank), dtype)
         self.logits = ops.MatMul(transpose_b=True)
 
-    def construct(self, ids: Tensor, targets: Tensor, counts: Tensor, cos: Tensor, sin: Tensor, mask: Tensor):
+    def construct(self, ids: Tensor, targets: Tensor, counts: Tensor, cos: Tensor, sin: Tensor, mask: Tensor,
+                  guide: Tensor | None = None):
         # ids, targets, counts (0 or 1) [B * L]
         table = self.embed_tokens.weight
         x = ops.gather(table, ids, 0)
-        for layer in self.layers:
-            x = layer(x, cos, sin, mask)
+        astray = None
+        for n, layer in enumerate(self.layers):
+            if n == GUIDED and guide is not None:
+                x, astray = layer(x, cos, sin, mask, guide)
+            else:
+                x, _ = layer(x, cos, sin, mask)
         logits = self.logits(self.norm(x), table.astype(self.dtype)).astype(ms.float32)
         likely = ops.log_softmax(logits, -1)
         loss = -(ops.gather_d(likely, 1, targets.reshape(-1, 1)).reshape(-1) * counts).sum()
         hits = ((ops.argmax(logits, -1).astype(ms.int32) == targets).astype(ms.float32) * counts).sum()
-        return loss, hits
+        return (loss, hits) if guide is None else (loss, hits, astray)
 
     def surroundings(self, length: int) -> tuple[Tensor, Tensor, Tensor]:
         """cos and sin [1, L, 1, D] and the causal mask [1, L, L] for sequences of `length`."""

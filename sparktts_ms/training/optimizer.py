@@ -26,19 +26,27 @@ class TrainingStep(nn.Cell):
     """Updates the network's trainable parameters and returns the batch's mean loss, the share of its targets that were hit,
     and the norm that the gradients had."""
 
-    def __init__(self, network: TrainedQwen2, decay: float):
+    def __init__(self, network: TrainedQwen2, decay: float, guiding: float = 0.0):
         super().__init__()
-        self.network = network
+        self.network, self.guiding = network, guiding
         self.weights = ParameterTuple(network.trainable_params())
         self.first, self.second = (
             ParameterTuple([Parameter(Tensor(np.zeros(w.shape, np.float32)), name=f"{prefix}.{w.name}", requires_grad=False)
                             for w in self.weights]) for prefix in ("first", "second"))
         self.decays = tuple(decay if len(w.shape) > 1 else 0.0 for w in self.weights)
-        self.gradient = ms.value_and_grad(network, None, self.weights, has_aux=True)
+        self.gradient = ms.value_and_grad(self.objective, None, self.weights, has_aux=True)
         self.update = ops.AdamWeightDecay()
 
-    def construct(self, rate: Tensor, ids: Tensor, targets: Tensor, counts: Tensor, cos: Tensor, sin: Tensor, mask: Tensor):
-        (loss, hits), gradients = self.gradient(ids, targets, counts, cos, sin, mask)
+    def objective(self, ids, targets, counts, cos, sin, mask, guide):
+        if guide is None:
+            loss, hits = self.network(ids, targets, counts, cos, sin, mask)
+            return loss, loss, hits
+        loss, hits, astray = self.network(ids, targets, counts, cos, sin, mask, guide)
+        return loss + self.guiding * astray, loss, hits
+
+    def construct(self, rate: Tensor, ids: Tensor, targets: Tensor, counts: Tensor, cos: Tensor, sin: Tensor, mask: Tensor,
+                  guide: Tensor | None = None):
+        (_, loss, hits), gradients = self.gradient(ids, targets, counts, cos, sin, mask, guide)
         share = 1.0 / ops.maximum(counts.sum(), 1.0)
         squares = (gradients[0] * gradients[0]).sum()
         for n in range(1, len(gradients)):

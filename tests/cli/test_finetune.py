@@ -65,7 +65,8 @@ def test_a_killed_process_goes_on(tiny_model, manifest, tmp_path):
 
 
 @pytest.mark.parametrize("more, word", [
-    (("--steps", 0), "--steps"), (("--rate", 2), "--rate"), (("--holdout", 1), "--holdout"), (("--model_dir", "nowhere"), "nowhere"),
+    (("--steps", 0), "--steps"), (("--rate", 2), "--rate"), (("--holdout", 1), "--holdout"),
+    (("--model_dir", "nowhere"), "nowhere"),
     (("--data", "nowhere.jsonl"), "--data"), (("--longest", 10), "--longest")])
 def test_what_is_wrong_is_said_in_one_line(tiny_model, manifest, tmp_path, capsys, more, word):
     assert main([*command(tiny_model, manifest, tmp_path / "out", "--steps", 2), *map(str, more)]) == 2

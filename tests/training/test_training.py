@@ -14,8 +14,9 @@ from sparktts_ms import Sampling, SparkTTS
 from sparktts_ms.config_files import read_config
 from sparktts_ms.errors import InputError
 from sparktts_ms.runtime import Runtime
-from sparktts_ms.training.batches import LENGTHS, Schedule, batches
+from sparktts_ms.training.batches import LENGTHS, Schedule, batches, stack
 from sparktts_ms.training.examples import Encoded, Sequence, clone_sequence, continued_sequence, encode, sequences, style_sequence
+from sparktts_ms.training.guide import guide
 from sparktts_ms.training.manifest import Recording
 from sparktts_ms.training.network import TrainedQwen2
 from sparktts_ms.training.optimizer import rate
@@ -181,6 +182,32 @@ def test_the_rate_rises_and_falls():
     rates = [rate(n, 100, 1.0, 10) for n in range(101)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == 1.0 == max(rates) and rates[100] == pytest.approx(0.05)
     assert all(a > b for a, b in pairwise(rates[10:]))
+
+
+def test_the_guide_leads_along_the_text(spark, spoken):
+    v, one = spark.vocabulary, spoken[0]
+    clone = clone_sequence(v, Encoded(**{**vars(one), "text": "one two three four five six seven eight"}))
+    batch = stack([clone], 320, 1)
+    lead = guide(batch, v)[0]
+    begin, end = (int(np.flatnonzero(clone.ids == mark)[0]) for mark in (v.start_content, v.end_content))
+    speech, last = clone.given, len(clone.ids) - 2
+    assert lead[speech].argmax() == begin + 1 and lead[last].argmax() == end - 1
+    assert not lead[speech:last + 1, end:].any() and not lead[speech:last + 1, :begin + 1].any()
+    assert (np.diff(lead[speech:last + 1].argmax(1)) >= 0).all()
+    assert (lead[:speech] == 1).all() and (lead[last + 1:] == 1).all()
+
+
+def test_a_guided_head_follows(tiny_model, spoken, tmp_path):
+    runs = {}
+    for weight in (0.0, 0.3):
+        run = trainer(tiny_model, tmp_path / str(weight), spoken, Settings(**{**vars(SMALL), "steps": 12, "guide": weight}))
+        batch = next(run.schedule(0))
+        lead = Tensor(guide(batch, run.vocabulary))
+        before = float(run.network(*run._inputs(batch), lead)[2].asnumpy())
+        run.train()
+        runs[weight] = before, float(run.network(*run._inputs(batch), lead)[2].asnumpy())
+    assert runs[0.0][0] == pytest.approx(runs[0.3][0])
+    assert runs[0.3][1] < 0.8 * runs[0.3][0] and runs[0.3][1] < 0.8 * runs[0.0][1]
 
 
 SMALL = Settings(steps=8, rate=1e-3, warmup=2, tokens=400, longest=512, holdout=2, evaluate_every=4, save_every=3)

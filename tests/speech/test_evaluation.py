@@ -1,0 +1,86 @@
+"""The judges themselves: sentences, word errors, voices."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluation.measures import Voices, centre, gender_by_pitch, mel_distance
+from evaluation.recogniser import error_rate, word_errors
+from evaluation.sentences import held_out, sentences, spoken_number, spoken_year, wide_sentences
+from sparktts_ms.training.labels import PITCH
+
+words = st.lists(st.sampled_from(["a", "b", "c"]), max_size=8).map(" ".join)
+
+
+@pytest.mark.parametrize("expected, heard, errors", [
+    ("a b c", "a b c", 0), ("a b c", "a x c", 1), ("a b c", "a c", 1), ("a b", "a x b", 1), ("", "a b", 2), ("a b", "", 2),
+    ("the cat sat", "cat sat down", 2)])
+def test_word_errors(expected, heard, errors):
+    assert word_errors(expected, heard) == errors
+
+
+@given(words, words, words)
+def test_word_errors_are_a_distance(a, b, c):
+    assert word_errors(a, b) == word_errors(b, a)
+    assert (word_errors(a, b) == 0) == (a == b)
+    assert word_errors(a, c) <= word_errors(a, b) + word_errors(b, c)
+
+
+def test_the_rate_counts_words_not_utterances():
+    assert error_rate(["a b c d e f g h i", "j"], ["a b c d e f g h i", "x"]) == pytest.approx(0.1)
+
+
+def test_sentences_are_whole_distinct_and_repeatable():
+    made = list(islice(sentences(3), 2000))
+    assert made == list(islice(sentences(3), 2000)) and len({written for written, _ in made}) == len(made)
+    for written, spoken in made:
+        assert (not set("{}|_") & set(written) and written[-1] in ".?!" and written[0].isupper()) or written[0].isdigit()
+        assert spoken == spoken.lower() and all(c.isalpha() or c in " '" for c in spoken)
+        assert len(spoken.split()) <= 14 and "  " not in written
+
+
+def test_no_sentence_is_in_both_parts():
+    train = {written for written, _ in islice(sentences(1), 3000)}
+    judged = {written for written, _ in islice(sentences(2, evaluation=True), 300)}
+    assert not train & judged and all(map(held_out, judged))
+    pytest.importorskip("pocketsphinx")
+    assert not any(held_out(written) for written, _ in islice(wide_sentences(1), 300))
+
+
+@pytest.mark.parametrize("number, spoken", [(7, "seven"), (13, "thirteen"), (40, "forty"), (99, "ninety nine"),
+                                            (100, "one hundred"), (540, "five hundred forty")])
+def test_numbers(number, spoken):
+    assert spoken_number(number) == spoken
+
+
+@pytest.mark.parametrize("year, spoken", [(1984, "nineteen eighty four"), (1905, "nineteen oh five"), (1800, "eighteen hundred")])
+def test_years(year, spoken):
+    assert spoken_year(year) == spoken
+
+
+def coloured(seed, tilt):
+    """Noise whose spectrum falls by `tilt`."""
+    spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(16000))
+    return 0.1 * np.fft.irfft(spectrum / np.arange(1, len(spectrum) + 1) ** tilt * 50**tilt)
+
+
+def test_the_nearest_voice():
+    known = Voices({name: [coloured(n, tilt) for n in range(3)] for name, tilt in (("bright", 0.1), ("dark", 1.0))})
+    assert known.nearest(coloured(9, 0.2)) == "bright" and known.nearest(coloured(9, 0.9)) == "dark"
+    assert known.nearest(0.1 * coloured(9, 0.9)) == "dark"          # the level does not matter
+
+
+def test_the_mel_distance_is_in_decibels():
+    x = coloured(1, 0.5)
+    assert mel_distance(x, x) == 0
+    assert mel_distance(2 * x, x) == pytest.approx(20 * np.log10(2), abs=1e-3)
+
+
+def test_gender_by_pitch():
+    for gender in PITCH:
+        for label in range(5):
+            assert gender_by_pitch(centre(gender, label), label) == gender
+    assert gender_by_pitch(150, 0) == "female" and gender_by_pitch(150, 3) == "male"
