@@ -67,8 +67,7 @@ def _ends_sentence(text: str, dot: int) -> bool:
     after = text[dot + 1:dot + 2]
     if after and not after.isspace() and after not in CLOSING + ".":
         return False
-    word = re.search(r"[\w.]*$", text[:dot])
-    word = word.group().lower() if word else ""
+    word = re.split(r"[^\w.]", text[:dot])[-1].lower()
     if word in ABBREVIATIONS or (len(word) == 1 and word.isalpha() and word != "i"):
         return not text[dot + 1:].strip()
     return True

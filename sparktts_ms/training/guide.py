@@ -19,11 +19,11 @@ def guide(batch: Batch, v: Vocabulary) -> np.ndarray:
     rows, length = batch.ids.shape
     lead = np.ones((rows, length, length), np.float32)
     for row in range(rows):
-        found = [_first(batch.ids[row], mark) for mark in (v.start_content, v.end_content, v.start_semantic_token)]
+        found = [np.flatnonzero(batch.ids[row] == mark)[:1] for mark in (v.start_content, v.end_content, v.start_semantic_token)]
         ends = np.flatnonzero(batch.counts[row])
-        if None in found or not len(ends):
+        if not all(len(places) for places in (*found, ends)):
             continue
-        begin, end, speech = found[0] + 1, found[1], found[2]
+        begin, end, speech = int(found[0][0]) + 1, int(found[1][0]), int(found[2][0])
         letters = np.array([len(v.plain.id_to_token(int(t)) or " ") for t in batch.ids[row, begin:end]], np.float32)
         places = np.cumsum(letters) - letters / 2
         steps = np.arange(speech, ends[-1] + 1)
@@ -34,8 +34,3 @@ def guide(batch: Batch, v: Vocabulary) -> np.ndarray:
         near[:, begin:end] = np.exp(-0.5 * np.square((places - reached[:, None]) / np.maximum(width, letters / 2)))
         lead[row, steps[learnt]] = near[learnt]
     return lead
-
-
-def _first(ids: np.ndarray, mark: int) -> int | None:
-    places = np.flatnonzero(ids == mark)
-    return int(places[0]) if len(places) else None
