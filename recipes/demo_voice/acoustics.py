@@ -67,7 +67,7 @@ class Corpus:
     """All utterances end to end: samples int16 [S], features float16 [S / 320, 164]; utterance n has the frames from
     start[n] to start[n + 1]."""
 
-    def __init__(self, folder: Path, part: str = "train"):
+    def __init__(self, folder: Path, part: str = "manifest"):
         self.lines = [json.loads(line) for line in (folder / f"{part}.jsonl").read_text().splitlines()]
         self.cache = folder / f"{part}.features"
         if not (self.cache / "done").exists():

@@ -14,4 +14,4 @@ python=${PYTHON:-python}
 "$python" "$here/train.py" joint "$work/corpus" "$work/codec" --steps 5200
 [ -f "$work/base/LLM/config.json" ] || "$python" "$here/export.py" "$work/codec" "$work/base"
 "$python" -m cli.finetune --model_dir "$work/base" --data "$work/corpus/manifest.jsonl" --out "$work/language_model" \
-    --steps 3600 --rate 1.2e-3 --warmup 100 --tokens 2048 --longest 448 --holdout 50 --save_every 200 --save_dtype float16
+    --steps 9000 --rate 1e-3 --warmup 100 --tokens 2048 --longest 448 --holdout 50 --guide 0.5 --save_dtype float16

@@ -9,7 +9,7 @@ BICODEC = {
     "encoder": {"input_channels": FEATURE_DIM, "vocos_dim": 128, "vocos_intermediate_dim": 384, "vocos_num_layers": 3,
                 "out_channels": Z, "sample_ratios": [1, 1]},
     "decoder": {"input_channel": CONDITION, "channels": 192, "rates": [8, 5, 4, 2], "kernel_sizes": [16, 11, 8, 4]},
-    "quantizer": {"input_dim": Z, "codebook_size": 1024, "codebook_dim": 8, "commitment": 0.25, "codebook_loss_weight": 1.0,
+    "quantizer": {"input_dim": Z, "codebook_size": 256, "codebook_dim": 8, "commitment": 0.25, "codebook_loss_weight": 1.0,
                   "use_l2_normlize": True, "threshold_ema_dead_code": 0.1},
     "speaker_encoder": {"input_dim": 128, "out_dim": CONDITION, "latent_dim": 32, "token_num": 32, "fsq_levels": [4, 4, 4],
                         "fsq_num_quantizers": 1, "ecapa_channels": 64},
@@ -20,5 +20,5 @@ BICODEC = {
 WAV2VEC2 = {"conv_dim": [64] * 7, "hidden_size": FEATURE_DIM, "intermediate_size": 256, "num_attention_heads": 4,
             "num_hidden_layers": 17}
 
-TEXT_TOKENS = 448       # of the text's own vocabulary: bytes and merges
+TEXT_TOKENS = 960       # of the text's own vocabulary: bytes and merges
 LLM = {"hidden_size": 256, "intermediate_size": 640, "num_hidden_layers": 5, "num_attention_heads": 4, "num_key_value_heads": 2}

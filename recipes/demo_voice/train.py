@@ -121,7 +121,7 @@ def without(section: dict, *names: str) -> dict:
 
 
 class ContentStage(nn.Module):
-    SECONDS, BATCH, RATE = 2.0, 10, 1.5e-3
+    SECONDS, BATCH, RATE = 2.0, 12, 1.5e-3
 
     def __init__(self, corpus: Corpus):
         super().__init__()
@@ -178,7 +178,7 @@ class ContentStage(nn.Module):
         height = (told[:, 0] - 2 * heights).abs().mean()
         early = F.cross_entropy(self.tell_early(features).flatten(0, 1), phones.flatten())
         late = F.cross_entropy(self.tell_phone(quantized).flatten(0, 1), phones.flatten())
-        loss = 4 * frame + 2 * step + rest + commitment + 0.3 * (early + late) + 0.1 * voice + 0.5 * height
+        loss = 3 * frame + 1.5 * step + rest + commitment + 0.3 * early + late + 0.1 * voice + 0.5 * height
         return loss, {"frame": frame.item(), "slope": step.item(), "commit": commitment.item(), "early": early.item(),
                       "phone": late.item(), "voice": voice.item(), "pitch": height.item(), "codes": len(ids.unique())}
 
