@@ -25,15 +25,18 @@ LEVELS = ("very_low", "low", "moderate", "high", "very_high")
 def parser() -> Parser:
     p = Parser(prog="python -m cli.inference", description="Spark-TTS on MindSpore: text to a 16 kHz wav file.")
     what = p.add_argument_group("what to say")
-    what.add_argument("--text", help="the text to speak")
-    what.add_argument("--text_file", type=Path, help="a UTF-8 file, one utterance a line; the model is loaded once")
+    what.add_argument("--text", help="the text to speak, of any length")
+    what.add_argument("--text_file", type=Path, help="a UTF-8 file; each line becomes a file of its own")
+    what.add_argument("--no-normalize", dest="normalize", action="store_false",
+                      help="leave numbers and symbols to the model instead of writing them out as words")
     voice = p.add_argument_group("a voice to clone")
     voice.add_argument("--prompt_speech_path", type=Path, help="a recording of the voice; its first 6 s count")
     voice.add_argument("--prompt_text", help="transcript of the recording (at most 30 s then)")
+    voice.add_argument("--voice", type=Path, metavar="FILE", help="or a voice that --save_voice wrote")
     style = p.add_argument_group("or a voice to make up")
     style.add_argument("--gender", choices=("male", "female"))
-    style.add_argument("--pitch", choices=LEVELS, help="moderate if not given")
-    style.add_argument("--speed", choices=LEVELS, help="moderate if not given")
+    style.add_argument("--pitch", type=level, metavar="LEVEL|HZ", help=f"{', '.join(LEVELS)}; or the median in Hz, as 180")
+    style.add_argument("--speed", type=level, metavar="LEVEL|RATE", help="the same words; or syllables per second, as 4.5")
     model = p.add_argument_group("model and device")
     model.add_argument("--model_dir", type=Path, default=Path("pretrained_models/Spark-TTS-0.5B"))
     model.add_argument("--device", type=int, default=0, metavar="N", help="number of the Ascend device")
@@ -57,8 +60,15 @@ def parser() -> Parser:
     result.add_argument("--stream_format", choices=("wav", "pcm"), default="wav", help="pcm: 16-bit samples without a header")
     result.add_argument("--lookahead", type=int, default=25, metavar="FRAMES",
                         help="known behind a chunk before it is made audible, 20 ms each; 67 is exact, less is sooner")
+    result.add_argument("--save_voice", type=Path, metavar="FILE",
+                        help="keep the voice, cloned or made up, for --voice; without a text that is all")
     result.add_argument("--plot", action="store_true", help="a PNG with waveform and mel spectrogram beside the wav")
     return p
+
+
+def level(value: str) -> str | float:
+    """One of LEVELS, or a number."""
+    return value if value in LEVELS else float(value)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,16 +80,19 @@ def run(args) -> None:
     """Check what can be checked before the model is loaded, load, speak, write."""
     texts = read_texts(args)
     check_request(args, len(texts))
-    if not args.stream:
+    if texts and not args.stream:
         check_writable(args.output.parent if args.output else args.save_dir)
 
-    from sparktts_ms import Chunks, Sampling, SparkTTS  # late: bad arguments are answered before MindSpore loads
+    from sparktts_ms import Chunks, Sampling, SparkTTS, Voice  # late: bad arguments are answered before MindSpore loads
 
     sampling = Sampling(args.temperature, args.top_k, args.top_p, args.max_new_tokens, seed=args.seed)
     chunks = Chunks(args.lookahead)
     tts = SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode, args.dtype, args.weights)
-    voice = tts.encode_voice(args.prompt_speech_path, args.prompt_text) if args.prompt_speech_path else None
+    voice = tts.encode_voice(args.prompt_speech_path, args.prompt_text) if args.prompt_speech_path else \
+        Voice.load(args.voice) if args.voice else None
     tts.release_prompt_encoder()
+    if args.save_voice and voice is not None:
+        keep(voice, args)
     if args.stream:
         with opened(args.stream) as file:
             stream(tts, file, texts, voice, args, sampling, chunks)
@@ -87,6 +100,8 @@ def run(args) -> None:
     for text in texts:
         speech = speak(tts, text, voice, args, sampling)
         path = save(speech, args)
+        if args.save_voice and args.gender and text is texts[0]:
+            keep(speech.voice, args)
         print(path, flush=True)
         if args.plot:
             from sparktts_ms.audio.picture import draw
@@ -98,11 +113,15 @@ def speak(tts, text: str, voice, args, sampling):
     from tqdm import tqdm
 
     with tqdm(desc="speech", unit="s", disable=None, leave=False, bar_format="{desc} {n:.1f} s [{elapsed}]") as bar:
-        speech = tts.synthesize(text, voice, args.gender, args.pitch, args.speed, sampling,
+        speech = tts.synthesize(text, voice, args.gender, args.pitch, args.speed, sampling, args.normalize,
                                 progress=lambda seconds: bar.update(seconds - bar.n))
     note = "" if speech.complete else "; it was cut off at --max_new_tokens"
     print(f"{speech.seconds:.2f} s of speech{note}", file=sys.stderr)
     return speech
+
+
+def keep(voice, args) -> None:
+    print(f"The voice is kept in {voice.save(args.save_voice)}", file=sys.stderr)
 
 
 def stream(tts, file, texts, voice, args, sampling, chunks) -> None:
@@ -113,7 +132,8 @@ def stream(tts, file, texts, voice, args, sampling, chunks) -> None:
     try:
         writer = SampleWriter(file, tts.sample_rate, args.stream_format == "wav")
         for text in texts:
-            for samples in tts.stream(text, voice, args.gender, args.pitch, args.speed, sampling, chunks):
+            for samples in tts.stream(text, voice, args.gender, args.pitch, args.speed, sampling, args.normalize,
+                                      chunks):
                 writer.write(samples)
                 seconds += len(samples) / tts.sample_rate
                 first = first or time.perf_counter() - began
@@ -158,26 +178,36 @@ def check_request(args, utterances: int) -> None:
     """Contradictions between flags, before anything is loaded."""
     if args.prompt_text is not None and args.prompt_speech_path is None:
         raise InputError("--prompt_text is the transcript of a recording; add --prompt_speech_path.")
-    if args.prompt_speech_path is not None and (args.gender or args.pitch or args.speed):
-        raise InputError("Give either --prompt_speech_path (clone a voice) or --gender, --pitch and --speed "
-                         "(make one up), not both.")
-    if args.gender is None and (args.pitch or args.speed):
-        raise InputError("--pitch and --speed need a gender; add --gender female or --gender male.")
-    if args.gender is None and args.prompt_speech_path is None:
-        raise InputError("No voice was given: add --prompt_speech_path FILE (clone) or --gender female|male (make up).")
+    given = [flag for flag, value in (("--prompt_speech_path", args.prompt_speech_path), ("--voice", args.voice),
+                                      ("--gender", args.gender)) if value]
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(given)} were given; choose one: clone a recording, use a kept voice, or make one up.")
+    if not given and (args.pitch or args.speed):
+        raise InputError("--pitch and --speed need a voice; add --gender female or --gender male, or a recording.")
+    if not given:
+        raise InputError("No voice was given: add --prompt_speech_path FILE (clone), --voice FILE (kept) or "
+                         "--gender female|male (make up).")
+    if args.save_voice and args.voice:
+        raise InputError("--save_voice keeps a new voice; copy the file of --voice instead.")
+    if args.save_voice and args.stream and args.gender:
+        raise InputError("A voice that is made up can be kept with a file as result: leave out --stream.")
+    if not utterances and (args.gender or not args.save_voice):
+        raise InputError("Give the text to speak, either by --text or by --text_file.")
     if args.output and utterances > 1:
         raise InputError(f"--output names one file, but {args.text_file} holds {utterances} utterances; use --save_dir.")
     if args.stream and (args.output or args.plot):
         raise InputError("--stream writes speech while it is being made; leave out --output and --plot.")
     if args.lookahead < 0:
         raise InputError(f"--lookahead is {args.lookahead}; it must be 0 frames or more.")
-    for path in filter(None, (args.output, args.output and args.plot and args.output.with_suffix(".png"))):
+    for path in filter(None, (args.output, args.output and args.plot and args.output.with_suffix(".png"), args.save_voice)):
         if path.exists():
-            raise OutputError(f"{path} exists already and is not overwritten; choose another --output or remove it.")
+            raise OutputError(f"{path} exists already and is not overwritten; choose another name or remove it.")
 
 
 def read_texts(args) -> list[str]:
-    """The utterances asked for, none of them blank."""
+    """The utterances asked for, none of them blank; none at all if only a voice is to be kept."""
+    if args.text is None and args.text_file is None and args.save_voice:
+        return []
     if (args.text is None) == (args.text_file is None):
         raise InputError("Give the text to speak, either by --text or by --text_file.")
     if args.text is not None:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.fft import dct
 
 from sparktts_ms.audio.mel import MelSpectrogram
-from sparktts_ms.training.labels import PITCH
+from sparktts_ms.labels import PITCH
 
 MEL = MelSpectrogram(16000, 1024, 400, 160, 40, 60.0, 7600.0)
 CEPSTRA = slice(1, 20)

@@ -13,6 +13,10 @@ class AudioError(SparkTTSError):
     """A recording that cannot serve as a prompt: missing, not audio, empty, silent, too short."""
 
 
+class VoiceError(SparkTTSError):
+    """A file that holds no voice, or the voice of another model."""
+
+
 class ModelError(SparkTTSError):
     """A model directory that is missing, incomplete or inconsistent."""
 

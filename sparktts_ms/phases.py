@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sparktts_ms.labels import pitch_value, speed_value
+from sparktts_ms.prompt import Style
 from sparktts_ms.qwen2.engine import Phase
 from sparktts_ms.vocabulary import Vocabulary
 
@@ -18,12 +20,13 @@ def clone_phases(vocabulary: Vocabulary, continues: bool) -> list[Phase]:
     return [*(() if continues else (_mark(vocabulary.start_semantic_token),)), _speech(vocabulary)]
 
 
-def style_phases(vocabulary: Vocabulary, voice_tokens: int) -> list[Phase]:
-    """Acoustic values, exactly `voice_tokens` global ids, then semantic ids."""
+def style_phases(vocabulary: Vocabulary, voice_tokens: int, style: Style) -> list[Phase]:
+    """Acoustic values (those that the style gives as numbers, else any), exactly `voice_tokens` global ids, then semantic ids."""
     v = vocabulary
+    pitches = v.pitch_value.ids() if isinstance(style.pitch, str) else [v.pitch_value[pitch_value(style.pitch)]]
+    speeds = v.speed_value.ids() if isinstance(style.speed, str) else [v.speed_value[speed_value(style.speed)]]
     return [
-        _mark(v.start_acoustic_token), Phase(np.array(v.pitch_value.ids())), Phase(np.array(v.speed_value.ids())),
-        _mark(v.end_acoustic_token),
+        _mark(v.start_acoustic_token), Phase(np.array(pitches)), Phase(np.array(speeds)), _mark(v.end_acoustic_token),
         _mark(v.start_global_token), Phase(np.array(v.bicodec_global.ids()), voice_tokens), _mark(v.end_global_token),
         _mark(v.start_semantic_token), _speech(v)]
 

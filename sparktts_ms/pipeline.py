@@ -1,6 +1,6 @@
 """Spark-TTS from text to waveform: each step is one call into one room.
 
-    text, voice -> prompt ids -> language model -> semantic ids -> codec -> waveform
+    text -> parts; part, voice -> prompt ids -> language model -> semantic ids -> codec -> waveform
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -21,13 +21,16 @@ from sparktts_ms.audio.mel import MelSpectrogram
 from sparktts_ms.bicodec.codec import BiCodec
 from sparktts_ms.config import ModelConfig
 from sparktts_ms.config_files import read_config
-from sparktts_ms.errors import AudioError, InputError, ModelError
+from sparktts_ms.errors import AudioError, InputError, ModelError, SparkTTSError, VoiceError
+from sparktts_ms.normalize import normalize as normalized
 from sparktts_ms.phases import clone_phases, free_phases, style_phases
 from sparktts_ms.prompt import Style, check_text, clone_prompt, style_prompt
 from sparktts_ms.qwen2.engine import Engine, Phase
 from sparktts_ms.qwen2.language_model import Head, LanguageModel
 from sparktts_ms.qwen2.sampling import Sampling
+from sparktts_ms.reading import Reading
 from sparktts_ms.runtime import Runtime
+from sparktts_ms.text import parts
 from sparktts_ms.utterance import Chunks, Utterance
 from sparktts_ms.vocabulary import Vocabulary
 from sparktts_ms.voice import Speech, Voice
@@ -107,84 +110,109 @@ class SparkTTS:
             return Voice(global_ids)
         return Voice(global_ids, self.codec.semantic_ids(self.features(samples)), transcript)
 
-    def synthesize(self, text: str, voice: Voice | None = None, gender: str | None = None, pitch: str | None = None,
-                   speed: str | None = None, sampling: Sampling = Sampling(),
+    def synthesize(self, text: str, voice: Voice | None = None, gender: str | None = None, pitch: str | float | None = None,
+                   speed: str | float | None = None, sampling: Sampling = Sampling(), normalize: bool = True,
                    progress: Callable[[float], None] | None = None) -> Speech:
         """Say `text` in a recorded `voice`, or in one made from gender ("female", "male"), pitch and speed ("very_low",
-        "low", "moderate", "high", "very_high"; "moderate" if not given).
+        "low", "moderate", "high", "very_high", or Hz and syllables per second; "moderate" if not given). A recorded voice can
+        be given pitch and speed too, as words.
 
-        `progress` is called with the seconds of speech so far. The model can hold about 4,000 tokens, text and prompt
-        included. Raises InputError for a request that makes no sense, NoSpeech if the model says nothing.
+        The text may have any length: what speaks longer than 20 s is cut at sentence ends and read in parts, in one voice.
+        `normalize` writes numbers and symbols out as words first. `progress` is called with the seconds of speech so far.
+        Raises InputError for a request that makes no sense, VoiceError for another model's voice, NoSpeech if the model says
+        nothing.
         """
-        utterance = self.request(text, voice, gender, pitch, speed, sampling)
-        with self._driving(utterance):
-            while not utterance.finished:
+        reading = self.read(text, voice, gender, pitch, speed, sampling, normalize)
+        with _ended(reading):
+            while not reading.proceed():
                 self.engine.step()
                 if progress is not None:
-                    progress(utterance.seconds)
-        return utterance.speech()
+                    progress(reading.seconds)
+        return reading.speech()
 
-    def stream(self, text: str, voice: Voice | None = None, gender: str | None = None, pitch: str | None = None,
-               speed: str | None = None, sampling: Sampling = Sampling(), chunks: Chunks = Chunks()) -> Iterator[np.ndarray]:
+    def stream(self, text: str, voice: Voice | None = None, gender: str | None = None, pitch: str | float | None = None,
+               speed: str | float | None = None, sampling: Sampling = Sampling(), normalize: bool = True,
+               chunks: Chunks = Chunks()) -> Iterator[np.ndarray]:
         """Like `synthesize`, but yields samples, float32 in (-1, 1), while the model still speaks; chunks follow each other
-        without a gap or a fade. Leaving the iterator early stops the utterance.
+        without a gap or a fade. Leaving the iterator early stops the reading.
 
         With a look-ahead of the decoder's field (67 frames at the released size, 1.3 s) the chunks together equal what
         `synthesize` returns; the default differs by less than -50 dB of the signal.
         """
-        utterance = self.request(text, voice, gender, pitch, speed, sampling)
-        return self._chunks(utterance, chunks)
+        return self._chunks(self.read(text, voice, gender, pitch, speed, sampling, normalize), chunks)
 
-    def request(self, text: str, voice: Voice | None = None, gender: str | None = None, pitch: str | None = None,
-                speed: str | None = None, sampling: Sampling = Sampling()) -> Utterance:
-        """Ask for an utterance: it is made as `engine.step` is called, in company with all others asked for."""
-        prompt, phases = self.prompt_for(check_text(text), choose_speaker(voice, gender, pitch, speed))
+    def read(self, text: str, voice: Voice | None = None, gender: str | None = None, pitch: str | float | None = None,
+             speed: str | float | None = None, sampling: Sampling = Sampling(), normalize: bool = True) -> Reading:
+        """Ask for a text of any length: it is made as the engine steps, in company with all else that was asked for."""
+        style = choose_speaker(voice, gender, pitch, speed)
+        text = check_text(text)
+        cut = parts(check_text(normalized(text)) if normalize else text)
+
+        def begin(part: str, luck: Sampling, first: Utterance | None) -> Utterance:
+            return self._begin(part, voice, style, luck, first)
+        return Reading(cut, sampling, self.engine, self.sample_rate, begin)
+
+    def request(self, text: str, voice: Voice | None = None, gender: str | None = None, pitch: str | float | None = None,
+                speed: str | float | None = None, sampling: Sampling = Sampling()) -> Utterance:
+        """Ask for one utterance of exactly this text, uncut (`read` is for texts of any length)."""
+        return self._begin(check_text(text), voice, choose_speaker(voice, gender, pitch, speed), sampling, None)
+
+    def _begin(self, text: str, voice: Voice | None, style: Style | None, sampling: Sampling,
+               first: Utterance | None) -> Utterance:
+        prompt, phases = self.prompt_for(text, voice, style, first.opening if first is not None else ())
         head = self._head(sampling.constrained)
         if not sampling.constrained:
             phases = free_phases(head.ids, self.vocabulary)
-        return Utterance(self.engine.add(prompt, phases, sampling, head), voice, self.vocabulary, self.codec,
-                         self.sample_rate)
+        made = first.made_voice if first is not None and voice is None else voice
+        return Utterance(self.engine.add(prompt, phases, sampling, head), made, self.vocabulary, self.codec, self.sample_rate)
 
-    def _chunks(self, utterance: Utterance, chunks: Chunks) -> Iterator[np.ndarray]:
-        with self._driving(utterance):
+    def _chunks(self, reading: Reading, chunks: Chunks) -> Iterator[np.ndarray]:
+        with _ended(reading):
             while True:
-                samples = utterance.chunk(chunks)
+                finished = reading.proceed()
+                samples = reading.chunk(chunks)
                 if samples is not None:
                     yield samples
-                elif utterance.finished:
+                elif finished:
                     return
                 else:
                     self.engine.step()
 
-    @contextmanager
-    def _driving(self, utterance: Utterance) -> Iterator[None]:
-        """Whatever ends the driving ends the utterance."""
-        try:
-            yield
-        finally:
-            self.engine.cancel(utterance.stream)
-
-    def prompt_for(self, text: str, who: Voice | Style) -> tuple[np.ndarray, list[Phase]]:
-        """Prompt ids [N], and what may follow them."""
+    def prompt_for(self, text: str, voice: Voice | None, style: Style | None = None,
+                   opening: Sequence[int] = ()) -> tuple[np.ndarray, list[Phase]]:
+        """Prompt ids [N], and what may follow them. `opening`: what an utterance before began with, whose made-up voice is to
+        speak."""
         v = self.vocabulary
-        if isinstance(who, Style):
-            return style_prompt(v, text, who), style_phases(v, self.config.bicodec.speaker_encoder.token_num)
-        return (clone_prompt(v, text, who.global_ids, who.transcript, who.semantic_ids),
-                clone_phases(v, continues=who.transcript is not None))
+        if voice is not None:
+            self._check_ids("the voice's ", VoiceError, voice.global_ids, voice.semantic_ids, speech=False)
+            return (clone_prompt(v, text, voice.global_ids, voice.transcript, voice.semantic_ids, style),
+                    clone_phases(v, continues=voice.transcript is not None))
+        assert style is not None
+        prompt = style_prompt(v, text, style, opening)
+        if opening:
+            return prompt, clone_phases(v, continues=False)
+        return prompt, style_phases(v, self.config.bicodec.speaker_encoder.token_num, style)
 
     def decode(self, *, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
         """32 global ids and T semantic ids -> samples [320 T], float32 in (-1, 1). Raises InputError for ids that the
         codec does not have."""
+        self._check_ids("", InputError, global_ids, semantic_ids)
+        return self.codec.decode(np.asarray(global_ids), np.asarray(semantic_ids))
+
+    def _check_ids(self, whose: str, error: type[SparkTTSError], global_ids, semantic_ids, speech: bool = True) -> None:
+        """Whether the codec has these ids; without `speech` there need be no semantic ones."""
         config = self.config.bicodec
         for name, ids, count, length in (
                 ("global_ids", global_ids, config.speaker_encoder.codebook_size, config.speaker_encoder.token_num),
                 ("semantic_ids", semantic_ids, config.quantizer.codebook_size, None)):
             ids = np.asarray(ids)
+            if not ids.size and not speech and length is None:
+                continue
             if ids.ndim != 1 or ids.dtype.kind not in "iu" or not ids.size or length not in (None, ids.size):
-                raise InputError(f"{name} must be {length or 'at least one'} whole numbers; got shape {ids.shape}.")
+                raise error(f"{whose}{name} must be {length or 'at least one'} whole numbers; got shape {ids.shape}.")
             if ids.min() < 0 or ids.max() >= count:
-                raise InputError(f"{name} must lie in 0..{count - 1}; got {ids.min()}..{ids.max()}.")
-        return self.codec.decode(np.asarray(global_ids), np.asarray(semantic_ids))
+                raise error(f"{whose}{name} must lie in 0..{count - 1}; got {ids.min()}..{ids.max()}."
+                            + (" It was made with another model." if whose else ""))
 
     def features(self, samples: np.ndarray) -> np.ndarray:
         """wav2vec 2.0 features [T, C] of samples [N]; loads the network on first use."""
@@ -229,17 +257,26 @@ class SparkTTS:
                                  "LLM and BiCodec do not belong together.")
 
 
-def choose_speaker(voice: Voice | None, gender: str | None, pitch: str | None, speed: str | None) -> Voice | Style:
-    """Who is to speak: the recorded voice, or one made up. Raises InputError for anything ambiguous."""
-    if voice is not None:
-        if gender or pitch or speed:
-            raise InputError("Give either a voice to clone or gender, pitch and speed, not both.")
-        return voice
-    if gender is None:
-        if pitch or speed:
-            raise InputError("pitch and speed need a gender; add --gender female or --gender male.")
+def choose_speaker(voice: Voice | None, gender: str | None, pitch: str | float | None, speed: str | float | None) -> Style | None:
+    """How to speak; None: as the recorded voice does. Raises InputError for anything ambiguous."""
+    if voice is not None and gender:
+        raise InputError("Give either a voice to clone or a gender, not both.")
+    if voice is not None and pitch is None and speed is None:
+        return None
+    if voice is None and gender is None:
+        if pitch is not None or speed is not None:
+            raise InputError("pitch and speed need a voice; add --gender female or --gender male, or a recording.")
         raise InputError("No voice was given: add a recording (--prompt_speech_path) or a gender (--gender).")
     for name, value in (("pitch", pitch), ("speed", speed)):
         if value is None:
             logger.warning("No %s was given; moderate is used.", name)
-    return Style(gender, pitch or "moderate", speed or "moderate")
+    return Style(gender, "moderate" if pitch is None else pitch, "moderate" if speed is None else speed)
+
+
+@contextmanager
+def _ended(reading: Reading) -> Iterator[None]:
+    """Whatever ends the driving ends the reading."""
+    try:
+        yield
+    finally:
+        reading.cancel()

@@ -22,7 +22,8 @@ import numpy as np
 
 from sparktts_ms.errors import ServiceClosed
 from sparktts_ms.pipeline import SparkTTS
-from sparktts_ms.utterance import Chunks, Utterance
+from sparktts_ms.reading import Reading
+from sparktts_ms.utterance import Chunks
 from sparktts_ms.voice import Speech, Voice
 
 logger = logging.getLogger("sparktts_ms")
@@ -31,13 +32,11 @@ SMALL_WINDOWS = (64,)       # frames decoded at a time while others speak
 
 
 class Job:
-    """An utterance in the service's hands. Iterate over it for its samples, or wait for `result`."""
+    """A reading in the service's hands. Iterate over it for its samples, or wait for `result`."""
 
-    def __init__(self, service: Service, utterance: Utterance, chunks: Chunks | None):
-        self.utterance, self.chunks, self.cancelled = utterance, chunks, False
-        self._service = service
+    def __init__(self, reading: Reading, chunks: Chunks | None):
+        self.reading, self.chunks, self.cancelled = reading, chunks, False
         self._ready: queue.SimpleQueue[np.ndarray | BaseException | None] = queue.SimpleQueue()
-        self._pieces: Iterator[np.ndarray] | None = None
         self._speech: Future[Speech] = Future()
         self._samples: list[np.ndarray] = []
 
@@ -64,7 +63,10 @@ class Job:
     def advance(self, alone: bool) -> bool | None:
         """Decode one piece if there is one to decode. True: did; False: nothing yet; None: the job is over."""
         try:
-            samples = self._next(alone)
+            finished = self.reading.proceed()
+            samples = self.reading.chunk(self.chunks, **({} if alone else {"sizes": SMALL_WINDOWS}))
+            if samples is None and finished:
+                self._speech.set_result(self.reading.as_speech(self._samples))
         except Exception as problem:
             self.fail(problem)
             return None
@@ -72,20 +74,10 @@ class Job:
             self._samples.append(samples)
             self._ready.put(samples)
             return True
-        if not self.utterance.finished:
+        if not finished:
             return False
-        self._speech.set_result(self.utterance.as_speech(np.concatenate(self._samples)))
         self._ready.put(None)
         return None
-
-    def _next(self, alone: bool) -> np.ndarray | None:
-        if self.chunks is not None:
-            return self.utterance.chunk(self.chunks)
-        if not self.utterance.finished:
-            return None
-        if self._pieces is None:
-            self._pieces = self.utterance.pieces(**({} if alone else {"sizes": SMALL_WINDOWS}))
-        return next(self._pieces, None)
 
     def fail(self, problem: BaseException) -> None:
         self._speech.set_exception(problem)
@@ -113,7 +105,7 @@ class Service:
         return self._call(lambda: self.tts.encode_voice(path, transcript))
 
     def submit(self, text: str, voice: Voice | None = None, chunks: Chunks | None = None, **how) -> Job:
-        """Ask for an utterance; `how` as for `SparkTTS.synthesize`. With `chunks` its samples come while it is being made,
+        """Ask for a text to be read; `how` as for `SparkTTS.synthesize`. With `chunks` its samples come while it is being made,
         without they are decoded at once in the end. Raises InputError."""
         return self._call(lambda: self._admit(text, voice, chunks, how))
 
@@ -149,7 +141,7 @@ class Service:
         return future.result()
 
     def _admit(self, text: str, voice: Voice | None, chunks: Chunks | None, how: dict) -> Job:
-        job = Job(self, self.tts.request(text, voice, **how), chunks)
+        job = Job(self.tts.read(text, voice, **how), chunks)
         self._jobs.append(job)
         return job
 
@@ -162,7 +154,7 @@ class Service:
                 logger.exception("The engine failed; %d utterances are lost.", len(self._jobs))
                 while self._jobs:
                     job = self._jobs.popleft()
-                    self.tts.engine.cancel(job.utterance.stream)
+                    job.reading.cancel()
                     job.fail(problem)
             self._decode_one()
         while self._jobs:
@@ -195,7 +187,7 @@ class Service:
             did = job.advance(alone=len(self._jobs) == 1)
             if did is None:
                 self._jobs.remove(job)
-                self.tts.engine.cancel(job.utterance.stream)
+                job.reading.cancel()
             elif did:
                 self._jobs.remove(job)
                 self._jobs.append(job)
@@ -203,5 +195,5 @@ class Service:
 
     def _remove(self, job: Job) -> None:
         self._jobs.remove(job)
-        self.tts.engine.cancel(job.utterance.stream)
+        job.reading.cancel()
         job.drop()

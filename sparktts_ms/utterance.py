@@ -9,11 +9,13 @@ import numpy as np
 
 from sparktts_ms.bicodec.codec import BiCodec
 from sparktts_ms.errors import InputError, NoSpeech
-from sparktts_ms.qwen2.engine import Stream
+from sparktts_ms.qwen2.engine import Engine, Stream
 from sparktts_ms.vocabulary import Vocabulary
 from sparktts_ms.voice import Speech, Voice
 
 TOKENS_PER_SECOND = 50
+SILENCE = 100           # frames that all sound the same, after which a model has fallen silent
+KEPT_SILENCE = 10       # frames of them
 LOOKAHEAD = 25          # frames; the least with which streamed speech differs by less than -50 dB (tools/lookahead_curve.py)
 
 
@@ -44,6 +46,8 @@ class Utterance:
         self._looked = 0                # tokens sorted into their families so far
         self._semantic_ids: list[int] = []
         self._global_ids: list[int] = []
+        self._same = 0                  # semantic ids at the end that are all the same
+        self._silenced = False
 
     @property
     def finished(self) -> bool:
@@ -55,6 +59,40 @@ class Utterance:
         """Of speech so far."""
         self._look()
         return len(self._semantic_ids) / TOKENS_PER_SECOND
+
+    @property
+    def mute(self) -> bool:
+        """Whether the model ended, or fell silent, before it spoke."""
+        self._look()
+        ended = self._silenced or bool(self.stream.tokens and self._ended())
+        return self.finished and ended and len(self._semantic_ids) <= KEPT_SILENCE * self._silenced
+
+    @property
+    def opening(self) -> list[int]:
+        """What the model said before speech itself, once that is whole: the voice it made up. Empty before."""
+        tokens, end = self.stream.tokens, self.vocabulary.end_global_token
+        return tokens[:tokens.index(end) + 1] if end in tokens else []
+
+    @property
+    def has_voice(self) -> bool:
+        """Whether it is known by now who speaks."""
+        self._look()
+        return self.voice is not None or (len(self._global_ids) == self.codec.config.speaker_encoder.token_num
+                                          and bool(self.opening))
+
+    @property
+    def made_voice(self) -> Voice:
+        """Who speaks, once `has_voice`."""
+        return Voice(self._checked_voice())
+
+    def end_silence(self, engine: Engine) -> None:
+        """End an utterance that says nothing any more (a known failure: a minute of silence), and drop most of that."""
+        self._look()
+        if self._same < SILENCE or self.finished:
+            return
+        engine.cancel(self.stream)
+        self._silenced = True
+        del self._semantic_ids[max(self.decoded, len(self._semantic_ids) - self._same + KEPT_SILENCE):]
 
     def speech(self) -> Speech:
         """All of it, decoded at once. Raises NoSpeech if the model said nothing that can be heard."""
@@ -68,9 +106,10 @@ class Utterance:
     def as_speech(self, samples: np.ndarray) -> Speech:
         """`samples` with what they were made from."""
         global_ids, semantic_ids = self._checked()
-        ids, v = np.array(self.stream.tokens, np.int32), self.vocabulary
-        return Speech(samples, self.sample_rate, semantic_ids, global_ids, ids,
-                      bool(ids[-1] in (v.end, v.end_semantic_token)))
+        return Speech(samples, self.sample_rate, semantic_ids, global_ids, np.array(self.stream.tokens, np.int32), self._ended())
+
+    def _ended(self) -> bool:
+        return self.stream.tokens[-1] in (self.vocabulary.end, self.vocabulary.end_semantic_token)
 
     def chunk(self, chunks: Chunks) -> np.ndarray | None:
         """The next samples, float32, or None while too little is known (or, once finished, when there are no more)."""
@@ -98,7 +137,9 @@ class Utterance:
     def _look(self) -> None:
         """Take note of the tokens that came since the last time."""
         v, tokens = self.vocabulary, self.stream.tokens
-        self._semantic_ids.extend(v.bicodec_semantic.values(tokens[self._looked:]))
+        for semantic_id in v.bicodec_semantic.values(tokens[self._looked:]).tolist():
+            self._same = self._same + 1 if self._semantic_ids and semantic_id == self._semantic_ids[-1] else 1
+            self._semantic_ids.append(semantic_id)
         self._global_ids.extend(v.bicodec_global.values(tokens[self._looked:]))
         self._looked = len(tokens)
 
@@ -108,12 +149,15 @@ class Utterance:
         return global_ids, np.array(self._semantic_ids, np.int32)
 
     def _checked(self) -> tuple[np.ndarray, np.ndarray]:
-        global_ids, semantic_ids = self._ids()
-        voice_tokens = self.codec.config.speaker_encoder.token_num
-        if len(global_ids) != voice_tokens:
-            raise NoSpeech(f"The model made a voice of {len(global_ids)} tokens instead of {voice_tokens}; "
-                           "try another seed, more max_new_tokens, or constrained sampling.")
+        global_ids, semantic_ids = self._checked_voice(), self._ids()[1]
         if not len(semantic_ids):
             raise NoSpeech("The model ended before it spoke. Try another seed, a longer text, more max_new_tokens, "
                            "or min_new_tokens.")
         return global_ids, semantic_ids
+
+    def _checked_voice(self) -> np.ndarray:
+        global_ids, voice_tokens = self._ids()[0], self.codec.config.speaker_encoder.token_num
+        if len(global_ids) != voice_tokens:
+            raise NoSpeech(f"The model made a voice of {len(global_ids)} tokens instead of {voice_tokens}; "
+                           "try another seed, more max_new_tokens, or constrained sampling.")
+        return global_ids

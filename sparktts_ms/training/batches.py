@@ -17,11 +17,13 @@ LENGTHS = (128, 192, 256, 320, 448, 640, 1024, 1536, 2048)
 
 @dataclass(frozen=True)
 class Batch:
-    """`ids` and `targets` int32, `counts` float32 (1 where a target is learnt, else 0), all [B, L]."""
+    """`ids` and `targets` int32, `counts` float32 (1 where a target is learnt, else 0), all [B, L]; the `course` of every row
+    that has one."""
 
     ids: np.ndarray
     targets: np.ndarray
     counts: np.ndarray
+    courses: tuple[np.ndarray | None, ...]
 
 
 def batches(epoch: list[Sequence], tokens: int, longest: int) -> Iterator[Batch]:
@@ -54,7 +56,8 @@ def stack(sequences: list[Sequence], length: int, rows: int) -> Batch:
         n = len(sequence.ids) - 1
         ids[row, :n], targets[row, :n] = sequence.ids[:-1], sequence.ids[1:]
         counts[row, sequence.given - 1:n] = 1
-    return Batch(ids, targets, counts)
+    courses = [sequence.course for sequence in sequences] + [None] * (rows - len(sequences))
+    return Batch(ids, targets, counts, tuple(courses))
 
 
 class Schedule:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ import numpy as np
 from sparktts_ms.audio.files import read_prompt
 from sparktts_ms.audio.pitch import median_pitch
 from sparktts_ms.errors import AudioError, InputError
-from sparktts_ms.prompt import LEVELS, Style, clone_prompt, style_prompt
-from sparktts_ms.training.labels import pitch_label, pitch_value, speed_label, speed_value, spoken_seconds, syllables
+from sparktts_ms.labels import pitch_label, pitch_value, speed_label, speed_value, spoken_seconds, syllables
+from sparktts_ms.prompt import LEVELS, Style, clone_prompt, join, style_prompt
 from sparktts_ms.training.manifest import Recording
 from sparktts_ms.vocabulary import Vocabulary
 
@@ -28,10 +29,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sparktts_ms")
 
+FRAMES_PER_SECOND = 50
+
 
 @dataclass(frozen=True)
 class Encoded:
-    """A recording as the model sees it: ids of its voice [32] and of its speech [T], median Hz, spoken seconds."""
+    """A recording as the model sees it: ids of its voice [32] and of its speech [T], median Hz, spoken seconds; if known, the
+    second at which each word ends."""
 
     text: str
     speaker: str | None
@@ -40,6 +44,15 @@ class Encoded:
     semantic_ids: list[int]
     pitch: float
     seconds: float
+    word_ends: tuple[float, ...] | None = None
+
+    @property
+    def course(self) -> np.ndarray | None:
+        """[words, 2]: at which frame each word ends, and at which byte of the text."""
+        if self.word_ends is None:
+            return None
+        return np.array([(end * FRAMES_PER_SECOND, _bytes(self.text[:word.end()])) for end, word in
+                         zip(self.word_ends, re.finditer(r"\S+", self.text), strict=True)], np.float32)
 
     @property
     def rate(self) -> float:
@@ -49,10 +62,12 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Sequence:
-    """Ids [L] of which the first `given` are prompt: not learnt, only read."""
+    """Ids [L] of which the first `given` are prompt: not learnt, only read. `course` [K, 2], if known: frames of speech, and how
+    many bytes of the text have been said by then."""
 
     ids: np.ndarray
     given: int
+    course: np.ndarray | None = None
 
 
 def encode(recordings: Iterable[Recording], tts: SparkTTS, cache: Path,
@@ -81,7 +96,8 @@ def encode(recordings: Iterable[Recording], tts: SparkTTS, cache: Path,
                     continue
                 file.write(json.dumps({"key": key, **known[key]}) + "\n")
                 file.flush()
-            found.append(Encoded(recording.text, recording.speaker, recording.gender, **known[key]))
+            found.append(Encoded(recording.text, recording.speaker, recording.gender, **known[key],
+                                 word_ends=recording.word_ends))
     if not found:
         raise InputError("None of the manifest's recordings could be used.")
     return found
@@ -107,13 +123,17 @@ def clone_sequence(v: Vocabulary, spoken: Encoded) -> Sequence:
     """Text and voice are given; speech is learnt."""
     prompt = clone_prompt(v, spoken.text, spoken.global_ids)
     answer = [v.start_semantic_token, *_speech(v, spoken.semantic_ids)]
-    return Sequence(np.array([*prompt, *answer], np.int32), len(prompt))
+    return Sequence(np.array([*prompt, *answer], np.int32), len(prompt), spoken.course)
 
 
 def continued_sequence(v: Vocabulary, prompt: Encoded, spoken: Encoded) -> Sequence:
     """A recording with its transcript is given, and another text; its speech, in the recording's voice, is learnt."""
     given = clone_prompt(v, spoken.text, prompt.global_ids, prompt.text, prompt.semantic_ids)
-    return Sequence(np.array([*given, *_speech(v, spoken.semantic_ids)], np.int32), len(given))
+    course = None
+    if prompt.course is not None and spoken.course is not None:
+        before = (len(prompt.semantic_ids), _bytes(join(prompt.text, spoken.text)) - _bytes(spoken.text))
+        course = np.concatenate([prompt.course, spoken.course + np.array(before, np.float32)])
+    return Sequence(np.array([*given, *_speech(v, spoken.semantic_ids)], np.int32), len(given), course)
 
 
 def style_sequence(v: Vocabulary, spoken: Encoded) -> Sequence | None:
@@ -125,7 +145,11 @@ def style_sequence(v: Vocabulary, spoken: Encoded) -> Sequence | None:
     answer = [v.start_acoustic_token, v.pitch_value[pitch_value(spoken.pitch)], v.speed_value[speed_value(spoken.rate)],
               v.end_acoustic_token, v.start_global_token, *(v.bicodec_global[g] for g in spoken.global_ids),
               v.end_global_token, v.start_semantic_token, *_speech(v, spoken.semantic_ids)]
-    return Sequence(np.array([*prompt, *answer], np.int32), len(prompt))
+    return Sequence(np.array([*prompt, *answer], np.int32), len(prompt), spoken.course)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8"))
 
 
 def _speech(v: Vocabulary, semantic_ids: Iterable[int]) -> list[int]:

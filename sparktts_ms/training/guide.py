@@ -1,4 +1,4 @@
-"""Where attention should look while text is read aloud: along the text, at about the pace of the speech.
+"""Where attention should look while text is read aloud: along the text, where the words are known to be, else at an even pace.
 
 A model that begins from random weights finds this only after very long; a pull on one head of one layer shows it the way
 (guided attention, arXiv 1710.08969). A trained model needs none.
@@ -27,7 +27,11 @@ def guide(batch: Batch, v: Vocabulary) -> np.ndarray:
         letters = np.array([len(v.plain.id_to_token(int(t)) or " ") for t in batch.ids[row, begin:end]], np.float32)
         places = np.cumsum(letters) - letters / 2
         steps = np.arange(speech, ends[-1] + 1)
-        reached = letters.sum() * (steps - speech + 0.5) / len(steps)
+        frames, course = steps - speech + 0.5, batch.courses[row]
+        if course is None:
+            reached = letters.sum() * frames / len(steps)
+        else:
+            reached = np.interp(frames, *np.concatenate([np.zeros((1, 2)), course]).T)
         width = max(LEAST_WIDTH, WIDTH * letters.sum())
         learnt = batch.counts[row, steps] > 0
         near = np.zeros((len(steps), length), np.float32)

@@ -1,5 +1,6 @@
 """A manifest: one JSON object a line, with `audio` (a path, relative to the manifest) and `text`; `speaker` and `gender`
-("female", "male") if known. Other keys are left alone."""
+("female", "male") if known; `word_ends` (seconds, one for each word between spaces) if an aligner found them. Other keys are
+left alone."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ class Recording:
     text: str
     speaker: str | None = None
     gender: str | None = None
+    word_ends: tuple[float, ...] | None = None
 
 
 def read_manifest(path: Path) -> list[Recording]:
@@ -51,4 +53,11 @@ def _recording(where: str, line: str, folder: Path) -> Recording:
     gender = entry.get("gender")
     if gender is not None and gender not in GENDERS:
         raise InputError(f"{where}: gender is {gender!r}; it must be one of {', '.join(GENDERS)}, or left out.")
-    return Recording(folder / entry["audio"], entry["text"].strip(), entry.get("speaker"), gender)
+    text, ends = entry["text"].strip(), entry.get("word_ends")
+    if ends is not None:
+        whole = isinstance(ends, list) and all(type(end) in (int, float) and 0 <= end < 3600 for end in ends)
+        if not whole or len(ends) != len(text.split()) or sorted(ends) != ends:
+            raise InputError(f"{where}: word_ends must be rising numbers of seconds, one for each of the text's "
+                             f"{len(text.split())} words.")
+        ends = tuple(ends)
+    return Recording(folder / entry["audio"], text, entry.get("speaker"), gender, ends)

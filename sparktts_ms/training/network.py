@@ -17,7 +17,6 @@ from sparktts_ms.qwen2.rotary import rotary_tables
 from sparktts_ms.weights.source import WeightSource
 
 HIDDEN = -1e9       # score of a position that may not be seen
-GUIDED = 1          # the layer whose first head a guide leads
 LEAST = 1e-3        # share of attention that is as bad as none
 
 
@@ -132,7 +131,7 @@ class Layer(nn.Cell):
 
 class TrainedQwen2(nn.Cell):
     """Ids and targets -> the summed cross-entropy of the targets that count, and how many of those the largest logit hits; with
-    a guide (`guide.py`), how far attention is from it."""
+    a guide (`guide.py`), how far the first head of the layer in the middle is from it."""
 
     def __init__(self, weights: WeightSource, config: Qwen2Config, rank: int = 0, dtype=ms.float32):
         super().__init__()
@@ -152,7 +151,7 @@ class TrainedQwen2(nn.Cell):
         x = ops.gather(table, ids, 0)
         astray = None
         for n, layer in enumerate(self.layers):
-            if n == GUIDED and guide is not None:
+            if guide is not None and n == len(self.layers) // 2:
                 x, astray = layer(x, cos, sin, mask, guide)
             else:
                 x, _ = layer(x, cos, sin, mask)

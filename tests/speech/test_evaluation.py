@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from evaluation.measures import Voices, centre, gender_by_pitch, mel_distance
 from evaluation.recogniser import error_rate, word_errors
 from evaluation.sentences import held_out, sentences, spoken_number, spoken_year, wide_sentences
-from sparktts_ms.training.labels import PITCH
+from sparktts_ms.labels import PITCH
 
 words = st.lists(st.sampled_from(["a", "b", "c"]), max_size=8).map(" ".join)
 

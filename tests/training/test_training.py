@@ -121,7 +121,7 @@ def test_sequences_are_what_inference_asks_and_hears(spark, spoken):
     from sparktts_ms.prompt import Style
     voiced = Encoded(**{**vars(one), "pitch": 200.0, "seconds": 0.5})        # moderate for a woman; four syllables a second
     sequence = style_sequence(v, voiced)
-    prompt, phases = spark.prompt_for(one.text, Style("female", "moderate", "moderate"))
+    prompt, phases = spark.prompt_for(one.text, None, Style("female", "moderate", "moderate"))
     np.testing.assert_array_equal(sequence.ids[:sequence.given], prompt)
     follows(phases, sequence.ids[sequence.given:])
     assert v.bicodec_global.values(sequence.ids).tolist() == one.global_ids
@@ -195,6 +195,24 @@ def test_the_guide_leads_along_the_text(spark, spoken):
     assert not lead[speech:last + 1, end:].any() and not lead[speech:last + 1, :begin + 1].any()
     assert (np.diff(lead[speech:last + 1].argmax(1)) >= 0).all()
     assert (lead[:speech] == 1).all() and (lead[last + 1:] == 1).all()
+
+
+def test_the_guide_follows_words_whose_ends_are_known(spark, spoken):
+    v, one = spark.vocabulary, spoken[0]
+    seconds = len(one.semantic_ids) / 50
+    ends = (0.1 * seconds, 0.8 * seconds, 0.9 * seconds)            # the second word is drawn out
+    timed = Encoded(**{**vars(one), "text": "tip toe through", "word_ends": ends})
+    pieces = v.encode("tip toe through")
+    word = np.cumsum([v.plain.id_to_token(t).startswith("\u0120") for t in pieces])
+    for sequence, offset in ((clone_sequence(v, timed), 0), (continued_sequence(v, timed, timed), len(one.semantic_ids))):
+        lead = guide(stack([sequence], 512, 1), v)[0]
+        assert sequence.course is not None and sequence.course[-1, 0] <= offset + len(one.semantic_ids)
+        begin = int(np.flatnonzero(sequence.ids == v.start_content)[0]) + 1 + (0 if not offset else len(v.encode(
+            "tip toe through tip toe through")) - len(pieces))
+        start = int(np.flatnonzero(sequence.ids == v.start_semantic_token)[0]) + offset
+        for n, (a, b) in enumerate(((0, 0.1), (0.1, 0.8), (0.8, 0.9))):
+            at = start + int((a + b) / 2 * len(one.semantic_ids))
+            assert word[lead[at].argmax() - begin] == n
 
 
 def test_a_guided_head_follows(tiny_model, spoken, tmp_path):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparktts_ms.audio.pitch import median_pitch, pitch_track
-from sparktts_ms.training.labels import (
+from sparktts_ms.labels import (
     PITCH,
     SPEED,
     pitch_label,
