@@ -191,3 +191,22 @@ def wide_sentences(seed: int) -> Iterator[tuple[str, str]]:
         if spoken not in seen and not held_out(written):
             seen.add(spoken)
             yield written, spoken
+
+
+def phrases(seed: int) -> Iterator[tuple[str, str]]:
+    """Words of the grammar alone, and what it puts together of two or three, some more than once."""
+    random_ = random.Random(seed)
+    kinds = [("{thing}",), ("the {thing}",), ("{adjective}",), ("{adjective} {thing}",), ("{past}",),
+             ("{person}", "{place}", "{time}", "{action}"), ("{base}",), ("{modal}", "{state}", "{spoken}"), ("{number}",)]
+    while True:
+        kind = random_.choice(random_.choices(kinds, (30, 8, 22, 10, 10, 12, 6, 6, 8))[0])
+        written = kind.replace("{number}", spoken_number(random_.randrange(100)))
+        for slot, choices in CHOICES.items():
+            if f"{{{slot}}}" in written:
+                written = written.replace(f"{{{slot}}}", random_.choice(choices))
+        spoken = " ".join("".join(c if c.isalpha() or c == "'" else " " for c in written.lower()).split())
+        if random_.random() < 0.5:
+            written = written[0].upper() + written[1:]
+        written += random_.choice(("", ".", ".", "?", "!"))
+        if not held_out(written):
+            yield written, spoken

@@ -1,8 +1,8 @@
 """The corpus: Debian's flite reads generated sentences in four voices, at varied pitch and speed.
 
-`python -m evaluation.teacher CORPUS` writes CORPUS/{train,eval,wide}/*.wav and train.jsonl, eval.jsonl, wide.jsonl: lines as
-`python -m cli.finetune` reads them, with the phones' end times beside (the codec's recipe learns from them); manifest.jsonl
-is train and wide together.
+`python -m evaluation.teacher CORPUS` writes CORPUS/{phrase,train,wide,eval}/*.wav and a .jsonl for each: lines as
+`python -m cli.finetune` reads them, with word ends, and the phones' beside (the codec's recipe learns from those).
+manifest.jsonl is train and wide together; plain.jsonl is train and phrase, of which only the text is told.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from evaluation.sentences import sentences, wide_sentences
+from evaluation.aligner import word_ends
+from evaluation.sentences import phrases, sentences, wide_sentences
 from sparktts_ms.audio.loudness import normalize_volume
 
 GENDER = {"slt": "female", "rms": "male", "awb": "male", "kal16": "male"}
 SHIFTS = {"slt": (0.80, 1.65), "awb": (0.70, 1.60), "kal16": (0.95, 2.15), "rms": (1.0, 1.0)}     # flite cannot move rms
 STRETCH = (0.62, 1.75)      # of the duration
+BRISK = (0.6, 1.0)          # of a phrase's
 EDGE = 0.1                  # seconds of silence kept before and after
 RATE = 16000
 
@@ -57,16 +59,18 @@ def corpus(folder: Path, part: str, seed: int, count: int, workers: int) -> None
     (folder / part).mkdir(parents=True, exist_ok=True)
     random_ = random.Random(seed)
     jobs = []
-    source = wide_sentences(seed) if part == "wide" else sentences(seed, part == "eval")
+    source = wide_sentences(seed) if part == "wide" else phrases(seed) if part == "phrase" else sentences(seed, part == "eval")
     for n, (text, spoken) in enumerate(itertools.islice(source, count)):
         voice = list(GENDER)[n % len(GENDER)]
         shift, stretch = settings(voice, random_) if part != "eval" else (1.0, 1.0)
+        if part == "phrase":
+            stretch = round(random_.uniform(*BRISK), 3)
         jobs.append(dict(audio=f"{part}/{n:05d}.wav", text=text, spoken=spoken, speaker=voice, gender=GENDER[voice],
                          shift=shift, stretch=stretch))
 
     def work(job):
-        job["phones"] = speak(job["text"], job["speaker"], folder / job["audio"], job["shift"], job["stretch"])
-        return job
+        phones = speak(job["text"], job["speaker"], folder / job["audio"], job["shift"], job["stretch"])
+        return {**job, "word_ends": word_ends(job["text"], job["spoken"], phones), "phones": phones}
     with ThreadPoolExecutor(workers) as pool:
         lines = [json.dumps(job) + "\n" for job in pool.map(work, jobs)]
     (folder / f"{part}.jsonl.part").write_text("".join(lines))
@@ -78,15 +82,18 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--sentences", type=int, default=8000)
     parser.add_argument("--wide", type=int, default=3000)
+    parser.add_argument("--phrases", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    workers = os.cpu_count() or 2
-    corpus(options.corpus, "eval", options.seed + 1, 80, workers)
-    corpus(options.corpus, "train", options.seed, options.sentences, workers)
-    corpus(options.corpus, "wide", options.seed + 2, options.wide, workers)
-    both = "".join((options.corpus / f"{part}.jsonl").read_text() for part in ("train", "wide"))
-    (options.corpus / "manifest.jsonl").write_text(both)
-    print(f"{options.sentences} sentences and {options.wide} rows of words in {options.corpus}")
+    for n, (part, count) in enumerate((("eval", 80), ("train", options.sentences), ("wide", options.wide),
+                                       ("phrase", options.phrases))):
+        corpus(options.corpus, part, options.seed + n, count, os.cpu_count() or 2)
+    lines = {part: (options.corpus / f"{part}.jsonl").read_text().splitlines(keepends=True) for part in ("train", "wide", "phrase")}
+    (options.corpus / "manifest.jsonl").write_text("".join(lines["train"] + lines["wide"]))
+    (options.corpus / "plain.jsonl").write_text("".join(
+        json.dumps({key: line[key] for key in ("audio", "text", "word_ends")}) + "\n"
+        for line in map(json.loads, lines["train"] + lines["phrase"])))
+    print(f"{options.sentences} sentences, {options.wide} rows of words and {options.phrases} phrases in {options.corpus}")
 
 
 if __name__ == "__main__":

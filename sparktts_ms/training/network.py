@@ -71,7 +71,7 @@ class Attention(nn.Cell):
         self.k_proj = Projection(weights.at("k_proj"), size, narrow, True, rank, dtype)
         self.v_proj = Projection(weights.at("v_proj"), size, narrow, True, rank, dtype)
         self.o_proj = Projection(weights.at("o_proj"), size, size, False, rank, dtype)
-        self.scores, self.gather = ops.BatchMatMul(transpose_b=True), ops.BatchMatMul()
+        self.scores, self.gather, self.least = ops.BatchMatMul(transpose_b=True), ops.BatchMatMul(), ops.ReduceMin(keep_dims=True)
         self.dtype = dtype
 
     def rotate(self, x: Tensor, cos: Tensor, sin: Tensor, heads: int) -> Tensor:
@@ -81,8 +81,9 @@ class Attention(nn.Cell):
         turned = ops.concat([-x[..., half:], x[..., :half]], -1)
         return (x * cos + turned * sin).astype(self.dtype)
 
-    def construct(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, guide: Tensor | None):
-        # x [B * L, C]; mask [1, L, L]; guide [B, L, L] or None -> [B * L, C], how far the first head is from the guide
+    def construct(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, guide: Tensor | None, hold: Tensor | None):
+        # x [B * L, C]; mask [1, L, L]; guide [B, L, L] or None; hold: share of the first head's attention that is the guide's
+        # -> [B * L, C], how far the first head's own attention is from the guide
         length = mask.shape[-1]
         batch, group = x.shape[0] // length, self.heads // self.pairs
         q = self.rotate(self.q_proj(x).reshape(batch, length, -1), cos, sin, self.heads)
@@ -92,13 +93,16 @@ class Attention(nn.Cell):
         k = k.transpose(0, 2, 1, 3).reshape(batch * self.pairs, length, self.head_dim)
         v = v.transpose(0, 2, 1, 3).reshape(batch * self.pairs, length, self.head_dim)
         scores = self.scores(q, k).astype(ms.float32).reshape(-1, length, length) * self.head_dim**-0.5 + mask
-        shares = ops.softmax(scores, -1).astype(self.dtype).reshape(batch * self.pairs, group * length, length)
-        y = self.gather(shares, v).reshape(batch, self.heads, length, self.head_dim)
-        y = self.o_proj(y.transpose(0, 2, 1, 3).reshape(batch * length, -1))
-        if guide is None:
-            return y, None
-        first = shares.reshape(batch, self.heads, length, length)[:, 0].astype(ms.float32)
-        return y, -ops.log((first * guide).sum(-1) + LEAST).sum()
+        shares = ops.softmax(scores, -1).astype(self.dtype).reshape(batch, self.heads, length, length)
+        astray = None
+        if guide is not None:
+            first = shares[:, 0].astype(ms.float32)
+            astray = -ops.log((first * guide).sum(-1) + LEAST).sum()
+            led = 1 - self.least(guide, -1)                 # 0 for rows that are led nowhere
+            held = first + hold * led * (guide / guide.sum(-1, keepdims=True) - first)
+            shares = ops.concat([held.astype(self.dtype).expand_dims(1), shares[:, 1:]], 1)
+        y = self.gather(shares.reshape(batch * self.pairs, group * length, length), v).reshape(batch, self.heads, length, self.head_dim)
+        return self.o_proj(y.transpose(0, 2, 1, 3).reshape(batch * length, -1)), astray
 
 
 class FeedForward(nn.Cell):
@@ -123,8 +127,9 @@ class Layer(nn.Cell):
         self.post_attention_layernorm = RMSNorm(weights.at("post_attention_layernorm"), size, eps, bool(rank), dtype)
         self.mlp = FeedForward(weights.at("mlp"), config, rank, dtype)
 
-    def construct(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, guide: Tensor | None = None):
-        y, astray = self.self_attn(self.input_layernorm(x), cos, sin, mask, guide)
+    def construct(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, guide: Tensor | None = None,
+                  hold: Tensor | None = None):
+        y, astray = self.self_attn(self.input_layernorm(x), cos, sin, mask, guide, hold)
         x = x + y.astype(ms.float32)
         return x + self.mlp(self.post_attention_layernorm(x)).astype(ms.float32), astray
 
@@ -145,14 +150,14 @@ class TrainedQwen2(nn.Cell):
         self.logits = ops.MatMul(transpose_b=True)
 
     def construct(self, ids: Tensor, targets: Tensor, counts: Tensor, cos: Tensor, sin: Tensor, mask: Tensor,
-                  guide: Tensor | None = None):
+                  guide: Tensor | None = None, hold: Tensor | None = None):
         # ids, targets, counts (0 or 1) [B * L]
         table = self.embed_tokens.weight
         x = ops.gather(table, ids, 0)
         astray = None
         for n, layer in enumerate(self.layers):
             if guide is not None and n == len(self.layers) // 2:
-                x, astray = layer(x, cos, sin, mask, guide)
+                x, astray = layer(x, cos, sin, mask, guide, hold)
             else:
                 x, _ = layer(x, cos, sin, mask)
         logits = self.logits(self.norm(x), table.astype(self.dtype)).astype(ms.float32)

@@ -37,16 +37,16 @@ class TrainingStep(nn.Cell):
         self.gradient = ms.value_and_grad(self.objective, None, self.weights, has_aux=True)
         self.update = ops.AdamWeightDecay()
 
-    def objective(self, ids, targets, counts, cos, sin, mask, guide):
+    def objective(self, ids, targets, counts, cos, sin, mask, guide, hold):
         if guide is None:
             loss, hits = self.network(ids, targets, counts, cos, sin, mask)
             return loss, loss, hits
-        loss, hits, astray = self.network(ids, targets, counts, cos, sin, mask, guide)
+        loss, hits, astray = self.network(ids, targets, counts, cos, sin, mask, guide, hold)
         return loss + self.guiding * astray, loss, hits
 
     def construct(self, rate: Tensor, ids: Tensor, targets: Tensor, counts: Tensor, cos: Tensor, sin: Tensor, mask: Tensor,
-                  guide: Tensor | None = None):
-        (_, loss, hits), gradients = self.gradient(ids, targets, counts, cos, sin, mask, guide)
+                  guide: Tensor | None = None, hold: Tensor | None = None):
+        (_, loss, hits), gradients = self.gradient(ids, targets, counts, cos, sin, mask, guide, hold)
         share = 1.0 / ops.maximum(counts.sum(), 1.0)
         squares = (gradients[0] * gradients[0]).sum()
         for n in range(1, len(gradients)):

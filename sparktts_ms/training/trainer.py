@@ -37,7 +37,7 @@ NOTE_EVERY = 20         # steps between lines of progress
 @dataclass(frozen=True)
 class Settings:
     """How to train. `lora` is the rank of the added products, 0 trains all weights; `tokens` of a batch; `longest` sequence
-    in ids; `guide` weighs the pull of `guide.py`; one recording in `holdout` is never trained on."""
+    in ids; `guide` weighs the pull of `guide.py`, whose head is besides held to the text for `hold` steps, less and less; one recording in `holdout` is never trained on."""
 
     steps: int = 1000
     rate: float = 1e-4
@@ -47,6 +47,7 @@ class Settings:
     longest: int = 2048
     lora: int = 0
     guide: float = 0.0
+    hold: int = 0
     holdout: int = 20
     seed: int = 0
     evaluate_every: int = 250
@@ -58,8 +59,8 @@ class Settings:
                 raise InputError(f"--{name} is {getattr(self, name)}; it must be at least 1.")
         if not 0 < self.rate < 1:
             raise InputError(f"--rate is {self.rate}; it must lie between 0 and 1.")
-        if min(self.warmup, self.lora) < 0 or min(self.decay, self.guide) < 0 or self.holdout < 2:
-            raise InputError("--warmup, --lora, --guide and --decay must be at least 0, --holdout at least 2.")
+        if min(self.warmup, self.lora, self.hold) < 0 or min(self.decay, self.guide) < 0 or self.holdout < 2:
+            raise InputError("--warmup, --lora, --guide, --hold and --decay must be at least 0, --holdout at least 2.")
 
     @property
     def lasting(self) -> dict:
@@ -112,7 +113,8 @@ class Trainer:
         tokens, began = 0.0, time.perf_counter()
         for number, batch in enumerate(bar(islice(self.schedule(done), max(0, s.steps - done))), done + 1):
             learning_rate = Tensor(rate(number - 1, s.steps, s.rate, s.warmup), ms.float32)
-            losses.append([float(x.asnumpy()) for x in self._learn(learning_rate, *self._inputs(batch), *self._guide(batch))])
+            losses.append([float(x.asnumpy()) for x in self._learn(learning_rate, *self._inputs(batch),
+                                                              *self._guide(batch, number - 1))])
             if not np.isfinite(losses[-1][0]):
                 raise InputError(f"The loss is no longer finite at step {number}; lower --rate.")
             tokens += batch.counts.sum()
@@ -151,8 +153,10 @@ class Trainer:
         return (Tensor(batch.ids.reshape(-1)), Tensor(batch.targets.reshape(-1)), Tensor(batch.counts.reshape(-1)),
                 *self._surroundings[length])
 
-    def _guide(self, batch: Batch) -> tuple[Tensor, ...]:
-        return (Tensor(guide(batch, self.vocabulary)),) if self.settings.guide else ()
+    def _guide(self, batch: Batch, step: int) -> tuple[Tensor, ...]:
+        s = self.settings
+        hold = Tensor(max(0.0, 1 - step / s.hold) if s.hold else 0.0, ms.float32)
+        return (Tensor(guide(batch, self.vocabulary)), hold) if s.guide else ()
 
     def _note(self, entry: dict, report: Callable[[dict], None]) -> None:
         append_line(self.progress_file, entry)

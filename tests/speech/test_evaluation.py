@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from evaluation.measures import Voices, centre, gender_by_pitch, mel_distance
 from evaluation.recogniser import error_rate, word_errors
-from evaluation.sentences import held_out, sentences, spoken_number, spoken_year, wide_sentences
+from evaluation.sentences import held_out, phrases, sentences, spoken_number, spoken_year, wide_sentences
 from sparktts_ms.labels import PITCH
 
 words = st.lists(st.sampled_from(["a", "b", "c"]), max_size=8).map(" ".join)
@@ -54,6 +54,24 @@ def test_no_sentence_is_in_both_parts():
                                             (100, "one hundred"), (540, "five hundred forty")])
 def test_numbers(number, spoken):
     assert spoken_number(number) == spoken
+
+
+def test_phrases_are_pieces_of_the_grammar():
+    known = {word for _, spoken in islice(sentences(1), 6000) for word in spoken.split()}
+    for written, spoken in islice(phrases(1), 500):
+        assert 1 <= len(spoken.split()) <= 9 and not set("{}|_") & set(written)
+        assert len(set(spoken.split()) - known) <= 2        # the rarest words are not in every few thousand sentences
+
+
+def test_word_ends_are_where_the_phones_of_the_words_end(monkeypatch):
+    import evaluation.aligner as aligner
+    alone = {"a": ("ey",), "cat": ("k", "ae", "t"), "eighty": ("ey", "t", "iy"), "two": ("t", "uw")}
+    monkeypatch.setattr(aligner, "word_phones", alone.__getitem__)
+    phones = [("pau", 0.1), ("ax", 0.2), ("k", 0.3), ("ae", 0.5), ("pau", 0.6), ("ey", 0.7), ("dx", 0.8), ("iy", 0.9), ("t", 1.0),
+              ("uw", 1.2), ("pau", 1.3)]                    # a t is swallowed, another is flapped
+    assert aligner.word_ends("A cat, 82!", "a cat eighty two", phones) == [0.2, 0.5, 1.2]
+    assert aligner.word_ends("A cat eighty two.", "a cat eighty two", phones) == [0.2, 0.5, 0.9, 1.2]
+    assert aligner.word_ends("A dog eighty two.", "a cat eighty two", phones) is None
 
 
 @pytest.mark.parametrize("year, spoken", [(1984, "nineteen eighty four"), (1905, "nineteen oh five"), (1800, "eighteen hundred")])

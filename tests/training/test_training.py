@@ -220,10 +220,10 @@ def test_a_guided_head_follows(tiny_model, spoken, tmp_path):
     for weight in (0.0, 0.3):
         run = trainer(tiny_model, tmp_path / str(weight), spoken, Settings(**{**vars(SMALL), "steps": 12, "guide": weight}))
         batch = next(run.schedule(0))
-        lead = Tensor(guide(batch, run.vocabulary))
-        before = float(run.network(*run._inputs(batch), lead)[2].asnumpy())
+        lead = Tensor(guide(batch, run.vocabulary)), Tensor(0.0, ms.float32)
+        before = float(run.network(*run._inputs(batch), *lead)[2].asnumpy())
         run.train()
-        runs[weight] = before, float(run.network(*run._inputs(batch), lead)[2].asnumpy())
+        runs[weight] = before, float(run.network(*run._inputs(batch), *lead)[2].asnumpy())
     assert runs[0.0][0] == pytest.approx(runs[0.3][0])
     assert runs[0.3][1] < 0.8 * runs[0.3][0] and runs[0.3][1] < 0.8 * runs[0.0][1]
 
