@@ -88,7 +88,8 @@ def main() -> None:
     for n, (part, count) in enumerate((("eval", 80), ("train", options.sentences), ("wide", options.wide),
                                        ("phrase", options.phrases))):
         corpus(options.corpus, part, options.seed + n, count, os.cpu_count() or 2)
-    lines = {part: (options.corpus / f"{part}.jsonl").read_text().splitlines(keepends=True) for part in ("train", "wide", "phrase")}
+    lines = {part: (options.corpus / f"{part}.jsonl").read_text().splitlines(keepends=True)
+             for part in ("train", "wide", "phrase")}
     (options.corpus / "manifest.jsonl").write_text("".join(lines["train"] + lines["wide"]))
     (options.corpus / "plain.jsonl").write_text("".join(
         json.dumps({key: line[key] for key in ("audio", "text", "word_ends")}) + "\n"

@@ -71,7 +71,8 @@ class Attention(nn.Cell):
         self.k_proj = Projection(weights.at("k_proj"), size, narrow, True, rank, dtype)
         self.v_proj = Projection(weights.at("v_proj"), size, narrow, True, rank, dtype)
         self.o_proj = Projection(weights.at("o_proj"), size, size, False, rank, dtype)
-        self.scores, self.gather, self.least = ops.BatchMatMul(transpose_b=True), ops.BatchMatMul(), ops.ReduceMin(keep_dims=True)
+        self.scores, self.gather = ops.BatchMatMul(transpose_b=True), ops.BatchMatMul()
+        self.least = ops.ReduceMin(keep_dims=True)
         self.dtype = dtype
 
     def rotate(self, x: Tensor, cos: Tensor, sin: Tensor, heads: int) -> Tensor:

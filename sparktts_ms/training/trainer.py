@@ -37,7 +37,8 @@ NOTE_EVERY = 20         # steps between lines of progress
 @dataclass(frozen=True)
 class Settings:
     """How to train. `lora` is the rank of the added products, 0 trains all weights; `tokens` of a batch; `longest` sequence
-    in ids; `guide` weighs the pull of `guide.py`, whose head is besides held to the text for `hold` steps, less and less; one recording in `holdout` is never trained on."""
+    in ids; `guide` weighs the pull of `guide.py`, and for `hold` steps the head it pulls is held to the text, less and less;
+    one recording in `holdout` is never trained on."""
 
     steps: int = 1000
     rate: float = 1e-4
