@@ -102,7 +102,8 @@ class Attention(nn.Cell):
             led = 1 - self.least(guide, -1)                 # 0 for rows that are led nowhere
             held = first + hold * led * (guide / guide.sum(-1, keepdims=True) - first)
             shares = ops.concat([held.astype(self.dtype).expand_dims(1), shares[:, 1:]], 1)
-        y = self.gather(shares.reshape(batch * self.pairs, group * length, length), v).reshape(batch, self.heads, length, self.head_dim)
+        shares = shares.reshape(batch * self.pairs, group * length, length)
+        y = self.gather(shares, v).reshape(batch, self.heads, length, self.head_dim)
         return self.o_proj(y.transpose(0, 2, 1, 3).reshape(batch * length, -1)), astray
 
 
