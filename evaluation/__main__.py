@@ -1,4 +1,4 @@
-"""Judge a model by numbers: python -m evaluation --model_dir pretrained_models/demo
+"""Judge a model by numbers: python -m evaluation --model_dir pretrained_models/Spark-TTS-demo
 
 Needs Debian's flite (the teacher) and pocketsphinx (the recogniser). Exit status 1 if a limit is missed.
 """
@@ -17,7 +17,7 @@ from sparktts_ms.errors import InputError
 
 def parser() -> Parser:
     p = Parser(prog="python -m evaluation", description="Word error rates, voices and labels of a model that speaks English.")
-    p.add_argument("--model_dir", type=Path, default=Path("pretrained_models/demo"))
+    p.add_argument("--model_dir", type=Path, default=Path("pretrained_models/Spark-TTS-demo"))
     p.add_argument("--out", type=Path, default=Path("build/evaluation"), metavar="DIR", help="recordings, figures and pictures")
     p.add_argument("--sentences", type=int, default=60, help="held-out sentences, each in four voices")
     p.add_argument("--only", choices=("codec", "cloning", "control"), help="one of the three questions")

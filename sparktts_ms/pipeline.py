@@ -73,8 +73,8 @@ class SparkTTS:
         """
         folder = Path(model_dir)
         if not folder.is_dir():
-            raise ModelError(f"The model directory {folder} does not exist. `python -m cli.download` fetches it; "
-                             "--model_dir says where it is.")
+            raise ModelError(f"The model directory {folder} does not exist. `python -m cli.download` fetches it; --model_dir "
+                             "says where it is (pretrained_models/Spark-TTS-demo is a small voice that comes with the source).")
         config = read_config(folder)
         return cls(folder, config, Runtime.start(device_target, device_id, mode, dtype, weights))
 

@@ -13,5 +13,9 @@ python=${PYTHON:-python}
 "$python" "$here/train.py" content "$work/corpus" "$work/codec" --steps 2600
 "$python" "$here/train.py" joint "$work/corpus" "$work/codec" --steps 5200
 [ -f "$work/base/LLM/config.json" ] || "$python" "$here/export.py" "$work/codec" "$work/base"
-"$python" -m cli.finetune --model_dir "$work/base" --data "$work/corpus/manifest.jsonl" --out "$work/language_model" \
-    --steps 9000 --rate 1e-3 --warmup 100 --tokens 2048 --longest 448 --holdout 50 --guide 0.5 --save_dtype float16
+
+finetune() { "$python" -m cli.finetune --tokens 2048 --longest 512 --holdout 50 --save_dtype float16 "$@"; }
+finetune --model_dir "$work/base" --data "$work/corpus/plain.jsonl" --out "$work/reading" \
+    --steps 5000 --rate 2e-3 --guide 1 --hold 2000
+finetune --model_dir "$work/reading/model" --data "$work/corpus/manifest.jsonl" --out "$work/language_model" \
+    --steps 5000 --rate 1e-3 --guide 0.3

@@ -20,5 +20,5 @@ BICODEC = {
 WAV2VEC2 = {"conv_dim": [64] * 7, "hidden_size": FEATURE_DIM, "intermediate_size": 256, "num_attention_heads": 4,
             "num_hidden_layers": 17}
 
-TEXT_TOKENS = 960       # of the text's own vocabulary: bytes and merges
+TEXT_TOKENS = 256       # of the text's own vocabulary: bytes alone
 LLM = {"hidden_size": 256, "intermediate_size": 640, "num_hidden_layers": 5, "num_attention_heads": 4, "num_key_value_heads": 2}

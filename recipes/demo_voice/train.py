@@ -54,6 +54,30 @@ class MelLoss(nn.Module):
             / len(self.resolutions)
 
 
+class EnvelopeLoss(nn.Module):
+    """Mean distance of what a recogniser hears: log energies of 30 broad bands, and how they change over 32 ms. Loud places
+    count most."""
+
+    FFT, BANDS, HOP, LATER, FLOOR = 512, 30, 128, 4, 1e-3
+
+    def __init__(self):
+        super().__init__()
+        filters = torch.from_numpy(mel_filters(self.BANDS, self.FFT)).float()
+        self.register_buffer("filters", filters / filters.sum(1, keepdim=True))
+        self.register_buffer("window", torch.hann_window(self.FFT))
+
+    def bands(self, x: Tensor) -> Tensor:
+        spectrum = torch.stft(x, self.FFT, self.HOP, window=self.window, center=False, return_complex=True)
+        return torch.log(self.filters @ torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-9) + 30 * self.FLOOR)
+
+    def forward(self, made: Tensor, true: Tensor) -> Tensor:
+        wanted = self.bands(true)
+        off = self.bands(made) - wanted
+        weight = 0.3 + torch.sigmoid(wanted + 1.5)
+        change = off[..., self.LATER:] - off[..., :-self.LATER]
+        return (weight * off.abs()).mean() + 0.7 * (weight[..., self.LATER:] * change.abs()).mean()
+
+
 class VoiceMel(nn.Module):
     """The released model's mel of the voice path: magnitudes [B, 128, T] of samples [B, N]."""
 
@@ -191,7 +215,8 @@ class JointStage(nn.Module):
 
     def __init__(self, corpus: Corpus, work: Path):
         super().__init__()
-        self.codec, self.corpus, self.loss = Codec(), corpus, MelLoss()
+        self.codec, self.corpus = Codec(), corpus
+        self.loss, self.heard = MelLoss(((1024, 80), (512, 60), (256, 40))), EnvelopeLoss()
         begun = GeneratorStage(corpus)
         for net, stage in ((begun, "generator"), (self, "content")):
             state = torch.load(work / f"{stage}.pt", weights_only=True)["net"]
@@ -237,8 +262,9 @@ class JointStage(nn.Module):
                             for row, (_, begin, _, first) in enumerate(spans)])
         frame = (made[..., :FEATURES] - described).abs().mean()
         edge = self.MARGIN * HOP
-        mel = self.loss(self.fast(made.mT)[:, edge:-edge], wave[:, edge:-edge])
-        return mel + 0.5 * frame, {"mel": mel.item(), "frame": frame.item()}
+        sound = self.fast(made.mT)[:, edge:-edge]
+        mel, heard = self.loss(sound, wave[:, edge:-edge]), self.heard(sound, wave[:, edge:-edge])
+        return 0.4 * mel + heard + 0.3 * frame, {"mel": mel.item(), "heard": heard.item(), "frame": frame.item()}
 
 
 @torch.no_grad()
