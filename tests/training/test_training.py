@@ -228,6 +228,30 @@ def test_a_guided_head_follows(tiny_model, spoken, tmp_path):
     assert runs[0.3][1] < 0.8 * runs[0.3][0] and runs[0.3][1] < 0.8 * runs[0.0][1]
 
 
+def test_a_held_head_looks_where_it_should_whatever_it_wants(tiny_model):
+    config = read_config(tiny_model).llm
+    network = TrainedQwen2(WeightSource(find_weights(tiny_model / "LLM")).at("model"), config)
+    attention, random = network.layers[1].self_attn, np.random.default_rng(0)
+    x = Tensor(random.standard_normal((2 * 24, config.hidden_size)).astype(np.float32))
+    lead = np.tril(random.uniform(0, 1, (2, 24, 24))).astype(np.float32)
+    lead[:, :, 1], lead[1, 5] = 0.0, 1.0                            # all rows are led, but for one
+    lead[:, 0, 0] = 0.5
+
+    def heard(hold):
+        y, astray = attention(x, *network.surroundings(24), Tensor(lead), Tensor(hold, ms.float32))
+        return y.asnumpy().reshape(2, 24, -1), float(astray.asnumpy())
+    before = heard(1.0), heard(0.0)
+    weight = attention.q_proj.weight.asnumpy().copy()
+    weight[:config.head_dim] *= -3                                  # the first head's wishes
+    attention.q_proj.weight.set_data(Tensor(weight))
+    after = heard(1.0), heard(0.0)
+    led = np.ones((2, 24), bool)
+    led[1, 5] = False
+    np.testing.assert_allclose(after[0][0][led], before[0][0][led], atol=1e-5)
+    assert np.abs(after[0][0][~led] - before[0][0][~led]).max() > 1e-3 < np.abs(after[1][0] - before[1][0])[led].max()
+    assert before[0][1] == pytest.approx(before[1][1]) and after[0][1] != pytest.approx(before[0][1])
+
+
 SMALL = Settings(steps=8, rate=1e-3, warmup=2, tokens=400, longest=512, holdout=2, evaluate_every=4, save_every=3)
 
 
