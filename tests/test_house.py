@@ -46,6 +46,13 @@ def test_imports_point_one_way(path):
 
 
 @pytest.mark.parametrize("path", PACKAGE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_web_room_knows_the_web(path):
+    if place(path) != "web":
+        for name in imports(path):
+            assert name.split(".")[0] not in ("gradio", "starlette", "fastapi") and not name.startswith("sparktts_ms.web"), path
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_package_neither_prints_nor_runs_itself(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
@@ -66,7 +73,7 @@ def test_both_readmes_name_the_same_commands_and_flags():
         return [line.split("#")[0].strip() for line in lines if '--text "' not in line]     # what is said may differ
 
     assert code(english) == code(chinese)
-    from cli import finetune, inference
-    for action in [*inference.parser()._actions, *finetune.parser()._actions]:
+    from cli import finetune, inference, webui
+    for action in [action for command in (inference, finetune, webui) for action in command.parser()._actions]:
         for flag in (f for f in action.option_strings if f not in ("-h", "--help")):
             assert flag in english and flag in chinese, f"{flag} is not in both READMEs"

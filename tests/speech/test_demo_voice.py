@@ -67,7 +67,7 @@ def test_a_cloned_voice_says_the_words(known, transcribed, weights):
     with Service(tts) as service:
         for n, (name, entry) in enumerate(INDEX.items()):
             prompt = f"{entry['voice']}_{(int(name.split('_')[1][0]) + 1) % 3}.flac"
-            voice = tts.encode_voice(RECORDINGS / prompt, INDEX[prompt]["text"] if transcribed else None)
+            voice = service.encode_voice(RECORDINGS / prompt, INDEX[prompt]["text"] if transcribed else None)
             jobs.append(service.submit(entry["text"], voice, sampling=Sampling(seed=n, max_new_tokens=600)))
         speech = [job.result() for job in jobs]
     assert all(s.complete for s in speech)

@@ -1,0 +1,1 @@
+"""The page and the clients' endpoints: everything that visitors reach through a browser or HTTP (needs requirements-web.txt)."""
