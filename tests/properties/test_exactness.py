@@ -100,7 +100,7 @@ def test_a_full_cache_ends_speech_and_too_long_a_prompt_is_refused(pynative, mon
     speech = pynative.synthesize("Hello.", gender="female", sampling=Sampling(seed=0, min_new_tokens=2000))
     assert not speech.complete and len(speech.generated_ids) < 128
     with pytest.raises(InputError, match="tokens"):
-        pynative.synthesize("long " * 200, gender="female")
+        pynative.request("long " * 200, gender="female")
 
 
 def test_the_language_model_never_holds_the_whole_embedding(pynative):
