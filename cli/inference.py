@@ -85,11 +85,12 @@ def run(args) -> None:
 
     from sparktts_ms import Chunks, Sampling, SparkTTS, Voice  # late: bad arguments are answered before MindSpore loads
 
+    voice = Voice.load(args.voice) if args.voice else None
     sampling = Sampling(args.temperature, args.top_k, args.top_p, args.max_new_tokens, seed=args.seed)
     chunks = Chunks(args.lookahead)
     tts = SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode, args.dtype, args.weights)
-    voice = tts.encode_voice(args.prompt_speech_path, args.prompt_text) if args.prompt_speech_path else \
-        Voice.load(args.voice) if args.voice else None
+    if args.prompt_speech_path:
+        voice = tts.encode_voice(args.prompt_speech_path, args.prompt_text)
     tts.release_prompt_encoder()
     if args.save_voice and voice is not None:
         keep(voice, args)
@@ -97,12 +98,12 @@ def run(args) -> None:
         with opened(args.stream) as file:
             stream(tts, file, texts, voice, args, sampling, chunks)
         return
-    for text in texts:
+    for number, text in enumerate(texts):
         speech = speak(tts, text, voice, args, sampling)
         path = save(speech, args)
-        if args.save_voice and args.gender and text is texts[0]:
-            keep(speech.voice, args)
         print(path, flush=True)
+        if args.save_voice and voice is None and number == 0:
+            keep(speech.voice, args)
         if args.plot:
             from sparktts_ms.audio.picture import draw
             draw(path.with_suffix(".png"), speech.samples, speech.sample_rate, title=text)
@@ -115,7 +116,7 @@ def speak(tts, text: str, voice, args, sampling):
     with tqdm(desc="speech", unit="s", disable=None, leave=False, bar_format="{desc} {n:.1f} s [{elapsed}]") as bar:
         speech = tts.synthesize(text, voice, args.gender, args.pitch, args.speed, sampling, args.normalize,
                                 progress=lambda seconds: bar.update(seconds - bar.n))
-    note = "" if speech.complete else "; it was cut off at --max_new_tokens"
+    note = "" if speech.complete else "; it was cut off, at --max_new_tokens or because the model fell silent"
     print(f"{speech.seconds:.2f} s of speech{note}", file=sys.stderr)
     return speech
 
@@ -132,8 +133,7 @@ def stream(tts, file, texts, voice, args, sampling, chunks) -> None:
     try:
         writer = SampleWriter(file, tts.sample_rate, args.stream_format == "wav")
         for text in texts:
-            for samples in tts.stream(text, voice, args.gender, args.pitch, args.speed, sampling, args.normalize,
-                                      chunks):
+            for samples in tts.stream(text, voice, args.gender, args.pitch, args.speed, sampling, args.normalize, chunks):
                 writer.write(samples)
                 seconds += len(samples) / tts.sample_rate
                 first = first or time.perf_counter() - began

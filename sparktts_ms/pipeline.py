@@ -73,8 +73,8 @@ class SparkTTS:
         """
         folder = Path(model_dir)
         if not folder.is_dir():
-            raise ModelError(f"The model directory {folder} does not exist. `python -m cli.download` fetches it; --model_dir "
-                             "says where it is (pretrained_models/Spark-TTS-demo is a small voice that comes with the source).")
+            raise ModelError(f"The model directory {folder} does not exist. `python -m cli.download` fetches it; "
+                             "--model_dir says where it is.")
         config = read_config(folder)
         return cls(folder, config, Runtime.start(device_target, device_id, mode, dtype, weights))
 
@@ -117,7 +117,8 @@ class SparkTTS:
         "low", "moderate", "high", "very_high", or Hz and syllables per second; "moderate" if not given). A recorded voice can
         be given pitch and speed too, as words.
 
-        The text may have any length: what speaks longer than 20 s is cut at sentence ends and read in parts, in one voice.
+        The text may have any length: it is cut at sentence ends, and where one speaks longer than 20 s also within, and read
+        in parts, in one voice.
         `normalize` writes numbers and symbols out as words first. `progress` is called with the seconds of speech so far.
         Raises InputError for a request that makes no sense, VoiceError for another model's voice, NoSpeech if the model says
         nothing.

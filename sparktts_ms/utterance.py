@@ -137,6 +137,8 @@ class Utterance:
     def _look(self) -> None:
         """Take note of the tokens that came since the last time."""
         v, tokens = self.vocabulary, self.stream.tokens
+        if self._looked == len(tokens):
+            return
         for semantic_id in v.bicodec_semantic.values(tokens[self._looked:]).tolist():
             self._same = self._same + 1 if self._semantic_ids and semantic_id == self._semantic_ids[-1] else 1
             self._semantic_ids.append(semantic_id)

@@ -67,13 +67,19 @@ def write_wav(path: str | Path, samples: np.ndarray, sample_rate: int, overwrite
     path = Path(path)
     if not np.isfinite(samples).all():
         raise OutputError(f"{path} was not written: the samples contain NaN or infinity. Try float32 or another seed.")
+    wav = as_wav(samples, sample_rate)
+    with new_file(path, overwrite) as stream:
+        stream.write(wav)
+    return path
+
+
+def as_wav(samples: np.ndarray, sample_rate: int) -> bytes:
+    """Samples [N] in [-1, 1] as a mono 16-bit PCM wav file; what exceeds is saturated."""
     # Rounded here: soundfile, which upstream leaves it to, rounds down (libsndfile 1.2.2), half a step of offset.
     steps = np.clip(np.rint(np.asarray(samples, np.float64) * 32768), -32768, 32767).astype(np.int16)
     wav = io.BytesIO()
     soundfile.write(wav, steps, sample_rate, format="WAV", subtype="PCM_16")
-    with new_file(path, overwrite) as stream:
-        stream.write(wav.getbuffer())
-    return path
+    return wav.getvalue()
 
 
 @contextlib.contextmanager

@@ -22,14 +22,13 @@ from sparktts_ms.errors import AudioError, InputError
 from sparktts_ms.labels import pitch_label, pitch_value, speed_label, speed_value, spoken_seconds, syllables
 from sparktts_ms.prompt import LEVELS, Style, clone_prompt, join, style_prompt
 from sparktts_ms.training.manifest import Recording
+from sparktts_ms.utterance import TOKENS_PER_SECOND
 from sparktts_ms.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from sparktts_ms.pipeline import SparkTTS
 
 logger = logging.getLogger("sparktts_ms")
-
-FRAMES_PER_SECOND = 50
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Encoded:
         """[words, 2]: at which frame each word ends, and at which byte of the text."""
         if self.word_ends is None:
             return None
-        return np.array([(end * FRAMES_PER_SECOND, _bytes(self.text[:word.end()])) for end, word in
+        return np.array([(end * TOKENS_PER_SECOND, _bytes(self.text[:word.end()])) for end, word in
                          zip(self.word_ends, re.finditer(r"\S+", self.text), strict=True)], np.float32)
 
     @property

@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from sparktts_ms.audio.files import as_wav
 from sparktts_ms.audio.streaming import SampleWriter
 from sparktts_ms.errors import InputError, SparkTTSError
 from sparktts_ms.qwen2.sampling import Sampling
@@ -67,7 +68,7 @@ class Routes:
             finally:
                 _forget(recording)
             samples = await anyio.to_thread.run_sync(change_speed, speech.samples, speed, speech.sample_rate)
-            return Response(_wav(samples, speech.sample_rate), media_type="audio/wav")
+            return Response(as_wav(samples, speech.sample_rate), media_type="audio/wav")
         except (SparkTTSError, CancelledError) as problem:
             return JSONResponse({"error": str(problem) or "cancelled"}, 400)
 
@@ -182,11 +183,3 @@ def _number(text: str, name: str, kind: type) -> Any:
 
 def _is_whole(text: str) -> bool:
     return re.fullmatch(r"-?\d{1,18}", text.strip()) is not None
-
-
-def _wav(samples, sample_rate: int) -> bytes:
-    import soundfile
-
-    file = BytesIO()
-    soundfile.write(file, samples, sample_rate, format="WAV", subtype="PCM_16")
-    return file.getvalue()

@@ -118,6 +118,12 @@ def test_a_kept_voice_speaks_as_the_recording_did(run, wavs, tmp_path):
     assert status == 0 and not out and (tmp_path / "only.json").read_bytes() == (tmp_path / "a.json").read_bytes()
 
 
+def test_the_voice_of_the_first_line_is_kept_even_if_lines_are_alike(run, tmp_path):
+    (tmp_path / "lines.txt").write_text("I\nI\n", encoding="utf-8")
+    status, out, _ = run("--text_file", "lines.txt", *FEMALE, "--save_voice", "f.json")
+    assert status == 0 and len(out) == 2 and (tmp_path / "f.json").exists()
+
+
 def test_a_made_up_voice_can_be_kept_and_obeys_numbers(run, tmp_path):
     assert run("--text", TEXT, "--gender", "male", "--pitch", "120", "--speed", "4.5", "--save_voice", "m.json")[0] == 0
     status, out, _ = run("--text", TEXT, "--voice", "m.json", "--pitch", "high", "--speed", "low")

@@ -134,7 +134,7 @@ def test_a_client_that_hangs_up_frees_its_place(site, path, form):
     assert until(lambda: site.speaker.service.load == 0, 10)
 
 
-def test_a_gradio_client_that_ends_frees_its_place(site, prompt):
+def test_what_a_gradio_client_asked_for_can_be_given_up(site, prompt):
     client = Client(site.url, verbose=False)
     client.submit(LONG, "male", 3, 3, api_name="/voice_creation")
     assert until(lambda: site.speaker.service.load > 0)
