@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from cli.report import Parser, guarded
@@ -30,6 +31,8 @@ def parser() -> Parser:
                      help="pull one head along the text: for a model that begins from random weights; a trained one needs none")
     how.add_argument("--hold", type=int, default=0, metavar="STEPS",
                      help="for so many steps, less and less, the guided head looks where it should whatever it wants")
+    how.add_argument("--garble", type=float, default=0.0, metavar="SHARE",
+                     help="read so many of the speech tokens wrongly, so that the text is minded more: 0.2 from random weights")
     how.add_argument("--holdout", type=int, default=20, metavar="N", help="every Nth recording only judges")
     how.add_argument("--seed", type=int, default=0)
     how.add_argument("--evaluate_every", type=int, default=250, metavar="STEPS")
@@ -62,8 +65,7 @@ def run(args) -> None:
     from sparktts_ms.training.trainer import Settings, Trainer
 
     rate = args.rate if args.rate is not None else 5e-4 if args.lora else 1e-4
-    settings = Settings(args.steps, rate, args.warmup, args.decay, args.tokens, args.longest, args.lora, args.guide, args.hold,
-                        args.holdout, args.seed, args.evaluate_every, args.save_every)
+    settings = Settings(**{field.name: getattr(args, field.name) for field in fields(Settings)} | {"rate": rate})
     tts = SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode, args.dtype)
     config, runtime = tts.config, tts.runtime
     spoken = encode(recordings, tts, args.out / "encoded.jsonl", lambda items: tqdm(items, desc="encoding", disable=None))

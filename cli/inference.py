@@ -18,8 +18,7 @@ from typing import BinaryIO
 from cli.report import Parser, guarded
 from sparktts_ms.audio.files import check_writable, unused_name, write_wav
 from sparktts_ms.errors import InputError, OutputError
-
-LEVELS = ("very_low", "low", "moderate", "high", "very_high")
+from sparktts_ms.labels import LEVELS
 
 
 def parser() -> Parser:

@@ -18,8 +18,8 @@ from evaluation.sentences import sentences
 from evaluation.teacher import GENDER, speak
 from sparktts_ms import Sampling, Service, SparkTTS
 from sparktts_ms.audio.pitch import median_pitch
-from sparktts_ms.labels import pitch_label, speed_label, spoken_seconds, syllables
-from sparktts_ms.prompt import GENDERS, LEVELS
+from sparktts_ms.labels import LEVELS, pitch_label, speed_label, spoken_seconds, syllables
+from sparktts_ms.prompt import GENDERS
 
 SEED = 2          # of the held-out sentences
 Progress = Callable[[Iterable], Iterable]

@@ -8,8 +8,7 @@ import numpy as np
 
 from evaluation.judge import Obeyed
 from sparktts_ms.audio.files import new_file
-from sparktts_ms.labels import PITCH, SPEED
-from sparktts_ms.prompt import LEVELS
+from sparktts_ms.labels import LEVELS, PITCH, SPEED
 
 INK, QUIET, RULE = "#1f2933", "#66727f", "#dde3ea"
 COLOURS = {"female": "#c2571a", "male": "#3b6ea8"}

@@ -7,9 +7,13 @@ import re
 
 import numpy as np
 
+LEVELS = ("very_low", "low", "moderate", "high", "very_high")
 PITCH = {"male": (95.6, 109.1, 144.2, 173.5), "female": (154.2, 179.7, 224.3, 257.1)}      # median Hz between labels
 SPEED = {"en": (2.553, 3.306, 4.720, 5.464), "zh": (2.677, 3.540, 5.166, 6.072)}           # syllables per second
-HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+HAN, KANA, HANGUL = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff", "\u3040-\u30ff", "\uac00-\ud7af"
+SYLLABIC = HAN + KANA + HANGUL          # a character is a syllable
+CHINESE = re.compile(f"[{HAN}]")
+CHARACTER = re.compile(f"[{SYLLABIC}]")
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 VOWELS = re.compile(r"[aeiouy]+")
 SYLLABLES_PER_DIGIT = 1.5
@@ -23,7 +27,7 @@ def pitch_label(hertz: float, gender: str) -> int:
 
 def speed_label(rate: float, text: str) -> int:
     """0 (very low) to 4 (very high) for syllables per second, in the language that most of `text` is in."""
-    return int(np.searchsorted(SPEED["zh" if len(HAN.findall(text)) > len(text) / 4 else "en"], rate, side="right"))
+    return int(np.searchsorted(SPEED["zh" if len(CHINESE.findall(text)) > len(text) / 4 else "en"], rate, side="right"))
 
 
 def pitch_value(hertz: float) -> int:
@@ -37,9 +41,10 @@ def speed_value(rate: float) -> int:
 
 
 def syllables(text: str) -> float:
-    """How many syllables a text has: one for each Han character; for English, groups of vowels without a silent e."""
+    """How many syllables a text has: one for each Han, kana or Hangul character; for English, groups of vowels without a
+    silent e."""
     lower = text.lower()
-    return len(HAN.findall(text)) + sum(map(_word, WORD.findall(lower))) \
+    return len(CHARACTER.findall(text)) + sum(map(_word, WORD.findall(lower))) \
         + math.ceil(SYLLABLES_PER_DIGIT * sum(c.isdigit() for c in text))
 
 

@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import groupby
 
-from sparktts_ms.text import HAN
+from sparktts_ms.labels import HAN, KANA
 
 log = logging.getLogger(__name__)
 Spoken = str | Callable[[re.Match[str]], str]       # what a match becomes
 
 READABLE = re.compile(r"[0-9０-９½⅓⅔¼¾&＆@＠+＋=＝]|www\.|://")     # a text with none of these stays as it is
-CLAUSE = re.compile(rf"(?<=[。！？；，、：\n])|(?<=[.!?;])(?=\s+[A-Z{HAN}])")
+CJK = HAN + KANA
+CLAUSE = re.compile(rf"(?<=[。！？；，、：\n])|(?<=[.!?;])(?=\s+[A-Z{CJK}])")
 WORD = re.compile(r"(?<![\w/@.:&-])[a-z]{2,}(?![\w@:/])")              # not capitals: names stand in texts of any language
 NOT_WORDS = frozenset("am cm ft gb hz kb kg km kph lb lbs mb mg min ml mm mph oz pm rpm tb yd".split())  # noqa: SIM905
 WIDE = {ord(c): unicodedata.normalize("NFKC", c) for c in "０１２３４５６７８９％＄＆＠＃＋＝￥℃℉㎡㎏㎝㎜㎞"} | {ord("−"): "-"}
@@ -48,12 +49,12 @@ def _runs(text: str) -> Iterator[tuple[str, str]]:
 
 def _language(clause: str) -> str | None:
     """zh, en, "other" for another script, or None where only names, units or numbers are written."""
-    han = len(re.findall(f"[{HAN}]", clause))
+    han = len(re.findall(f"[{CJK}]", clause))
     other = sum(c.isalpha() and c > "\u024f" for c in clause) - han
     english = sum(word not in NOT_WORDS for word in WORD.findall(clause))
     if other > han + english:
         return "other"
-    if han > english or re.search(rf"\d ?[{HAN}]", clause):
+    if han > english or re.search(rf"\d ?[{CJK}]", clause):
         return "zh"
     return "en" if english else None
 
@@ -197,9 +198,9 @@ ZH = _rules([
     (r"(?<=[A-Za-z])\d+(?=[A-Za-z])", lambda m: _digits(m[0]).replace("幺", "一")),
     (r"(?<=[A-Za-z])\d{3,}(?![\d.%:])|(?<![\w.])\d{3,4}(?=[室房])", lambda m: _digits(m[0])),
     (r"(?<![\d:.])0(?=:[0-5]\d)", "00"),
-    (r"#(\d+)", r"\1号"), (rf"(?<=[{HAN}]) ?& ?(?=[{HAN}])", "和"), (r" ?& ?", " and "),
+    (r"#(\d+)", r"\1号"), (rf"(?<=[{CJK}]) ?& ?(?=[{CJK}])", "和"), (r" ?& ?", " and "),
     (r"(?<=[A-Za-z])\+\+", "加加"), (r"(?<=[\w)]) ?\+ ?(?=[\w(])|(?<=\d)\+", "加"), (r"(?<=[\w)%]) ?= ?(?=[\w(-])", "等于"),
-    (r"(?<=\d) ?[×*xX] ?(?=\d)", "乘"), (rf"(?<=[元块分])/(?=[{HAN}])", "每"),
+    (r"(?<=\d) ?[×*xX] ?(?=\d)", "乘"), (rf"(?<=[元块分])/(?=[{CJK}])", "每"),
 ])
 
 
@@ -299,5 +300,5 @@ UNIT = (r"(?:°[CF]|AM|PM|am|pm|km/h|mph|[kcm]?m[²³23]|sq ft|[kmc]m|[km]?g|m[l
 CODE = r"(?:(?<![\w-])[A-Za-z][\w-]{0,20})?"        # the letters before a digit, as in MP3 and COVID-19
 RULES = {"zh": ZH, "en": EN}
 PIECES = {
-    "zh": re.compile(rf"(?:[-+±]?[$€£¥]?\d(?:[A-Za-z0-9.,:/%°²³+×÷=<>≥≤-]*[A-Za-z0-9%°²³])?(?: ?[{HAN}]{{1,3}})?)+", re.ASCII),
+    "zh": re.compile(rf"(?:[-+±]?[$€£¥]?\d(?:[A-Za-z0-9.,:/%°²³+×÷=<>≥≤-]*[A-Za-z0-9%°²³])?(?: ?[{CJK}]{{1,3}})?)+", re.ASCII),
     "en": re.compile(rf"(?:{CODE}{NUMBER}|(?<!\w)\.\d+)(?: \d+/\d+)?(?: x {NUMBER})*(?: ?{UNIT})?|(?<!\w)[A-Z]\+\+", re.ASCII)}

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparktts_ms.errors import InputError
-from sparktts_ms.labels import pitch_label, speed_label
+from sparktts_ms.labels import LEVELS, pitch_label, speed_label
 from sparktts_ms.vocabulary import Vocabulary
 
 GENDERS = ("female", "male")
-LEVELS = ("very_low", "low", "moderate", "high", "very_high")
 HERTZ, RATES = (40, 600), (0.5, 10)
 
 

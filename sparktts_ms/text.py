@@ -5,20 +5,23 @@ Nothing is lost or changed but white space: the parts, one after the other, are 
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+
+from sparktts_ms.labels import SYLLABIC, syllables
 
 LONGEST = 90.0          # of a part, in syllables: about 20 s, well before the model drifts (SPEC 16: 35 s)
 SHORTEST = 8.0          # a part below this joins its neighbour, so that no part is only a word
 
-HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff"
 CLOSING = "\"'”’」』）)】》〉]"
 STOPS = "。！？!?…"                     # end a sentence wherever they stand
 CLAUSES = "，、；：,;:—"
 ABBREVIATIONS = frozenset("""mr mrs ms dr prof sr jr st vs etc e.g i.e no vol fig al inc ltd co corp gen col lt capt sgt rev hon
     jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun approx dept est min max""".split())  # noqa: SIM905
-SYLLABLES = re.compile(rf"[{HAN}]|[aeiouyAEIOUY]+|\d|[A-Z](?![a-z])")
+CLAUSE_END = re.compile(rf"[{CLAUSES}](?=\D|$)[{re.escape(CLOSING)}]*")
+WORD_END = re.compile(rf"\s|(?<=[{SYLLABIC}])(?=[{SYLLABIC}])")
 
 PAUSES = {"paragraph": 0.6, "sentence": 0.3, "clause": 0.15, "word": 0.05}        # seconds
 
@@ -36,16 +39,33 @@ def parts(text: str, longest: float = LONGEST) -> list[Part]:
     found: list[Part] = []
     paragraphs = [" ".join(line.split()) for line in text.splitlines()]
     for paragraph in filter(None, paragraphs):
-        pieces: list[Part] = []
-        for sentence in sentences(paragraph):
-            pieces += _shortened(sentence, longest)
-        pieces = _joined(pieces, longest)
-        found += [*pieces[:-1], Part(pieces[-1].text, PAUSES["paragraph"])]
+        spans = [span for whole in _sentence_spans(paragraph) for span in _shortened(paragraph, whole, longest)]
+        spans = _packed(paragraph, spans, longest, enough=SHORTEST)
+        found += [Part(paragraph[span.begin:span.end], PAUSES[span.kind]) for span in spans]
+        found[-1] = Part(found[-1].text, PAUSES["paragraph"])
     return [*found[:-1], Part(found[-1].text, 0.0)] if found else []
 
 
 def sentences(paragraph: str) -> list[str]:
     """A line of text cut behind each sentence; closing quotes and brackets stay with it."""
+    return [paragraph[span.begin:span.end] for span in _sentence_spans(paragraph)]
+
+
+def duration(text: str) -> float:
+    """About how long a text takes to say, in syllables; what has no known ones counts by its length."""
+    return syllables(text) or 0.2 * len(text)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of a paragraph, without white space at its ends, and what it ends with: a sentence, a clause, a word."""
+
+    begin: int
+    end: int
+    kind: str
+
+
+def _sentence_spans(paragraph: str) -> list[Span]:
     cuts, at = [], 0
     while at < len(paragraph):
         mark = paragraph[at]
@@ -54,12 +74,7 @@ def sentences(paragraph: str) -> list[str]:
             while at < len(paragraph) and paragraph[at] in STOPS + CLOSING + ".":
                 at += 1
             cuts.append(at)
-    return _cut(paragraph, cuts)
-
-
-def syllables(text: str) -> float:
-    """About how long a text takes to say: Han characters, groups of vowels, digits, capitals that are spelled."""
-    return float(len(SYLLABLES.findall(text))) or 0.2 * len(text)
+    return _cut(paragraph, Span(0, len(paragraph), "sentence"), cuts, "sentence")
 
 
 def _ends_sentence(text: str, dot: int) -> bool:
@@ -73,49 +88,39 @@ def _ends_sentence(text: str, dot: int) -> bool:
     return True
 
 
-def _cut(text: str, cuts: list[int]) -> list[str]:
-    return [piece for begin, end in pairwise([0, *cuts, len(text)]) if (piece := text[begin:end].strip())]
+def _cut(text: str, span: Span, cuts: list[int], kind: str) -> list[Span]:
+    """The span cut at places of the text, all but its last piece ending with a `kind`."""
+    pieces = []
+    for begin, end in pairwise([span.begin, *cuts, span.end]):
+        inside = text[begin:end]
+        if inside.strip():
+            pieces.append(Span(begin + len(inside) - len(inside.lstrip()), begin + len(inside.rstrip()), kind))
+    return [*pieces[:-1], replace(pieces[-1], kind=span.kind)] if pieces else []
 
 
-def _shortened(sentence: str, longest: float) -> list[Part]:
-    """A sentence, cut at clauses, then words, then anywhere, until every piece is short enough."""
-    if syllables(sentence) <= longest:
-        return [Part(sentence, PAUSES["sentence"])]
-    for kind, cuts in (("clause", [m.end() for m in re.finditer(rf"[{CLAUSES}](?=\D|$)[{re.escape(CLOSING)}]*", sentence)]),
-                       ("word", [m.end() for m in re.finditer(rf"\s|(?<=[{HAN}])(?=[{HAN}])", sentence)])):
-        pieces = _cut(sentence, cuts)
+def _shortened(text: str, span: Span, longest: float) -> list[Span]:
+    """A span, cut at clauses, then words, then anywhere, until every piece is short enough."""
+    if duration(text[span.begin:span.end]) <= longest:
+        return [span]
+    for kind, mark in (("clause", CLAUSE_END), ("word", WORD_END)):
+        pieces = _cut(text, span, [m.end() for m in mark.finditer(text, span.begin, span.end)], kind)
         if len(pieces) > 1:
-            small = [part for piece in pieces for part in _shortened(piece, longest)]
-            small = [Part(part.text, min(part.pause, PAUSES[kind])) for part in small]
-            packed = _packed(small, longest)
-            return [*packed[:-1], Part(packed[-1].text, PAUSES["sentence"])]
-    middle = len(sentence) // 2
-    return [part for piece in (sentence[:middle], sentence[middle:]) for part in _shortened(piece, longest)]
+            return _packed(text, [small for piece in pieces for small in _shortened(text, piece, longest)], longest)
+    pieces = _cut(text, span, [(span.begin + span.end) // 2], "word")
+    return [small for piece in pieces for small in _shortened(text, piece, longest)]
 
 
-def _packed(pieces: list[Part], longest: float) -> list[Part]:
-    """Neighbours put together as long as they fit."""
-    packed: list[Part] = []
-    for piece in pieces:
-        if packed and syllables(both := _together(packed[-1].text, piece.text)) <= longest:
-            packed[-1] = Part(both, piece.pause)
-        else:
-            packed.append(piece)
+def _packed(text: str, spans: list[Span], longest: float, enough: float = math.inf) -> list[Span]:
+    """Neighbours put together as long as they fit, and until there is enough of them."""
+    def long(span: Span) -> float:
+        return duration(text[span.begin:span.end])
+
+    packed: list[Span] = []
+    for span in spans:
+        if packed and (long(packed[-1]) < enough or (span is spans[-1] and long(span) < enough)):
+            both = Span(packed[-1].begin, span.end, span.kind)
+            if long(both) <= longest:
+                packed[-1] = both
+                continue
+        packed.append(span)
     return packed
-
-
-def _joined(pieces: list[Part], longest: float) -> list[Part]:
-    """Very short sentences put together with the one before, or behind them."""
-    joined: list[Part] = []
-    for piece in pieces:
-        short = joined and min(syllables(joined[-1].text), syllables(piece.text)) < SHORTEST
-        if short and syllables(both := _together(joined[-1].text, piece.text)) <= longest:
-            joined[-1] = Part(both, piece.pause)
-        else:
-            joined.append(piece)
-    return joined
-
-
-def _together(left: str, right: str) -> str:
-    space = "" if re.search(rf"[{HAN}。！？，、；：…）」』】》]$", left) or re.match(rf"[{HAN}]", right) else " "
-    return left + space + right

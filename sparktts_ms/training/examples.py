@@ -19,8 +19,8 @@ import numpy as np
 from sparktts_ms.audio.files import read_prompt
 from sparktts_ms.audio.pitch import median_pitch
 from sparktts_ms.errors import AudioError, InputError
-from sparktts_ms.labels import pitch_label, pitch_value, speed_label, speed_value, spoken_seconds, syllables
-from sparktts_ms.prompt import LEVELS, Style, clone_prompt, join, style_prompt
+from sparktts_ms.labels import LEVELS, pitch_label, pitch_value, speed_label, speed_value, spoken_seconds, syllables
+from sparktts_ms.prompt import Style, clone_prompt, join, style_prompt
 from sparktts_ms.training.manifest import Recording
 from sparktts_ms.utterance import TOKENS_PER_SECOND
 from sparktts_ms.vocabulary import Vocabulary

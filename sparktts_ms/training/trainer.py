@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from sparktts_ms.errors import InputError
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.training.batches import Batch, Schedule, batches
 from sparktts_ms.training.examples import Encoded, sequences
+from sparktts_ms.training.garble import garble
 from sparktts_ms.training.guide import guide
 from sparktts_ms.training.network import TrainedQwen2
 from sparktts_ms.training.optimizer import TrainingStep, rate
@@ -38,7 +39,7 @@ NOTE_EVERY = 20         # steps between lines of progress
 class Settings:
     """How to train. `lora` is the rank of the added products, 0 trains all weights; `tokens` of a batch; `longest` sequence
     in ids; `guide` weighs the pull of `guide.py`, and for `hold` steps the head it pulls is held to the text, less and less;
-    one recording in `holdout` is never trained on."""
+    `garble` is the share of speech tokens that are read wrongly (`garble.py`); one recording in `holdout` is never trained on."""
 
     steps: int = 1000
     rate: float = 1e-4
@@ -49,6 +50,7 @@ class Settings:
     lora: int = 0
     guide: float = 0.0
     hold: int = 0
+    garble: float = 0.0
     holdout: int = 20
     seed: int = 0
     evaluate_every: int = 250
@@ -60,6 +62,8 @@ class Settings:
                 raise InputError(f"--{name} is {getattr(self, name)}; it must be at least 1.")
         if not 0 < self.rate < 1:
             raise InputError(f"--rate is {self.rate}; it must lie between 0 and 1.")
+        if not 0 <= self.garble <= 0.5:
+            raise InputError(f"--garble is {self.garble}; it must lie between 0 and 0.5.")
         if min(self.warmup, self.lora, self.hold) < 0 or min(self.decay, self.guide) < 0 or self.holdout < 2:
             raise InputError("--warmup, --lora, --guide, --hold and --decay must be at least 0, --holdout at least 2.")
 
@@ -114,7 +118,7 @@ class Trainer:
         tokens, began = 0.0, time.perf_counter()
         for number, batch in enumerate(bar(islice(self.schedule(done), max(0, s.steps - done))), done + 1):
             learning_rate = Tensor(rate(number - 1, s.steps, s.rate, s.warmup), ms.float32)
-            losses.append([float(x.asnumpy()) for x in self._learn(learning_rate, *self._inputs(batch),
+            losses.append([float(x.asnumpy()) for x in self._learn(learning_rate, *self._inputs(self._garbled(batch, number)),
                                                               *self._guide(batch, number - 1))])
             if not np.isfinite(losses[-1][0]):
                 raise InputError(f"The loss is no longer finite at step {number}; lower --rate.")
@@ -153,6 +157,13 @@ class Trainer:
             self._surroundings[length] = self.network.surroundings(length)
         return (Tensor(batch.ids.reshape(-1)), Tensor(batch.targets.reshape(-1)), Tensor(batch.counts.reshape(-1)),
                 *self._surroundings[length])
+
+    def _garbled(self, batch: Batch, step: int) -> Batch:
+        s, semantic = self.settings, self.vocabulary.bicodec_semantic
+        if not s.garble:
+            return batch
+        speech = np.isin(batch.ids, semantic.ids())
+        return replace(batch, ids=garble(batch.ids, speech, s.garble, np.random.default_rng((s.seed, step))))
 
     def _guide(self, batch: Batch, step: int) -> tuple[Tensor, ...]:
         s = self.settings

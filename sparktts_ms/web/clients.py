@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import gradio as gr
 
 from sparktts_ms.errors import InputError, SparkTTSError
-from sparktts_ms.prompt import LEVELS
+from sparktts_ms.labels import LEVELS
 from sparktts_ms.qwen2.sampling import Sampling
 from sparktts_ms.web.speaking import Speaker
 from sparktts_ms.web.tempo import change_speed

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from sparktts_ms.prompt import LEVELS
+from sparktts_ms.labels import LEVELS
 from sparktts_ms.web.acting import Actions
 from sparktts_ms.web.clients import add_endpoints
 from sparktts_ms.web.player import SCRIPT, TEMPLATE

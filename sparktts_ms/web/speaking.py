@@ -22,7 +22,8 @@ import numpy as np
 from sparktts_ms.audio.files import write_wav
 from sparktts_ms.audio.picture import draw
 from sparktts_ms.errors import AudioError, InputError, SparkTTSError
-from sparktts_ms.prompt import GENDERS, LEVELS
+from sparktts_ms.labels import LEVELS
+from sparktts_ms.prompt import GENDERS
 from sparktts_ms.qwen2.sampling import Sampling
 from sparktts_ms.service import Job, Service
 from sparktts_ms.utterance import Chunks

@@ -16,8 +16,8 @@ from evaluation.measures import Voices, gender_by_pitch
 from evaluation.recogniser import error_rate, transcript
 from sparktts_ms import Sampling, Service, SparkTTS
 from sparktts_ms.audio.pitch import median_pitch
-from sparktts_ms.labels import spoken_seconds
-from sparktts_ms.prompt import GENDERS, LEVELS
+from sparktts_ms.labels import LEVELS, spoken_seconds
+from sparktts_ms.prompt import GENDERS
 
 RECORDINGS = ROOT / "tests" / "speech" / "recordings"
 INDEX = json.loads((RECORDINGS / "index.json").read_text())

@@ -16,6 +16,7 @@ from sparktts_ms.errors import InputError
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.training.batches import LENGTHS, Schedule, batches, stack
 from sparktts_ms.training.examples import Encoded, Sequence, clone_sequence, continued_sequence, encode, sequences, style_sequence
+from sparktts_ms.training.garble import garble
 from sparktts_ms.training.guide import guide
 from sparktts_ms.training.manifest import Recording
 from sparktts_ms.training.network import TrainedQwen2
@@ -252,7 +253,38 @@ def test_a_held_head_looks_where_it_should_whatever_it_wants(tiny_model):
     assert before[0][1] == pytest.approx(before[1][1]) and after[0][1] != pytest.approx(before[0][1])
 
 
-SMALL = Settings(steps=8, rate=1e-3, warmup=2, tokens=400, longest=512, holdout=2, evaluate_every=4, save_every=3)
+@given(st.integers(0, 200), st.integers(0, 99), st.floats(0, 0.5))
+def test_garbled_speech_comes_from_the_same_utterance(length, seed, share):
+    random = np.random.default_rng(seed)
+    ids, speech = random.integers(0, 1000, (3, 220)), np.zeros((3, 220), bool)
+    speech[0, 10:10 + length], speech[1, 5:200] = True, True
+    before = ids.copy()
+    heard = garble(ids, speech, share, np.random.default_rng(seed))
+    np.testing.assert_array_equal(ids, before)
+    np.testing.assert_array_equal(heard[~speech], ids[~speech])
+    for row in range(3):
+        assert set(heard[row, speech[row]]) <= set(ids[row, speech[row]])
+    np.testing.assert_array_equal(garble(ids, speech, share, np.random.default_rng(seed)), heard)
+
+
+def test_as_much_is_garbled_as_was_asked():
+    ids, speech = np.arange(400_000).reshape(100, 4000), np.ones((100, 4000), bool)
+    for share in (0.1, 0.3):
+        wrong = (garble(ids, speech, share, np.random.default_rng(0)) != ids).mean()
+        assert 0.75 * share < wrong <= share        # stretches overlap now and then
+
+
+def test_garbled_tokens_are_read_and_true_ones_learnt(tiny_model, spoken, tmp_path):
+    run = trainer(tiny_model, tmp_path, spoken, Settings(**{**vars(SMALL), "garble": 0.3}))
+    batch = next(iter(run.schedule(0)))
+    heard, v = run._garbled(batch, 1), run.vocabulary
+    changed = heard.ids != batch.ids
+    assert changed.any() and heard.targets is batch.targets and heard.counts is batch.counts
+    assert {int(t) in v.bicodec_semantic for t in batch.ids[changed]} == {True}
+    assert (run._garbled(batch, 2).ids != heard.ids).any()
+
+
+SMALL = Settings(steps=8, rate=1e-3, warmup=2, tokens=400, longest=512, garble=0.1, holdout=2, evaluate_every=4, save_every=3)
 
 
 def trainer(model, out, spoken, how=SMALL):
@@ -298,7 +330,8 @@ def test_what_was_learnt_is_said(tiny_model, spark, spoken, tmp_path):
         assert speech.semantic_ids.tolist() == one.semantic_ids and speech.complete
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"rate": 0.0}, {"rate": 1.5}, {"holdout": 1}, {"lora": -1}, {"tokens": 0}])
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"rate": 0.0}, {"rate": 1.5}, {"holdout": 1}, {"lora": -1}, {"tokens": 0},
+                                   {"garble": -0.1}, {"garble": 0.6}])
 def test_settings_that_make_no_sense(wrong):
     with pytest.raises(InputError):
         Settings(**wrong)

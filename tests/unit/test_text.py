@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparktts_ms.text import LONGEST, parts, sentences, syllables
+from sparktts_ms.text import LONGEST, duration, parts, sentences
 
 
 @pytest.mark.parametrize("paragraph, expected", [
@@ -35,10 +35,10 @@ def test_short_sentences_join_and_paragraphs_do_not():
 def test_a_long_sentence_is_cut_at_its_pauses():
     sentence = "，".join(["这是一个很长的句子里的一部分"] * 20) + "。"
     found = parts(sentence)
-    assert len(found) > 2 and all(syllables(part.text) <= LONGEST for part in found)
+    assert len(found) > 2 and all(duration(part.text) <= LONGEST for part in found)
     assert all(part.text.endswith(("，", "。")) for part in found)
     words = parts("word " * 400)
-    assert all(syllables(part.text) <= LONGEST and part.text.split() == ["word"] * len(part.text.split()) for part in words)
+    assert all(duration(part.text) <= LONGEST and part.text.split() == ["word"] * len(part.text.split()) for part in words)
 
 
 def test_numbers_are_not_cut_at_their_comma():
@@ -54,7 +54,7 @@ def test_nothing_is_lost_and_nothing_is_too_long(text, longest):
     assert re.sub(r"\s", "", "".join(part.text for part in found)) == re.sub(r"\s", "", text)
     for part in found:
         assert part.text == part.text.strip() and part.text
-        assert syllables(part.text) <= longest or len(part.text) == 1
+        assert duration(part.text) <= longest or len(part.text) == 1
 
 
 def test_ten_thousand_characters_take_no_time():
