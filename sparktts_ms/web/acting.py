@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import gradio as gr
 
 from sparktts_ms.errors import SparkTTSError
+from sparktts_ms.labels import LEVELS
 from sparktts_ms.qwen2.sampling import Sampling
 from sparktts_ms.utterance import TOKENS_PER_SECOND, Chunks
 from sparktts_ms.voice import Voice
@@ -36,7 +37,8 @@ class Actions:
     """`shelf_of` gives the shelf of a visitor, by session: the same for all on a computer of one's own."""
 
     FIELDS: ClassVar = ("text", "source", "recording", "transcript", "gender", "pitch", "hertz", "speed", "rate", "name",
-                        "temperature", "top_k", "top_p", "longest", "seed", "normalize", "live", "picture")
+                        "temperature", "top_k", "top_p", "longest", "seed", "pitch_moved", "speed_moved", "normalize", "live",
+                        "picture")
 
     def __init__(self, speaker: Speaker, shelf_of: Callable[[str], Shelf]):
         self.speaker, self.shelf_of = speaker, shelf_of
@@ -84,13 +86,14 @@ class Actions:
         if asked["source"] == "create":
             return None, {"gender": asked["gender"], "pitch": _number(asked["hertz"], float, "no_number") or asked["pitch"],
                           "speed": _number(asked["rate"], float, "no_number") or asked["speed"]}
+        moved = {name: level for name in ("pitch", "speed") if (level := asked[f"{name}_moved"]) in LEVELS}
         if asked["source"] == "saved":
             if not asked["name"]:
                 raise Complaint("no_choice")
-            return self.shelf_of(owner).load(asked["name"]), {}
+            return self.shelf_of(owner).load(asked["name"]), moved
         if not asked["recording"]:
             raise Complaint("no_recording")
-        return self.speaker.encode(asked["recording"], asked["transcript"]), {}
+        return self.speaker.encode(asked["recording"], asked["transcript"]), moved
 
     def stop(self, request: gr.Request) -> str:
         """All of this visitor's speech; returns the player's silence."""

@@ -16,6 +16,7 @@ from sparktts_ms.web.shelf import LONGEST
 from sparktts_ms.web.wording import EXAMPLES, LANGUAGES, WORDS
 
 Words = dict[str, str]
+AS_RECORDED = ("as_recorded", *LEVELS)
 
 THEME = gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"],
                        font_mono=["ui-monospace", "monospace"])
@@ -130,6 +131,10 @@ def _advanced(labels: Labels, w: Words, asked: dict[str, Any]) -> None:
     def slider(name: str, least: float, most: float, value: float, step: float) -> gr.Slider:
         return labels(gr.Slider(least, most, value, step=step, label=w[name]), lambda w: {"label": w[name]})
 
+    def moved(name: str) -> gr.Dropdown:
+        return labels(gr.Dropdown(_choices(w, AS_RECORDED), value="as_recorded", label=w[name]),
+                      lambda w: {"label": w[name], "choices": _choices(w, AS_RECORDED)})
+
     def box(name: str) -> gr.Checkbox:
         return labels(gr.Checkbox(True, label=w[name]), lambda w: {"label": w[name]})
 
@@ -142,6 +147,8 @@ def _advanced(labels: Labels, w: Words, asked: dict[str, Any]) -> None:
             asked["longest"] = slider("longest", 1, 60, 60, 1)
             asked["seed"] = labels(gr.Textbox("", label=w["seed"], max_lines=1, max_length=18, elem_id="seed"),
                                    lambda w: {"label": w["seed"]})
+        with gr.Row():
+            asked["pitch_moved"], asked["speed_moved"] = moved("pitch_moved"), moved("speed_moved")
         asked["normalize"], asked["live"], asked["picture"] = box("normalize"), box("live"), box("picture")
 
 

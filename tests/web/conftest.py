@@ -25,14 +25,17 @@ def service(tiny_model):
 
 @pytest.fixture(scope="session")
 def site(service, tmp_path_factory):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    site = Site(service, Settings(server_port=port, voices=tmp_path_factory.mktemp("shelf") / "voices", example=PROMPT,
+    site = Site(service, Settings(server_port=free_port(), voices=tmp_path_factory.mktemp("shelf") / "voices", example=PROMPT,
                                   transcript="Hello.", limits=Limits(upload=2 << 20))).start()
     yield site
     site.close()
     assert not site.workspace.folder.exists()
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 @pytest.fixture

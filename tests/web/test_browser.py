@@ -19,7 +19,9 @@ def browser():
     if CHROMIUM is None:
         pytest.skip("no Chromium here")
     with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=[
+            "--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
+            f"--use-file-for-fake-audio-capture={PROMPT}"])
         yield browser
         browser.close()
 
@@ -80,6 +82,23 @@ def test_clone_keep_reuse_and_delete_a_voice(page):
     page.click("#delete")
     page.get_by_text("The voice Anna is deleted.").wait_for()
     assert until_page(page, lambda: page.input_value("#saved input") == "")
+
+
+def test_record_and_move_a_voice(page, site, monkeypatch):
+    asked = []
+    submit = site.speaker.service.submit
+    monkeypatch.setattr(site.speaker.service, "submit", lambda *text, **how: asked.append(how) or submit(*text, **how))
+    page.click("#recording [aria-label='Record audio']")
+    page.click("#recording button.record-button")
+    page.wait_for_timeout(3000)
+    page.click("#recording button.stop-button")
+    page.wait_for_selector("#recording [aria-label='Play']")
+    page.click("#advanced > button")
+    for level, name in (("high", "Pitch of a recorded voice"), ("very low", "Speed of a recorded voice")):
+        page.get_by_label(name).click()
+        page.get_by_role("option", name=level, exact=True).last.click()
+    speak(page, "Hello from a microphone.")
+    assert (asked[-1]["pitch"], asked[-1]["speed"]) == ("high", "very_low")
 
 
 def test_make_a_voice_up_in_chinese(page):
