@@ -13,6 +13,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from sparktts_ms.config import Qwen2Config
+from sparktts_ms.ops import rows
 from sparktts_ms.qwen2.rotary import rotary_tables
 from sparktts_ms.weights.source import WeightSource
 
@@ -52,11 +53,10 @@ class RMSNorm(nn.Cell):
     def __init__(self, weights: WeightSource, size: int, eps: float, frozen: bool, dtype):
         super().__init__()
         self.weight = Parameter(Tensor(weights.take("weight", size)), requires_grad=not frozen)
-        self.eps, self.dtype = eps, dtype
-        self.mean = ops.ReduceMean(keep_dims=True)
+        self.normalise, self.dtype = rows.RMSNorm(eps), dtype
 
     def construct(self, x: Tensor) -> Tensor:
-        return (x * ops.rsqrt(self.mean(x * x, -1) + self.eps) * self.weight).astype(self.dtype)
+        return self.normalise(x, self.weight).astype(self.dtype)
 
 
 class Attention(nn.Cell):
@@ -72,29 +72,29 @@ class Attention(nn.Cell):
         self.v_proj = Projection(weights.at("v_proj"), size, narrow, True, rank, dtype)
         self.o_proj = Projection(weights.at("o_proj"), size, size, False, rank, dtype)
         self.scores, self.gather = ops.BatchMatMul(transpose_b=True), ops.BatchMatMul()
-        self.least = ops.ReduceMin(keep_dims=True)
+        self.least, self.softmax = ops.ReduceMin(keep_dims=True), rows.Softmax()
+        self.turn, self.turned = Tensor(rows.quarter_turn(self.head_dim)), ops.MatMul()
         self.dtype = dtype
 
-    def rotate(self, x: Tensor, cos: Tensor, sin: Tensor, heads: int) -> Tensor:
-        # x [B, L, H * D], cos and sin [1, L, 1, D]
-        x = x.reshape(x.shape[0], x.shape[1], heads, self.head_dim).astype(ms.float32)
-        half = self.head_dim // 2
-        turned = ops.concat([-x[..., half:], x[..., :half]], -1)
-        return (x * cos + turned * sin).astype(self.dtype)
+    def rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        # x [B * L, H * D], cos and sin [B * L * H, D] -> [B * L * H, D]
+        x = x.reshape(-1, self.head_dim).astype(ms.float32)
+        return (x * cos + self.turned(x, self.turn) * sin).astype(self.dtype)
 
-    def construct(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, guide: Tensor | None, hold: Tensor | None):
-        # x [B * L, C]; mask [1, L, L]; guide [B, L, L] or None; hold: share of the first head's attention that is the guide's
+    def construct(self, x: Tensor, around: tuple[Tensor, ...], guide: Tensor | None, hold: Tensor | None):
+        # x [B * L, C]; around: `spread`; guide [B, L, L] or None; hold: share of the first head's attention that is the guide's
         # -> [B * L, C], how far the first head's own attention is from the guide
+        q_cos, q_sin, k_cos, k_sin, mask = around
         length = mask.shape[-1]
         batch, group = x.shape[0] // length, self.heads // self.pairs
-        q = self.rotate(self.q_proj(x).reshape(batch, length, -1), cos, sin, self.heads)
-        k = self.rotate(self.k_proj(x).reshape(batch, length, -1), cos, sin, self.pairs)
+        q = self.rotate(self.q_proj(x), q_cos, q_sin).reshape(batch, length, self.heads, self.head_dim)
+        k = self.rotate(self.k_proj(x), k_cos, k_sin).reshape(batch, length, self.pairs, self.head_dim)
         v = self.v_proj(x).reshape(batch, length, self.pairs, self.head_dim)
         q = q.transpose(0, 2, 1, 3).reshape(batch * self.pairs, group * length, self.head_dim)
         k = k.transpose(0, 2, 1, 3).reshape(batch * self.pairs, length, self.head_dim)
         v = v.transpose(0, 2, 1, 3).reshape(batch * self.pairs, length, self.head_dim)
-        scores = self.scores(q, k).astype(ms.float32).reshape(-1, length, length) * self.head_dim**-0.5 + mask
-        shares = ops.softmax(scores, -1).astype(self.dtype).reshape(batch, self.heads, length, length)
+        scores = self.scores(q, k).astype(ms.float32).reshape(-1, length) + mask
+        shares = self.softmax(scores).astype(self.dtype).reshape(batch, self.heads, length, length)
         astray = None
         if guide is not None:
             first = shares[:, 0].astype(ms.float32)
@@ -129,9 +129,8 @@ class Layer(nn.Cell):
         self.post_attention_layernorm = RMSNorm(weights.at("post_attention_layernorm"), size, eps, bool(rank), dtype)
         self.mlp = FeedForward(weights.at("mlp"), config, rank, dtype)
 
-    def construct(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, guide: Tensor | None = None,
-                  hold: Tensor | None = None):
-        y, astray = self.self_attn(self.input_layernorm(x), cos, sin, mask, guide, hold)
+    def construct(self, x: Tensor, around: tuple[Tensor, ...], guide: Tensor | None = None, hold: Tensor | None = None):
+        y, astray = self.self_attn(self.input_layernorm(x), around, guide, hold)
         x = x + y.astype(ms.float32)
         return x + self.mlp(self.post_attention_layernorm(x)).astype(ms.float32), astray
 
@@ -156,17 +155,29 @@ class TrainedQwen2(nn.Cell):
         # ids, targets, counts (0 or 1) [B * L]
         table = self.embed_tokens.weight
         x = ops.gather(table, ids, 0)
+        around = self.spread(ids.shape[0] // mask.shape[-1], cos, sin, mask)
         astray = None
         for n, layer in enumerate(self.layers):
             if guide is not None and n == len(self.layers) // 2:
-                x, astray = layer(x, cos, sin, mask, guide, hold)
+                x, astray = layer(x, around, guide, hold)
             else:
-                x, _ = layer(x, cos, sin, mask)
+                x, _ = layer(x, around)
         logits = self.logits(self.norm(x), table.astype(self.dtype)).astype(ms.float32)
         likely = ops.log_softmax(logits, -1)
         loss = -(ops.gather_d(likely, 1, targets.reshape(-1, 1)).reshape(-1) * counts).sum()
         hits = ((ops.argmax(logits, -1).astype(ms.int32) == targets).astype(ms.float32) * counts).sum()
         return (loss, hits) if guide is None else (loss, hits, astray)
+
+    def spread(self, batch: int, cos: Tensor, sin: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        """What every layer needs at full size (`ops/rows.py` says why): cos and sin of queries, their scale in them, and of
+        keys, [B * L * heads, D]; mask [B * H * L, L]."""
+        config, length = self.config, mask.shape[-1]
+        heads, pairs, size = config.num_attention_heads, config.num_key_value_heads, config.head_dim
+
+        def rows_of(table: Tensor, heads: int) -> Tensor:
+            return ops.tile(table, (batch, 1, heads, 1)).reshape(-1, size)
+        return (rows_of(cos * size**-0.5, heads), rows_of(sin * size**-0.5, heads), rows_of(cos, pairs), rows_of(sin, pairs),
+                ops.tile(mask, (batch * heads, 1, 1)).reshape(-1, length))
 
     def surroundings(self, length: int) -> tuple[Tensor, Tensor, Tensor]:
         """cos and sin [1, L, 1, D] and the causal mask [1, L, L] for sequences of `length`."""

@@ -239,7 +239,7 @@ def test_a_held_head_looks_where_it_should_whatever_it_wants(tiny_model):
     lead[:, 0, 0] = 0.5
 
     def heard(hold):
-        y, astray = attention(x, *network.surroundings(24), Tensor(lead), Tensor(hold, ms.float32))
+        y, astray = attention(x, network.spread(2, *network.surroundings(24)), Tensor(lead), Tensor(hold, ms.float32))
         return y.asnumpy().reshape(2, 24, -1), float(astray.asnumpy())
     before = heard(1.0), heard(0.0)
     weight = attention.q_proj.weight.asnumpy().copy()
