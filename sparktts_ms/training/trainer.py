@@ -84,16 +84,13 @@ class Trainer:
         self.network = TrainedQwen2(weights.at("model"), config.llm, settings.lora, dtype)
         weights.finish((r"lm_head\.weight",))
         self.network.set_train()
-        network, step = self.network, TrainingStep(self.network, settings.decay, settings.guide)
+        step = TrainingStep(self.network, settings.decay, settings.guide)
         self.parameters = [*step.weights, *step.first, *step.second]
 
         def learn(*inputs):
             return step(*inputs)
 
-        def judge(*inputs):
-            return network(*inputs)
-
-        self._learn, self._judge = runtime.compile(learn, "training step"), runtime.compile(judge, "evaluation")
+        self._learn = runtime.compile(learn, "training step")
         self._surroundings: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
         held = [one for n, one in enumerate(spoken) if n % settings.holdout == settings.holdout - 1]
@@ -141,7 +138,7 @@ class Trainer:
         """Mean loss and share of targets hit over the recordings held out."""
         loss, hits, count = 0.0, 0.0, 0.0
         for batch in self.unseen:
-            sums = [float(x.asnumpy()) for x in self._judge(*self._inputs(batch))]
+            sums = [float(x.asnumpy()) for x in self.network(*self._inputs(batch))]     # graphs of its own would double memory
             loss, hits, count = loss + sums[0], hits + sums[1], count + float(batch.counts.sum())
         return {"unseen_loss": round(loss / count, 4), "unseen_hits": round(hits / count, 4)}
 
