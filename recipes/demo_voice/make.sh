@@ -18,4 +18,4 @@ finetune() { "$python" -m cli.finetune --tokens 2048 --longest 512 --holdout 50 
 finetune --model_dir "$work/base" --data "$work/corpus/plain.jsonl" --out "$work/reading" \
     --steps 5000 --rate 2e-3 --guide 1 --hold 2000
 finetune --model_dir "$work/reading/model" --data "$work/corpus/manifest.jsonl" --out "$work/language_model" \
-    --steps 5000 --rate 1e-3 --guide 0.3
+    --steps 12000 --rate 1.3e-3 --guide 0.5 --garble 0.2
