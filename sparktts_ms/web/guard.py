@@ -6,14 +6,19 @@ Sec-Fetch-Site); programs that are no browsers send neither and are let through.
 
 from __future__ import annotations
 
+import errno
+import logging
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+logger = logging.getLogger("sparktts_ms")
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 SAFE = ("GET", "HEAD", "OPTIONS")
 ROOM_FOR_FORM = 1 << 20         # bytes of a request besides its file
 
@@ -35,7 +40,23 @@ class Guard:
                                                 "with --allow_origin to allow it."}, 403)(scope, receive, send)
         if headers.get("content-length", "0").isdigit() and int(headers.get("content-length", "0")) > self.most:
             return await JSONResponse({"error": f"At most {self.most >> 20} MB can be sent."}, 413)(scope, receive, send)
-        return await self.app(scope, self._counting(receive), send)
+        await self._stored(scope, self._counting(receive), send)
+
+    async def _stored(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The answer; one line instead if what was sent cannot be kept."""
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+        try:
+            await self.app(scope, receive, noted)
+        except OSError as problem:
+            if begun or problem.errno not in FULL:
+                raise
+            logger.error("Nothing can be stored in the folder for temporary files: %s.", problem.strerror)
+            await PlainTextResponse("This server's disk is full; please try again later.", 507)(scope, receive, send)
 
     def _welcome(self, scope: Scope, headers: Headers) -> bool:
         if "*" in self.origins:

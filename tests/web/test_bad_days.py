@@ -8,10 +8,15 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
 from sparktts_ms.errors import OutputError, VoiceError
 from sparktts_ms.voice import Voice
 from sparktts_ms.web import wording
+from sparktts_ms.web.guard import Guard
 from sparktts_ms.web.shelf import Shelf
 from sparktts_ms.web.workspace import Workspace
 from tests.web.conftest import PROMPT
@@ -120,6 +125,20 @@ def test_the_upload_of_the_form_is_gone_when_it_is_answered(site):
         files = {"audio": ("../../x.wav", file)}
         assert httpx.post(site.url + "api", files=files, data={"gen_text": "Hi."}, timeout=60).is_success
     assert set(site.workspace.folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("number, status", [(errno.ENOSPC, 507), (errno.EDQUOT, 507), (errno.EACCES, None)])
+def test_an_upload_to_a_full_disk_is_answered(number, status):
+    def store(request):
+        raise OSError(number, os.strerror(number))
+    app = Starlette(routes=[Route("/upload", store, methods=["POST"])], middleware=[Middleware(Guard)])
+    client = TestClient(app)
+    if status is None:
+        with pytest.raises(OSError):
+            client.post("/upload")
+    else:
+        answer = client.post("/upload")
+        assert answer.status_code == status and "disk is full" in answer.text
 
 
 def test_a_full_disk_is_said_in_one_line(site, monkeypatch):
