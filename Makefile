@@ -1,6 +1,6 @@
 # `make demo` speaks, `make test` checks; both set up what they need in .venv.
 # `make bench` measures speed; after `make peers` it measures PyTorch and llama.cpp beside it.
-# `make eval EVAL="--model_dir DIR"` judges the speech of a model that speaks English.
+# `make eval` judges the voice in the box, `make eval EVAL="--model_dir DIR"` another model that speaks English.
 # MINDSPORE=2.7.1 tries another version of MindSpore, in an environment of its own.
 
 PYTHON ?= python3
@@ -9,16 +9,13 @@ VENV := .venv$(MINDSPORE)
 BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
-DEMO_MODEL := .cache/demo-model
 PEERS := .venv-peers
 
 .PHONY: demo test lint bench peers eval clean
 
-demo: $(RUN_READY) $(DEMO_MODEL)/.ready
-	@echo "The demonstration model has random weights: what it says is noise, made by the whole product."
-	$(BIN)/python -m cli.inference --model_dir $(DEMO_MODEL) --save_dir example/results --seed 1 \
-	    --text "Hello, this is Spark-TTS on MindSpore." \
-	    --prompt_speech_path examples/sparktts/prompt.wav --prompt_text "$$(cat examples/sparktts/prompt.txt)"
+demo: $(RUN_READY)
+	$(BIN)/python -m cli.inference --model_dir pretrained_models/Spark-TTS-demo --save_dir example/results --seed 1 \
+	    --text "Welcome to the wonderful garden." --prompt_speech_path examples/sparktts/prompt.wav
 
 test: $(DEV_READY)
 	$(BIN)/python -m ruff check .
@@ -39,10 +36,6 @@ peers: $(PEERS)/.ready
 $(PEERS)/.ready: requirements-bench.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet -r requirements-bench.txt --extra-index-url https://download.pytorch.org/whl/cpu
-	@touch $@
-
-$(DEMO_MODEL)/.ready: $(RUN_READY) tools/make_checkpoint.py
-	$(BIN)/python tools/make_checkpoint.py $(DEMO_MODEL) --size tiny
 	@touch $@
 
 $(BIN)/python:

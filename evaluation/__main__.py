@@ -64,7 +64,7 @@ def run(args) -> int:
                 figures += found
                 draw_labels(args.out / "labels.png", told)
     report(figures)
-    (args.out / "figures.json").write_text(json.dumps({f.name: f.value for f in figures}, indent=1) + "\n")
+    (args.out / "figures.json").write_text(json.dumps({f.name: float(f.value) for f in figures}, indent=1) + "\n")
     print(f"\n{args.sentences} sentences, {time.time() - began:.0f} s; figures and pictures in {args.out}", file=sys.stderr)
     return 1 if any(f.met is False for f in figures) else 0
 

@@ -74,7 +74,7 @@ class SparkTTS:
         folder = Path(model_dir)
         if not folder.is_dir():
             raise ModelError(f"The model directory {folder} does not exist. `python -m cli.download` fetches it; "
-                             "--model_dir says where it is.")
+                             "--model_dir says where it is, and pretrained_models/Spark-TTS-demo is a small one to try.")
         config = read_config(folder)
         return cls(folder, config, Runtime.start(device_target, device_id, mode, dtype, weights))
 
