@@ -5,11 +5,10 @@ the signal. Takes the ids of a seeded utterance in a voice made up by the model.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
-
-from sparktts_ms import Sampling, SparkTTS
 
 
 def main() -> None:
@@ -17,6 +16,9 @@ def main() -> None:
     parser.add_argument("model_dir", type=Path)
     parser.add_argument("--seconds", type=float, default=4.0, help="of speech")
     args = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from sparktts_ms import Sampling, SparkTTS
+
     tts = SparkTTS.from_pretrained(args.model_dir)
     tokens = int(args.seconds * 50)
     speech = tts.synthesize("How much of the future must be known?", gender="female",
