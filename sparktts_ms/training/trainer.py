@@ -159,7 +159,7 @@ class Trainer:
         s, semantic = self.settings, self.vocabulary.bicodec_semantic
         if not s.garble:
             return batch
-        speech = np.isin(batch.ids, semantic.ids())
+        speech = (batch.ids >= semantic.first) & (batch.ids < semantic.first + semantic.count)
         return replace(batch, ids=garble(batch.ids, speech, s.garble, np.random.default_rng((s.seed, step))))
 
     def _guide(self, batch: Batch, step: int) -> tuple[Tensor, ...]:
