@@ -28,9 +28,11 @@ def parser() -> Parser:
     how.add_argument("--longest", type=int, default=2048, help="tokens of the longest sequence; longer ones are left out")
     how.add_argument("--lora", type=int, default=0, metavar="RANK", help="train products of this rank instead of all weights")
     how.add_argument("--guide", type=float, default=0.0, metavar="WEIGHT",
-                     help="pull one head along the text: for a model that begins from random weights; a trained one needs none")
+                     help="pull two heads along the text: for a model that begins from random weights; a trained one needs none")
     how.add_argument("--hold", type=int, default=0, metavar="STEPS",
-                     help="for so many steps, less and less, the guided head looks where it should whatever it wants")
+                     help="for so many steps, less and less, the guided heads look where they should whatever they want")
+    how.add_argument("--phones", type=float, default=0.0, metavar="WEIGHT",
+                     help="teach a layer which phone is being said, where the manifest knows: 0.5 from random weights")
     how.add_argument("--garble", type=float, default=0.0, metavar="SHARE",
                      help="read so many of the speech tokens wrongly, so that the text is minded more: 0.2 from random weights")
     how.add_argument("--holdout", type=int, default=20, metavar="N", help="every Nth recording only judges")

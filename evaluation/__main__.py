@@ -37,8 +37,9 @@ def run(args) -> int:
         raise InputError("flite, which reads the sentences to compare with, is not installed: apt install flite")
     try:
         import pocketsphinx  # noqa: F401
-    except ImportError:
-        raise InputError("pocketsphinx, the recogniser, is not installed: pip install pocketsphinx") from None
+        import pystoi  # noqa: F401
+    except ImportError as missing:
+        raise InputError(f"{missing.name}, which judges speech, is not installed: pip install {missing.name}") from None
     from tqdm import tqdm
 
     from evaluation.judge import judge_cloning, judge_codec, judge_control, read_aloud

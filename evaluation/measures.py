@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from pystoi import stoi
 from scipy.fft import dct
 
 from sparktts_ms.audio.mel import MelSpectrogram
@@ -45,6 +46,12 @@ def mel_distance(made: np.ndarray, true: np.ndarray) -> float:
     a, b = log_mel(made[:n]), log_mel(true[:n])
     loud = b.mean(0) > b.mean(0).max() - AUDIBLE
     return float(np.abs(a - b)[:, loud].mean())
+
+
+def intelligibility(made: np.ndarray, true: np.ndarray) -> float:
+    """STOI (Taal et al., 2011): how well the envelopes of the true recording are kept, 0 to 1."""
+    n = min(len(made), len(true))
+    return float(stoi(true[:n], made[:n], 16000))
 
 
 def gender_by_pitch(hertz: float, label: int) -> str:

@@ -92,7 +92,7 @@ def main() -> None:
              for part in ("train", "wide", "phrase")}
     (options.corpus / "manifest.jsonl").write_text("".join(lines["train"] + lines["wide"]))
     (options.corpus / "plain.jsonl").write_text("".join(
-        json.dumps({key: line[key] for key in ("audio", "text", "word_ends")}) + "\n"
+        json.dumps({key: line[key] for key in ("audio", "text", "word_ends", "phones")}) + "\n"
         for line in map(json.loads, lines["train"] + lines["phrase"])))
     print(f"{options.sentences} sentences, {options.wide} rows of words and {options.phrases} phrases in {options.corpus}")
 

@@ -109,7 +109,7 @@ class Runtime:
         graph, ready = ms.jit(step), set()
 
         def run(*inputs):
-            shapes = tuple(x.shape for x in inputs)
+            shapes = tuple(() if x is None else x.shape for x in inputs)
             if shapes in ready:
                 return graph(*inputs)
             label = f"{name} {'x'.join(map(str, max(shapes, key=math.prod)))}"

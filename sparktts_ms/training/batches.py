@@ -17,13 +17,15 @@ LENGTHS = (128, 192, 256, 320, 448, 640, 1024, 1536, 2048)
 
 @dataclass(frozen=True)
 class Batch:
-    """`ids` and `targets` int32, `counts` float32 (1 where a target is learnt, else 0), all [B, L]; the `course` of every row
-    that has one."""
+    """`ids` and `targets` int32, `counts` float32 (1 where a target is learnt, else 0), all [B, L]; of every row that
+    has them its `course`, its `sounds`, which belong to the last targets before the end, and its `spelling`."""
 
     ids: np.ndarray
     targets: np.ndarray
     counts: np.ndarray
     courses: tuple[np.ndarray | None, ...]
+    sounds: tuple[np.ndarray | None, ...]
+    spellings: tuple[tuple[tuple[str, ...], ...] | None, ...]
 
 
 def batches(epoch: list[Sequence], tokens: int, longest: int) -> Iterator[Batch]:
@@ -56,8 +58,10 @@ def stack(sequences: list[Sequence], length: int, rows: int) -> Batch:
         n = len(sequence.ids) - 1
         ids[row, :n], targets[row, :n] = sequence.ids[:-1], sequence.ids[1:]
         counts[row, sequence.given - 1:n] = 1
-    courses = [sequence.course for sequence in sequences] + [None] * (rows - len(sequences))
-    return Batch(ids, targets, counts, tuple(courses))
+    none = (None,) * (rows - len(sequences))
+    return Batch(ids, targets, counts, tuple(sequence.course for sequence in sequences) + none,
+                 tuple(sequence.sounds for sequence in sequences) + none,
+                 tuple(sequence.spelling for sequence in sequences) + none)
 
 
 class Schedule:

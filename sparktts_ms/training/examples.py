@@ -30,11 +30,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sparktts_ms")
 
+PAUSES = frozenset(("", "pau", "sil", "SIL", "sp", "spn"))      # as aligners call them
+
 
 @dataclass(frozen=True)
 class Encoded:
     """A recording as the model sees it: ids of its voice [32] and of its speech [T], median Hz, spoken seconds; if known, the
-    second at which each word ends."""
+    second at which each word and each phone ends."""
 
     text: str
     speaker: str | None
@@ -44,6 +46,7 @@ class Encoded:
     pitch: float
     seconds: float
     word_ends: tuple[float, ...] | None = None
+    phones: tuple[tuple[str, float], ...] | None = None
 
     @property
     def course(self) -> np.ndarray | None:
@@ -54,6 +57,24 @@ class Encoded:
                          zip(self.word_ends, re.finditer(r"\S+", self.text), strict=True)], np.float32)
 
     @property
+    def sounds(self) -> np.ndarray | None:
+        """Names [T]: the phone in the middle of each frame."""
+        if self.phones is None:
+            return None
+        names, ends = zip(*self.phones, strict=True)
+        middles = (np.arange(len(self.semantic_ids)) + 0.5) / TOKENS_PER_SECOND
+        return np.array(names)[np.minimum(np.searchsorted(ends, middles), len(names) - 1)]
+
+    @property
+    def spelling(self) -> tuple[tuple[str, ...], ...] | None:
+        """The phones of each word; none where that is not known."""
+        if self.phones is None or self.word_ends is None:
+            return None
+        owner = np.searchsorted(np.array(self.word_ends) + 0.002, [end for _, end in self.phones])
+        return tuple(tuple(name for (name, _), n in zip(self.phones, owner, strict=True) if n == word and name not in PAUSES)
+                     for word in range(len(self.word_ends)))
+
+    @property
     def rate(self) -> float:
         """Syllables per second."""
         return syllables(self.text) / max(self.seconds, 0.02)
@@ -62,11 +83,14 @@ class Encoded:
 @dataclass(frozen=True)
 class Sequence:
     """Ids [L] of which the first `given` are prompt: not learnt, only read. `course` [K, 2], if known: frames of speech, and how
-    many bytes of the text have been said by then."""
+    many bytes of the text have been said by then. `sounds` [T], if known: the phone of each frame that is learnt; `spelling`:
+    those of each word of the text."""
 
     ids: np.ndarray
     given: int
     course: np.ndarray | None = None
+    sounds: np.ndarray | None = None
+    spelling: tuple[tuple[str, ...], ...] | None = None
 
 
 def encode(recordings: Iterable[Recording], tts: SparkTTS, cache: Path,
@@ -96,7 +120,7 @@ def encode(recordings: Iterable[Recording], tts: SparkTTS, cache: Path,
                 file.write(json.dumps({"key": key, **known[key]}) + "\n")
                 file.flush()
             found.append(Encoded(recording.text, recording.speaker, recording.gender, **known[key],
-                                 word_ends=recording.word_ends))
+                                 word_ends=recording.word_ends, phones=recording.phones))
     if not found:
         raise InputError("None of the manifest's recordings could be used.")
     return found
@@ -122,7 +146,7 @@ def clone_sequence(v: Vocabulary, spoken: Encoded) -> Sequence:
     """Text and voice are given; speech is learnt."""
     prompt = clone_prompt(v, spoken.text, spoken.global_ids)
     answer = [v.start_semantic_token, *_speech(v, spoken.semantic_ids)]
-    return Sequence(np.array([*prompt, *answer], np.int32), len(prompt), spoken.course)
+    return Sequence(np.array([*prompt, *answer], np.int32), len(prompt), spoken.course, spoken.sounds, spoken.spelling)
 
 
 def continued_sequence(v: Vocabulary, prompt: Encoded, spoken: Encoded) -> Sequence:
@@ -132,7 +156,13 @@ def continued_sequence(v: Vocabulary, prompt: Encoded, spoken: Encoded) -> Seque
     if prompt.course is not None and spoken.course is not None:
         before = (len(prompt.semantic_ids), _bytes(join(prompt.text, spoken.text)) - _bytes(spoken.text))
         course = np.concatenate([prompt.course, spoken.course + np.array(before, np.float32)])
-    return Sequence(np.array([*given, *_speech(v, spoken.semantic_ids)], np.int32), len(given), course)
+    spelling = None
+    if prompt.spelling is not None and spoken.spelling is not None:
+        spelling = prompt.spelling + spoken.spelling
+        if not re.search(r"\s", join(prompt.text, spoken.text)[len(prompt.text):-len(spoken.text)]):
+            met = len(prompt.spelling)          # no space between the two texts: to the tokenizer one word
+            spelling = (*spelling[:met - 1], (), *spelling[met + 1:])
+    return Sequence(np.array([*given, *_speech(v, spoken.semantic_ids)], np.int32), len(given), course, spoken.sounds, spelling)
 
 
 def style_sequence(v: Vocabulary, spoken: Encoded) -> Sequence | None:
@@ -144,7 +174,7 @@ def style_sequence(v: Vocabulary, spoken: Encoded) -> Sequence | None:
     answer = [v.start_acoustic_token, v.pitch_value[pitch_value(spoken.pitch)], v.speed_value[speed_value(spoken.rate)],
               v.end_acoustic_token, v.start_global_token, *(v.bicodec_global[g] for g in spoken.global_ids),
               v.end_global_token, v.start_semantic_token, *_speech(v, spoken.semantic_ids)]
-    return Sequence(np.array([*prompt, *answer], np.int32), len(prompt), spoken.course)
+    return Sequence(np.array([*prompt, *answer], np.int32), len(prompt), spoken.course, spoken.sounds, spoken.spelling)
 
 
 def _bytes(text: str) -> int:

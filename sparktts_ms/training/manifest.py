@@ -1,6 +1,6 @@
 """A manifest: one JSON object a line, with `audio` (a path, relative to the manifest) and `text`; `speaker` and `gender`
-("female", "male") if known; `word_ends` (seconds, one for each word between spaces) if an aligner found them. Other keys are
-left alone."""
+("female", "male") if known; if an aligner found them, `word_ends` (seconds, one for each word between spaces) and `phones`
+([name, the second at which it ends], pauses too). Other keys are left alone."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class Recording:
     speaker: str | None = None
     gender: str | None = None
     word_ends: tuple[float, ...] | None = None
+    phones: tuple[tuple[str, float], ...] | None = None
 
 
 def read_manifest(path: Path) -> list[Recording]:
@@ -55,9 +56,19 @@ def _recording(where: str, line: str, folder: Path) -> Recording:
         raise InputError(f"{where}: gender is {gender!r}; it must be one of {', '.join(GENDERS)}, or left out.")
     text, ends = entry["text"].strip(), entry.get("word_ends")
     if ends is not None:
-        whole = isinstance(ends, list) and all(type(end) in (int, float) and 0 <= end < 3600 for end in ends)
-        if not whole or len(ends) != len(text.split()) or sorted(ends) != ends:
+        if not _rising(ends) or len(ends) != len(text.split()):
             raise InputError(f"{where}: word_ends must be rising numbers of seconds, one for each of the text's "
                              f"{len(text.split())} words.")
         ends = tuple(ends)
-    return Recording(folder / entry["audio"], text, entry.get("speaker"), gender, ends)
+    phones = entry.get("phones")
+    if phones is not None:
+        pairs = isinstance(phones, list) and phones and all(isinstance(pair, list) and len(pair) == 2 for pair in phones)
+        if not pairs or not all(isinstance(name, str) for name, _ in phones) or not _rising([end for _, end in phones]):
+            raise InputError(f"{where}: phones must be pairs of a name and the second at which it ends, in rising order.")
+        phones = tuple((name, end) for name, end in phones)
+    return Recording(folder / entry["audio"], text, entry.get("speaker"), gender, ends, phones)
+
+
+def _rising(seconds: object) -> bool:
+    return (isinstance(seconds, list) and all(type(one) in (int, float) and 0 <= one < 3600 for one in seconds)
+            and sorted(seconds) == seconds)

@@ -15,6 +15,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from sparktts_ms.config import Qwen2Config
 from sparktts_ms.ops import rows
 from sparktts_ms.qwen2.rotary import rotary_tables
+from sparktts_ms.training.phones import SLOTS
 from sparktts_ms.weights.source import WeightSource
 
 HIDDEN = -1e9       # score of a position that may not be seen
@@ -82,8 +83,8 @@ class Attention(nn.Cell):
         return (x * cos + self.turned(x, self.turn) * sin).astype(self.dtype)
 
     def construct(self, x: Tensor, around: tuple[Tensor, ...], guide: Tensor | None, hold: Tensor | None):
-        # x [B * L, C]; around: `spread`; guide [B, L, L] or None; hold: share of the first head's attention that is the guide's
-        # -> [B * L, C], how far the first head's own attention is from the guide
+        # x [B * L, C]; around: `spread`; guide [B, G, L, L] or None, for the first of each H/G heads; hold: share of their
+        # attention that is the guide's -> [B * L, C], how far their own attention is from the guide
         q_cos, q_sin, k_cos, k_sin, mask = around
         length = mask.shape[-1]
         batch, group = x.shape[0] // length, self.heads // self.pairs
@@ -97,11 +98,12 @@ class Attention(nn.Cell):
         shares = self.softmax(scores).astype(self.dtype).reshape(batch, self.heads, length, length)
         astray = None
         if guide is not None:
-            first = shares[:, 0].astype(ms.float32)
+            shares = shares.reshape(batch, guide.shape[1], -1, length, length)
+            first = shares[:, :, 0].astype(ms.float32)
             astray = -ops.log((first * guide).sum(-1) + LEAST).sum()
             led = 1 - self.least(guide, -1)                 # 0 for rows that are led nowhere
             held = first + hold * led * (guide / guide.sum(-1, keepdims=True) - first)
-            shares = ops.concat([held.astype(self.dtype).expand_dims(1), shares[:, 1:]], 1)
+            shares = ops.concat([held.astype(self.dtype).expand_dims(2), shares[:, :, 1:]], 2)
         shares = shares.reshape(batch * self.pairs, group * length, length)
         y = self.gather(shares, v).reshape(batch, self.heads, length, self.head_dim)
         return self.o_proj(y.transpose(0, 2, 1, 3).reshape(batch * length, -1)), astray
@@ -135,11 +137,29 @@ class Layer(nn.Cell):
         return x + self.mlp(self.post_attention_layernorm(x)).astype(ms.float32), astray
 
 
-class TrainedQwen2(nn.Cell):
-    """Ids and targets -> the summed cross-entropy of the targets that count, and how many of those the largest logit hits; with
-    a guide (`guide.py`), how far the first head of the layer in the middle is from it."""
+class PhoneReader(nn.Cell):
+    """Reads phones off a layer's output, `slots` of them at each place; learns with the network and is not kept."""
 
-    def __init__(self, weights: WeightSource, config: Qwen2Config, rank: int = 0, dtype=ms.float32):
+    def __init__(self, size: int, phones: int, slots: int, eps: float):
+        super().__init__()
+        self.phones = phones
+        self.weight = Parameter(Tensor(np.zeros((slots * phones, size), np.float32)))
+        self.norm = Parameter(Tensor(np.ones(size, np.float32)))
+        self.normalise, self.matmul = rows.RMSNorm(eps), ops.MatMul(transpose_b=True)
+
+    def construct(self, x: Tensor, targets: Tensor) -> Tensor:
+        # x [N, C], targets [N, slots] -> the summed cross-entropy of those that are known (not -1)
+        targets = targets.reshape(-1, 1)
+        likely = ops.log_softmax(self.matmul(self.normalise(x, self.norm), self.weight).reshape(-1, self.phones), -1)
+        return -(ops.gather_d(likely, 1, ops.maximum(targets, 0)) * (targets >= 0).astype(ms.float32)).sum()
+
+
+class TrainedQwen2(nn.Cell):
+    """Ids and targets -> the summed cross-entropy of the targets that count, and how many of those the largest logit hits; then,
+    if asked, how far two heads of the layer in the middle are from a guide (`guide.py`), and how badly phones are
+    read off what comes before and after it (`phones.py`)."""
+
+    def __init__(self, weights: WeightSource, config: Qwen2Config, rank: int = 0, dtype=ms.float32, phones: int = 0):
         super().__init__()
         self.config, self.dtype = config, dtype
         self.embed_tokens = nn.Cell()
@@ -149,24 +169,33 @@ class TrainedQwen2(nn.Cell):
                                    for n in range(config.num_hidden_layers)])
         self.norm = RMSNorm(weights.at("norm"), config.hidden_size, config.rms_norm_eps, bool(rank), dtype)
         self.logits = ops.MatMul(transpose_b=True)
+        self.middle = config.num_hidden_layers // 2
+        if phones:
+            self.speller = PhoneReader(config.hidden_size, phones, SLOTS, config.rms_norm_eps)
+            self.reader = PhoneReader(config.hidden_size, phones, 1, config.rms_norm_eps)
 
     def construct(self, ids: Tensor, targets: Tensor, counts: Tensor, cos: Tensor, sin: Tensor, mask: Tensor,
-                  guide: Tensor | None = None, hold: Tensor | None = None):
-        # ids, targets, counts (0 or 1) [B * L]
+                  guide: Tensor | None = None, hold: Tensor | None = None,
+                  spellings: Tensor | None = None, sounds: Tensor | None = None):
+        # ids, targets, counts (0 or 1) [B * L], spellings and sounds: see phones.py
         table = self.embed_tokens.weight
         x = ops.gather(table, ids, 0)
         around = self.spread(ids.shape[0] // mask.shape[-1], cos, sin, mask)
-        astray = None
+        astray = misread = ops.zeros((), ms.float32)
         for n, layer in enumerate(self.layers):
-            if guide is not None and n == len(self.layers) // 2:
+            if spellings is not None and n == self.middle:
+                misread = misread + self.speller(x, spellings)
+            if guide is not None and n == self.middle:
                 x, astray = layer(x, around, guide, hold)
             else:
                 x, _ = layer(x, around)
+            if sounds is not None and n == min(self.middle + 1, len(self.layers) - 1):
+                misread = misread + self.reader(x, sounds)
         logits = self.logits(self.norm(x), table.astype(self.dtype)).astype(ms.float32)
         likely = ops.log_softmax(logits, -1)
         loss = -(ops.gather_d(likely, 1, targets.reshape(-1, 1)).reshape(-1) * counts).sum()
         hits = ((ops.argmax(logits, -1).astype(ms.int32) == targets).astype(ms.float32) * counts).sum()
-        return (loss, hits) if guide is None else (loss, hits, astray)
+        return (loss, hits) if guide is None and sounds is None else (loss, hits, astray, misread)
 
     def spread(self, batch: int, cos: Tensor, sin: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         """What every layer needs at full size (`ops/rows.py` says why): cos and sin of queries, their scale in them, and of
@@ -187,7 +216,8 @@ class TrainedQwen2(nn.Cell):
 
     def released(self) -> dict[str, np.ndarray]:
         """All weights as the released file names them, LoRA merged."""
-        found = {f"model.{name}": parameter.asnumpy() for name, parameter in self.parameters_and_names() if ".lora_" not in name}
+        found = {f"model.{name}": parameter.asnumpy() for name, parameter in self.parameters_and_names()
+                 if ".lora_" not in name and not name.startswith(("speller.", "reader."))}
         for name, cell in self.cells_and_names():
             if isinstance(cell, Projection):
                 found[f"model.{name}.weight"] = cell.merged()

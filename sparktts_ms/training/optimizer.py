@@ -26,9 +26,9 @@ class TrainingStep(nn.Cell):
     """Updates the network's trainable parameters and returns the batch's mean loss, the share of its targets that were hit,
     and the norm that the gradients had."""
 
-    def __init__(self, network: TrainedQwen2, decay: float, guiding: float = 0.0):
+    def __init__(self, network: TrainedQwen2, decay: float, guiding: float = 0.0, reading: float = 0.0):
         super().__init__()
-        self.network, self.guiding = network, guiding
+        self.network, self.guiding, self.reading = network, guiding, reading
         self.weights = ParameterTuple(network.trainable_params())
         self.first, self.second = (
             ParameterTuple([Parameter(Tensor(np.zeros(w.shape, np.float32)), name=f"{prefix}.{w.name}", requires_grad=False)
@@ -37,16 +37,17 @@ class TrainingStep(nn.Cell):
         self.gradient = ms.value_and_grad(self.objective, None, self.weights, has_aux=True)
         self.update = ops.AdamWeightDecay()
 
-    def objective(self, ids, targets, counts, cos, sin, mask, guide, hold):
-        if guide is None:
+    def objective(self, ids, targets, counts, cos, sin, mask, guide, hold, spellings, sounds):
+        if guide is None and sounds is None:
             loss, hits = self.network(ids, targets, counts, cos, sin, mask)
             return loss, loss, hits
-        loss, hits, astray = self.network(ids, targets, counts, cos, sin, mask, guide, hold)
-        return loss + self.guiding * astray, loss, hits
+        loss, hits, astray, misread = self.network(ids, targets, counts, cos, sin, mask, guide, hold, spellings, sounds)
+        return loss + self.guiding * astray + self.reading * misread, loss, hits
 
     def construct(self, rate: Tensor, ids: Tensor, targets: Tensor, counts: Tensor, cos: Tensor, sin: Tensor, mask: Tensor,
-                  guide: Tensor | None = None, hold: Tensor | None = None):
-        (_, loss, hits), gradients = self.gradient(ids, targets, counts, cos, sin, mask, guide, hold)
+                  guide: Tensor | None = None, hold: Tensor | None = None, spellings: Tensor | None = None,
+                  sounds: Tensor | None = None):
+        (_, loss, hits), gradients = self.gradient(ids, targets, counts, cos, sin, mask, guide, hold, spellings, sounds)
         share = 1.0 / ops.maximum(counts.sum(), 1.0)
         squares = 0.0
         for gradient in gradients:      # rows first: a CPU sums all elements at once a dozen times slower

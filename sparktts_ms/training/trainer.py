@@ -25,6 +25,7 @@ from sparktts_ms.training.garble import garble
 from sparktts_ms.training.guide import guide
 from sparktts_ms.training.network import TrainedQwen2
 from sparktts_ms.training.optimizer import TrainingStep, rate
+from sparktts_ms.training.phones import inventory, sounds, spellings
 from sparktts_ms.training.store import State, append_line, forget_lines, write_model
 from sparktts_ms.vocabulary import Vocabulary
 from sparktts_ms.weights.open import find_weights
@@ -38,8 +39,9 @@ NOTE_EVERY = 20         # steps between lines of progress
 @dataclass(frozen=True)
 class Settings:
     """How to train. `lora` is the rank of the added products, 0 trains all weights; `tokens` of a batch; `longest` sequence
-    in ids; `guide` weighs the pull of `guide.py`, and for `hold` steps the head it pulls is held to the text, less and less;
-    `garble` is the share of speech tokens that are read wrongly (`garble.py`); one recording in `holdout` is never trained on."""
+    in ids; `guide` weighs the pull of `guide.py`, and for `hold` steps the heads it pulls are held to the text, less and less;
+    `phones` weighs the lessons of `phones.py`; `garble` is the share of speech tokens that are read wrongly (`garble.py`); one
+    recording in `holdout` is never trained on."""
 
     steps: int = 1000
     rate: float = 1e-4
@@ -50,6 +52,7 @@ class Settings:
     lora: int = 0
     guide: float = 0.0
     hold: int = 0
+    phones: float = 0.0
     garble: float = 0.0
     holdout: int = 20
     seed: int = 0
@@ -64,8 +67,8 @@ class Settings:
             raise InputError(f"--rate is {self.rate}; it must lie between 0 and 1.")
         if not 0 <= self.garble <= 0.5:
             raise InputError(f"--garble is {self.garble}; it must lie between 0 and 0.5.")
-        if min(self.warmup, self.lora, self.hold) < 0 or min(self.decay, self.guide) < 0 or self.holdout < 2:
-            raise InputError("--warmup, --lora, --guide, --hold and --decay must be at least 0, --holdout at least 2.")
+        if min(self.warmup, self.lora, self.hold, self.decay, self.guide, self.phones) < 0 or self.holdout < 2:
+            raise InputError("--warmup, --lora, --guide, --hold, --phones and --decay must be at least 0, --holdout at least 2.")
 
     @property
     def lasting(self) -> dict:
@@ -81,10 +84,13 @@ class Trainer:
         self.vocabulary = Vocabulary(base / "LLM" / "tokenizer.json", config.llm.eos_token_id, config.llm.vocab_size)
         weights = WeightSource(find_weights(base / "LLM"))
         dtype = {"float32": ms.float32, "bfloat16": ms.bfloat16}[runtime.llm_dtype]
-        self.network = TrainedQwen2(weights.at("model"), config.llm, settings.lora, dtype)
+        self.phones = inventory(spoken) if settings.phones else []
+        if len(self.phones) == 1:
+            raise InputError("--phones: no line of the manifest has phones.")
+        self.network = TrainedQwen2(weights.at("model"), config.llm, settings.lora, dtype, len(self.phones))
         weights.finish((r"lm_head\.weight",))
         self.network.set_train()
-        step = TrainingStep(self.network, settings.decay, settings.guide)
+        step = TrainingStep(self.network, settings.decay, settings.guide, settings.phones)
         self.parameters = [*step.weights, *step.first, *step.second]
 
         def learn(*inputs):
@@ -116,7 +122,7 @@ class Trainer:
         for number, batch in enumerate(bar(islice(self.schedule(done), max(0, s.steps - done))), done + 1):
             learning_rate = Tensor(rate(number - 1, s.steps, s.rate, s.warmup), ms.float32)
             losses.append([float(x.asnumpy()) for x in self._learn(learning_rate, *self._inputs(self._garbled(batch, number)),
-                                                              *self._guide(batch, number - 1))])
+                                                              *self._lessons(batch, number - 1))])
             if not np.isfinite(losses[-1][0]):
                 raise InputError(f"The loss is no longer finite at step {number}; lower --rate.")
             tokens += batch.counts.sum()
@@ -162,10 +168,14 @@ class Trainer:
         speech = (batch.ids >= semantic.first) & (batch.ids < semantic.first + semantic.count)
         return replace(batch, ids=garble(batch.ids, speech, s.garble, np.random.default_rng((s.seed, step))))
 
-    def _guide(self, batch: Batch, step: int) -> tuple[Tensor, ...]:
+    def _lessons(self, batch: Batch, step: int) -> tuple[Tensor | None, ...]:
+        """What is taught beside the targets: the guide, how much it holds, how words are spelt, and phones."""
         s = self.settings
         hold = Tensor(max(0.0, 1 - step / s.hold) if s.hold else 0.0, ms.float32)
-        return (Tensor(guide(batch, self.vocabulary)), hold) if s.guide else ()
+        lead = (Tensor(guide(batch, self.vocabulary)), hold) if s.guide else (None, None)
+        if not s.phones:
+            return (*lead, None, None)
+        return (*lead, Tensor(spellings(batch, self.phones, self.vocabulary)), Tensor(sounds(batch, self.phones)))
 
     def _note(self, entry: dict, report: Callable[[dict], None]) -> None:
         append_line(self.progress_file, entry)

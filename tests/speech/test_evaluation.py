@@ -4,10 +4,12 @@ from itertools import islice
 
 import numpy as np
 import pytest
+import soundfile
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.measures import Voices, centre, gender_by_pitch, mel_distance
+from evaluation.measures import Voices, centre, gender_by_pitch, intelligibility, mel_distance
 from evaluation.recogniser import error_rate, word_errors
 from evaluation.sentences import held_out, phrases, sentences, spoken_number, spoken_year, wide_sentences
 from sparktts_ms.labels import PITCH
@@ -89,6 +91,13 @@ def test_the_nearest_voice():
     known = Voices({name: [coloured(n, tilt) for n in range(3)] for name, tilt in (("bright", 0.1), ("dark", 1.0))})
     assert known.nearest(coloured(9, 0.2)) == "bright" and known.nearest(coloured(9, 0.9)) == "dark"
     assert known.nearest(0.1 * coloured(9, 0.9)) == "dark"          # the level does not matter
+
+
+def test_noise_takes_intelligibility_away():
+    x, _ = soundfile.read(next((ROOT / "tests" / "speech" / "recordings").glob("*.flac")))
+    noise = np.random.default_rng(0).standard_normal(len(x)) * x.std()
+    assert intelligibility(x, x) == pytest.approx(1, abs=1e-6)
+    assert 0.95 > intelligibility(x + 0.5 * noise, x) > intelligibility(x + 2 * noise, x) + 0.1 > 0.1
 
 
 def test_the_mel_distance_is_in_decibels():

@@ -14,9 +14,10 @@ def write(folder, content):
 
 def test_a_good_manifest(tmp_path):
     path = write(tmp_path, '\ufeff{"audio": "a.wav", "text": " Hi. ", "speaker": "x", "gender": "male", "more": 1}\n\n'
-                           '{"audio": "/b.wav", "text": "Ho ho.", "word_ends": [0.5, 1]}\n')
+                           '{"audio": "/b.wav", "text": "Ho ho.", "word_ends": [0.5, 1], "phones": [["hh", 0.2], ["ow", 1]]}\n')
     assert read_manifest(path) == [Recording(tmp_path / "a.wav", "Hi.", "x", "male"),
-                                   Recording(type(tmp_path)("/b.wav"), "Ho ho.", word_ends=(0.5, 1))]
+                                   Recording(type(tmp_path)("/b.wav"), "Ho ho.", word_ends=(0.5, 1),
+                                             phones=(("hh", 0.2), ("ow", 1)))]
 
 
 @pytest.mark.parametrize("line, problem", [
@@ -25,7 +26,9 @@ def test_a_good_manifest(tmp_path):
     ('{"audio": "a", "text": "a", "gender": "f"}', "one of female, male"), ('{"audio": "a", "text": "a", "gender": 1}', "gender"),
     ('{"audio": "a", "text": "a", "speaker": []}', "speaker"),
     *((f'{{"audio": "a", "text": "two words", "word_ends": {ends}}}', "word_ends")
-      for ends in ("3", "[0.1]", "[2, 1]", "[1, null]", "[true, 2]", "[0, NaN]", "[-1, 2]", "[0, 1e9]"))])
+      for ends in ("3", "[0.1]", "[2, 1]", "[1, null]", "[true, 2]", "[0, NaN]", "[-1, 2]", "[0, 1e9]")),
+    *((f'{{"audio": "a", "text": "a", "phones": {phones}}}', "phones")
+      for phones in ("3", "[]", "[1]", '["a"]', '[["a"]]', "[[1, 1]]", '[["a", 2], ["b", 1]]', '[["a", null]]', "[[[], 1]]"))])
 def test_a_bad_line_is_named(tmp_path, line, problem):
     path = write(tmp_path, '{"audio": "a.wav", "text": "fine"}\n' + line)
     with pytest.raises(InputError, match=problem) as error:
