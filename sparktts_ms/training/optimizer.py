@@ -13,6 +13,20 @@ from sparktts_ms.training.network import TrainedQwen2
 BETAS, EPSILON = (0.9, 0.98), 1e-8
 NORM = 1.0              # gradients longer than this are shortened to it
 
+# Mapped over all weights: a loop over the hundreds of a whole model nests too deep for MindSpore's compiler.
+_square = ops.MultitypeFuncGraph("square")
+_update = ops.MultitypeFuncGraph("update")
+
+
+@_square.register("Tensor")
+def _square_of(gradient):
+    return (gradient * gradient).sum(-1).sum()      # rows first: a CPU sums all elements at once a dozen times slower
+
+
+@_update.register("Function", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor", "Number", "Tensor")
+def _updated(update, rate, scale, weight, first, second, decay, gradient):
+    return update(weight, first, second, rate, BETAS[0], BETAS[1], EPSILON, decay, gradient * scale)
+
 
 def rate(step: int, steps: int, peak: float, warmup: int, floor: float = 0.05) -> float:
     """The learning rate of step 0, 1, ...: up in a straight line for `warmup` steps, then down half a cosine to `floor`."""
@@ -35,7 +49,7 @@ class TrainingStep(nn.Cell):
                             for w in self.weights]) for prefix in ("first", "second"))
         self.decays = tuple(decay if len(w.shape) > 1 else 0.0 for w in self.weights)
         self.gradient = ms.value_and_grad(self.objective, None, self.weights, has_aux=True)
-        self.update = ops.AdamWeightDecay()
+        self.update, self.over_all = ops.AdamWeightDecay(), ops.HyperMap()
 
     def objective(self, ids, targets, counts, cos, sin, mask, guide, hold, spellings, sounds):
         if guide is None and sounds is None:
@@ -49,12 +63,9 @@ class TrainingStep(nn.Cell):
                   sounds: Tensor | None = None):
         (_, loss, hits), gradients = self.gradient(ids, targets, counts, cos, sin, mask, guide, hold, spellings, sounds)
         share = 1.0 / ops.maximum(counts.sum(), 1.0)
-        squares = 0.0
-        for gradient in gradients:      # rows first: a CPU sums all elements at once a dozen times slower
-            squares = squares + (gradient * gradient).sum(-1).sum()
-        norm = ops.sqrt(squares) * share
+        norm = ops.sqrt(ops.addn(self.over_all(_square, gradients))) * share
         scale = share * ops.minimum(1.0, NORM / (norm + 1e-6))
-        for n in range(len(gradients)):
-            loss = ops.depend(loss, self.update(self.weights[n], self.first[n], self.second[n], rate, BETAS[0], BETAS[1],
-                                                EPSILON, self.decays[n], gradients[n] * scale))
+        updates = self.over_all(ops.partial(_update, self.update, rate, scale),
+                                self.weights, self.first, self.second, self.decays, gradients)
+        loss = ops.depend(loss, updates)
         return loss * share, hits * share, norm

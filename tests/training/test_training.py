@@ -1,6 +1,7 @@
 """The trained network against the public implementation, its gradients against differences, and runs that are killed."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import mindspore as ms
@@ -20,8 +21,9 @@ from sparktts_ms.training.garble import garble
 from sparktts_ms.training.guide import guide, text_pieces
 from sparktts_ms.training.manifest import Recording
 from sparktts_ms.training.network import TrainedQwen2
-from sparktts_ms.training.optimizer import rate
+from sparktts_ms.training.optimizer import TrainingStep, rate
 from sparktts_ms.training.phones import inventory, sounds, spellings
+from sparktts_ms.training.store import write_arrays
 from sparktts_ms.training.trainer import Settings, Trainer
 from sparktts_ms.voice import Voice
 from sparktts_ms.weights.open import find_weights, open_weights
@@ -353,6 +355,27 @@ def test_garbled_tokens_are_read_and_true_ones_learnt(tiny_model, spoken, tmp_pa
     assert changed.any() and heard.targets is batch.targets and heard.counts is batch.counts
     assert {int(t) in v.bicodec_semantic for t in batch.ids[changed]} == {True}
     assert (run._garbled(batch, 2).ids != heard.ids).any()
+
+
+def test_a_network_as_deep_as_the_released_one_compiles(tiny_model, tmp_path):
+    """Its hundreds of weights are updated without a loop, which MindSpore would nest more than 1,000 calls deep."""
+    config = read_config(tiny_model).llm
+    with open_weights(find_weights(tiny_model / "LLM")) as file:
+        arrays = {name: file.read(name).astype(np.float32) for name in file.info}
+    for n in range(24):
+        arrays |= {name.replace("layers.0.", f"layers.{n}."): array for name, array in arrays.items() if "layers.0." in name}
+    write_arrays(tmp_path / "deep.safetensors", arrays)
+    runtime = Runtime.start("CPU")
+    network = TrainedQwen2(WeightSource(tmp_path / "deep.safetensors").at("model"), replace(config, num_hidden_layers=24), 2)
+    step = TrainingStep(network, 0.01)
+    assert len(step.weights) == 24 * 7 * 2
+
+    def learn(*inputs):
+        return step(*inputs)
+    ids = np.arange(16, dtype=np.int32)
+    loss, _, norm = runtime.compile(learn, "step")(Tensor(1e-3, ms.float32), Tensor(ids), Tensor(np.roll(ids, -1)),
+                                                   Tensor(np.ones(16, np.float32)), *network.surroundings(16))
+    assert np.isfinite(float(loss.asnumpy())) and float(norm.asnumpy()) > 0
 
 
 SMALL = Settings(steps=8, rate=1e-3, warmup=2, tokens=400, longest=512, garble=0.1, holdout=2, evaluate_every=4, save_every=3)
