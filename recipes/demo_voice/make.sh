@@ -11,11 +11,11 @@ python=${PYTHON:-python}
 [ -f "$work/corpus/manifest.jsonl" ] || "$python" -m evaluation.teacher "$work/corpus"
 "$python" "$here/train.py" generator "$work/corpus" "$work/codec" --steps 4000
 "$python" "$here/train.py" content "$work/corpus" "$work/codec" --steps 2600
-"$python" "$here/train.py" joint "$work/corpus" "$work/codec" --steps 6000
+"$python" "$here/train.py" joint "$work/corpus" "$work/codec" --steps 8000
 [ -f "$work/base/LLM/config.json" ] || "$python" "$here/export.py" "$work/codec" "$work/base"
 
 finetune() { "$python" -m cli.finetune --tokens 2048 --longest 512 --holdout 50 --save_dtype float16 "$@"; }
 finetune --model_dir "$work/base" --data "$work/corpus/plain.jsonl" --out "$work/reading" \
-    --steps 5000 --rate 2e-3 --guide 1 --hold 2000
+    --steps 5000 --rate 2e-3 --guide 1 --hold 2000 --phones 1
 finetune --model_dir "$work/reading/model" --data "$work/corpus/manifest.jsonl" --out "$work/language_model" \
-    --steps 12000 --rate 1.3e-3 --guide 0.5 --garble 0.2
+    --steps 20000 --rate 1.3e-3 --guide 0.5 --garble 0.2 --phones 1
