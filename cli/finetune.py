@@ -32,7 +32,7 @@ def parser() -> Parser:
     how.add_argument("--hold", type=int, default=0, metavar="STEPS",
                      help="for so many steps, less and less, the guided heads look where they should whatever they want")
     how.add_argument("--phones", type=float, default=0.0, metavar="WEIGHT",
-                     help="teach a layer which phone is being said, where the manifest knows: 0.5 from random weights")
+                     help="teach how words are spoken and which phone is being said, where the manifest knows: the demo used 1")
     how.add_argument("--garble", type=float, default=0.0, metavar="SHARE",
                      help="read so many of the speech tokens wrongly, so that the text is minded more: 0.2 from random weights")
     how.add_argument("--holdout", type=int, default=20, metavar="N", help="every Nth recording only judges")

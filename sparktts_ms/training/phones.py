@@ -1,8 +1,8 @@
 """Which phones the text means, and which one is being said, where the manifest knows: two lessons beside the speech tokens.
 
-What a token owes to the text drowns in what it owes to chance; a phone follows from the text alone, so it is learnt sooner. The
-end of each word shall know how the word is spoken, and the layer after the guided one (`guide.py`) which phone comes now. Both
-are read off by matrices that are not kept.
+The idea: what a token owes to the text drowns in what it owes to chance, while a phone follows from the text alone. How much it
+gives has not been measured by itself (recipes/demo_voice/README.md says what was). The end of each word shall know how the word
+is spoken, and the layer after the guided one (`guide.py`) which phone comes now. Both are read off by matrices that are not kept.
 """
 
 from __future__ import annotations
