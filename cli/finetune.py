@@ -33,6 +33,8 @@ def parser() -> Parser:
                      help="for so many steps, less and less, the guided heads look where they should whatever they want")
     how.add_argument("--phones", type=float, default=0.0, metavar="WEIGHT",
                      help="teach how words are spoken and which phone is being said, where the manifest knows: the demo used 1")
+    how.add_argument("--pages", type=int, default=0, metavar="N",
+                     help="every Nth batch is no speech but words of the manifest, to teach phones: 1 at first, then 10")
     how.add_argument("--garble", type=float, default=0.0, metavar="SHARE",
                      help="read so many of the speech tokens wrongly, so that the text is minded more: 0.2 from random weights")
     how.add_argument("--holdout", type=int, default=20, metavar="N", help="every Nth recording only judges")
@@ -86,12 +88,14 @@ def run(args) -> None:
 
 
 def report(entry: dict) -> None:
+    parts = []
     if "loss" in entry:
-        print(f"step {entry['step']}: loss {entry['loss']:.3f}, {100 * entry['hits']:.1f} % hit, "
-              f"{entry['tokens_per_second']:.0f} tokens/s", file=sys.stderr, flush=True)
-    else:
-        print(f"step {entry['step']}: on what was held out: loss {entry['unseen_loss']:.3f}, "
-              f"{100 * entry['unseen_hits']:.1f} % hit", file=sys.stderr, flush=True)
+        parts += [f"loss {entry['loss']:.3f}", f"{100 * entry['hits']:.1f} % hit", f"{entry['tokens_per_second']:.0f} tokens/s"]
+    if "misread" in entry:
+        parts.append(f"phones on pages {entry['misread']:.3f}")
+    if "unseen_loss" in entry:
+        parts.append(f"on what was held out: loss {entry['unseen_loss']:.3f}, {100 * entry['unseen_hits']:.1f} % hit")
+    print(f"step {entry['step']}: {', '.join(parts)}", file=sys.stderr, flush=True)
 
 
 def check_folder(folder: Path) -> None:

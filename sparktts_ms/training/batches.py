@@ -18,7 +18,7 @@ LENGTHS = (128, 192, 256, 320, 448, 640, 1024, 1536, 2048)
 @dataclass(frozen=True)
 class Batch:
     """`ids` and `targets` int32, `counts` float32 (1 where a target is learnt, else 0), all [B, L]; of every row that
-    has them its `course`, its `sounds`, which belong to the last targets before the end, and its `spelling`."""
+    has them its `course`, its `sounds` and `places`, which belong to the last targets before the end, and its `spelling`."""
 
     ids: np.ndarray
     targets: np.ndarray
@@ -26,6 +26,7 @@ class Batch:
     courses: tuple[np.ndarray | None, ...]
     sounds: tuple[np.ndarray | None, ...]
     spellings: tuple[tuple[tuple[str, ...], ...] | None, ...]
+    places: tuple[np.ndarray | None, ...]
 
 
 def batches(epoch: list[Sequence], tokens: int, longest: int) -> Iterator[Batch]:
@@ -61,7 +62,8 @@ def stack(sequences: list[Sequence], length: int, rows: int) -> Batch:
     none = (None,) * (rows - len(sequences))
     return Batch(ids, targets, counts, tuple(sequence.course for sequence in sequences) + none,
                  tuple(sequence.sounds for sequence in sequences) + none,
-                 tuple(sequence.spelling for sequence in sequences) + none)
+                 tuple(sequence.spelling for sequence in sequences) + none,
+                 tuple(sequence.places for sequence in sequences) + none)
 
 
 class Schedule:

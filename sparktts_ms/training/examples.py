@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sparktts_ms")
 
 PAUSES = frozenset(("", "pau", "sil", "SIL", "sp", "spn"))      # as aligners call them
+SLACK = 0.002           # seconds between a word's end and its last phone's
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,32 @@ class Encoded:
         if self.phones is None:
             return None
         names, ends = zip(*self.phones, strict=True)
-        middles = (np.arange(len(self.semantic_ids)) + 0.5) / TOKENS_PER_SECOND
-        return np.array(names)[np.minimum(np.searchsorted(ends, middles), len(names) - 1)]
+        return np.array(names)[np.minimum(np.searchsorted(ends, self._middles), len(names) - 1)]
+
+    @property
+    def places(self) -> np.ndarray | None:
+        """[T, 2]: in the middle of each frame, how many words are left to say, with the one being said, and which of its phones
+        comes; -1 in a pause."""
+        if self.phones is None or self.word_ends is None:
+            return None
+        names, ends = zip(*self.phones, strict=True)
+        word_ends = np.array(self.word_ends) + SLACK
+        owner = np.searchsorted(word_ends, ends)
+        spoken = np.array([name not in PAUSES for name in names])
+        before = np.array([(spoken[:n] & (owner[:n] == owner[n])).sum() for n in range(len(names))])
+        now = np.minimum(np.searchsorted(ends, self._middles), len(names) - 1)
+        return np.stack([len(word_ends) - owner[now], np.where(spoken, before, -1)[now]], 1)
+
+    @property
+    def _middles(self) -> np.ndarray:
+        return (np.arange(len(self.semantic_ids)) + 0.5) / TOKENS_PER_SECOND
 
     @property
     def spelling(self) -> tuple[tuple[str, ...], ...] | None:
         """The phones of each word; none where that is not known."""
         if self.phones is None or self.word_ends is None:
             return None
-        owner = np.searchsorted(np.array(self.word_ends) + 0.002, [end for _, end in self.phones])
+        owner = np.searchsorted(np.array(self.word_ends) + SLACK, [end for _, end in self.phones])
         return tuple(tuple(name for (name, _), n in zip(self.phones, owner, strict=True) if n == word and name not in PAUSES)
                      for word in range(len(self.word_ends)))
 
@@ -83,14 +101,15 @@ class Encoded:
 @dataclass(frozen=True)
 class Sequence:
     """Ids [L] of which the first `given` are prompt: not learnt, only read. `course` [K, 2], if known: frames of speech, and how
-    many bytes of the text have been said by then. `sounds` [T], if known: the phone of each frame that is learnt; `spelling`:
-    those of each word of the text."""
+    many bytes of the text have been said by then. `sounds` [T], if known: the phone of each frame that is learnt, `places` [T, 2]
+    where in the text that is (see Encoded); `spelling`: the phones of each word of the text."""
 
     ids: np.ndarray
     given: int
     course: np.ndarray | None = None
     sounds: np.ndarray | None = None
     spelling: tuple[tuple[str, ...], ...] | None = None
+    places: np.ndarray | None = None
 
 
 def encode(recordings: Iterable[Recording], tts: SparkTTS, cache: Path,
@@ -146,7 +165,8 @@ def clone_sequence(v: Vocabulary, spoken: Encoded) -> Sequence:
     """Text and voice are given; speech is learnt."""
     prompt = clone_prompt(v, spoken.text, spoken.global_ids)
     answer = [v.start_semantic_token, *_speech(v, spoken.semantic_ids)]
-    return Sequence(np.array([*prompt, *answer], np.int32), len(prompt), spoken.course, spoken.sounds, spoken.spelling)
+    return Sequence(np.array([*prompt, *answer], np.int32), len(prompt), spoken.course, spoken.sounds, spoken.spelling,
+                    spoken.places)
 
 
 def continued_sequence(v: Vocabulary, prompt: Encoded, spoken: Encoded) -> Sequence:
@@ -162,7 +182,8 @@ def continued_sequence(v: Vocabulary, prompt: Encoded, spoken: Encoded) -> Seque
         if not re.search(r"\s", join(prompt.text, spoken.text)[len(prompt.text):-len(spoken.text)]):
             met = len(prompt.spelling)          # no space between the two texts: to the tokenizer one word
             spelling = (*spelling[:met - 1], (), *spelling[met + 1:])
-    return Sequence(np.array([*given, *_speech(v, spoken.semantic_ids)], np.int32), len(given), course, spoken.sounds, spelling)
+    return Sequence(np.array([*given, *_speech(v, spoken.semantic_ids)], np.int32), len(given), course, spoken.sounds, spelling,
+                    spoken.places)
 
 
 def style_sequence(v: Vocabulary, spoken: Encoded) -> Sequence | None:
@@ -174,7 +195,8 @@ def style_sequence(v: Vocabulary, spoken: Encoded) -> Sequence | None:
     answer = [v.start_acoustic_token, v.pitch_value[pitch_value(spoken.pitch)], v.speed_value[speed_value(spoken.rate)],
               v.end_acoustic_token, v.start_global_token, *(v.bicodec_global[g] for g in spoken.global_ids),
               v.end_global_token, v.start_semantic_token, *_speech(v, spoken.semantic_ids)]
-    return Sequence(np.array([*prompt, *answer], np.int32), len(prompt), spoken.course, spoken.sounds, spoken.spelling)
+    return Sequence(np.array([*prompt, *answer], np.int32), len(prompt), spoken.course, spoken.sounds, spoken.spelling,
+                    spoken.places)
 
 
 def _bytes(text: str) -> int:

@@ -20,6 +20,7 @@ from sparktts_ms.weights.source import WeightSource
 
 HIDDEN = -1e9       # score of a position that may not be seen
 LEAST = 1e-3        # share of attention that is as bad as none
+TELLING = 0.4       # weight of the word being said, which is eleven lessons at each frame, beside the other phones
 
 
 class Projection(nn.Cell):
@@ -172,12 +173,13 @@ class TrainedQwen2(nn.Cell):
         self.middle = config.num_hidden_layers // 2
         if phones:
             self.speller = PhoneReader(config.hidden_size, phones, SLOTS, config.rms_norm_eps)
+            self.teller = PhoneReader(config.hidden_size, phones, SLOTS + 1, config.rms_norm_eps)
             self.reader = PhoneReader(config.hidden_size, phones, 1, config.rms_norm_eps)
 
     def construct(self, ids: Tensor, targets: Tensor, counts: Tensor, cos: Tensor, sin: Tensor, mask: Tensor,
                   guide: Tensor | None = None, hold: Tensor | None = None,
-                  spellings: Tensor | None = None, sounds: Tensor | None = None):
-        # ids, targets, counts (0 or 1) [B * L], spellings and sounds: see phones.py
+                  spellings: Tensor | None = None, sounds: Tensor | None = None, words: Tensor | None = None):
+        # ids, targets, counts (0 or 1) [B * L], spellings, sounds and words: see phones.py
         table = self.embed_tokens.weight
         x = ops.gather(table, ids, 0)
         around = self.spread(ids.shape[0] // mask.shape[-1], cos, sin, mask)
@@ -189,6 +191,8 @@ class TrainedQwen2(nn.Cell):
                 x, astray = layer(x, around, guide, hold)
             else:
                 x, _ = layer(x, around)
+            if words is not None and n == self.middle:
+                misread = misread + TELLING * self.teller(x, words)
             if sounds is not None and n == min(self.middle + 1, len(self.layers) - 1):
                 misread = misread + self.reader(x, sounds)
         logits = self.logits(self.norm(x), table.astype(self.dtype)).astype(ms.float32)
@@ -217,7 +221,7 @@ class TrainedQwen2(nn.Cell):
     def released(self) -> dict[str, np.ndarray]:
         """All weights as the released file names them, LoRA merged."""
         found = {f"model.{name}": parameter.asnumpy() for name, parameter in self.parameters_and_names()
-                 if ".lora_" not in name and not name.startswith(("speller.", "reader."))}
+                 if ".lora_" not in name and not name.startswith(("speller.", "teller.", "reader."))}
         for name, cell in self.cells_and_names():
             if isinstance(cell, Projection):
                 found[f"model.{name}.weight"] = cell.merged()

@@ -38,7 +38,7 @@ def rate(step: int, steps: int, peak: float, warmup: int, floor: float = 0.05) -
 
 class TrainingStep(nn.Cell):
     """Updates the network's trainable parameters and returns the batch's mean loss, the share of its targets that were hit,
-    and the norm that the gradients had."""
+    the norm that the gradients had, and the summed cross-entropy of all phones that were taught."""
 
     def __init__(self, network: TrainedQwen2, decay: float, guiding: float = 0.0, reading: float = 0.0):
         super().__init__()
@@ -51,21 +51,23 @@ class TrainingStep(nn.Cell):
         self.gradient = ms.value_and_grad(self.objective, None, self.weights, has_aux=True)
         self.update, self.over_all = ops.AdamWeightDecay(), ops.HyperMap()
 
-    def objective(self, ids, targets, counts, cos, sin, mask, guide, hold, spellings, sounds):
+    def objective(self, ids, targets, counts, cos, sin, mask, guide, hold, spellings, sounds, words):
         if guide is None and sounds is None:
             loss, hits = self.network(ids, targets, counts, cos, sin, mask)
-            return loss, loss, hits
-        loss, hits, astray, misread = self.network(ids, targets, counts, cos, sin, mask, guide, hold, spellings, sounds)
-        return loss + self.guiding * astray + self.reading * misread, loss, hits
+            return loss, loss, hits, ops.zeros((), ms.float32)
+        loss, hits, astray, misread = self.network(ids, targets, counts, cos, sin, mask, guide, hold, spellings, sounds,
+                                                    words)
+        return loss + self.guiding * astray + self.reading * misread, loss, hits, misread
 
     def construct(self, rate: Tensor, ids: Tensor, targets: Tensor, counts: Tensor, cos: Tensor, sin: Tensor, mask: Tensor,
                   guide: Tensor | None = None, hold: Tensor | None = None, spellings: Tensor | None = None,
-                  sounds: Tensor | None = None):
-        (_, loss, hits), gradients = self.gradient(ids, targets, counts, cos, sin, mask, guide, hold, spellings, sounds)
+                  sounds: Tensor | None = None, words: Tensor | None = None):
+        (_, loss, hits, misread), gradients = self.gradient(ids, targets, counts, cos, sin, mask, guide, hold, spellings, sounds,
+                                                            words)
         share = 1.0 / ops.maximum(counts.sum(), 1.0)
         norm = ops.sqrt(ops.addn(self.over_all(_square, gradients))) * share
         scale = share * ops.minimum(1.0, NORM / (norm + 1e-6))
         updates = self.over_all(ops.partial(_update, self.update, rate, scale),
                                 self.weights, self.first, self.second, self.decays, gradients)
         loss = ops.depend(loss, updates)
-        return loss * share, hits * share, norm
+        return loss * share, hits * share, norm, misread

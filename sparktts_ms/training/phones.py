@@ -1,8 +1,10 @@
-"""Which phones the text means, and which one is being said, where the manifest knows: two lessons beside the speech tokens.
+"""How the words of the text are spoken, and where in them speech is, where the manifest knows: lessons beside the speech tokens.
 
-The idea: what a token owes to the text drowns in what it owes to chance, while a phone follows from the text alone. How much it
-gives has not been measured by itself (recipes/demo_voice/README.md says what was). The end of each word shall know how the word
-is spoken, and the layer after the guided one (`guide.py`) which phone comes now. Both are read off by matrices that are not kept.
+The idea: what a token owes to the text drowns in what it owes to chance, while a phone follows from the text alone. Three
+places are taught, one after the other: the end of each word, before the guided layer (`guide.py`), how the word is spoken; that
+layer's output at each frame of speech, which word is being said, in phones, and how many of them have been; the next layer's,
+the phone that follows from both. All are read off by matrices that are not kept. recipes/demo_voice/README.md says what was
+measured of it.
 """
 
 from __future__ import annotations
@@ -30,6 +32,24 @@ def sounds(batch: Batch, names: list[str]) -> np.ndarray:
             end = int(np.flatnonzero(batch.counts[row])[-1])
             found[row, end - len(said):end] = np.searchsorted(names, said)
     return found.reshape(-1, 1)
+
+
+def words(batch: Batch, names: list[str]) -> np.ndarray:
+    """[B * L, 11]: of the word that each target is a frame of its phones, in order, and which of them the frame belongs to; -1
+    in pauses and where that is not known."""
+    found = np.full((*batch.ids.shape, SLOTS + 1), -1, np.int32)
+    for row, (spelling, places) in enumerate(zip(batch.spellings, batch.places, strict=True)):
+        if spelling is None or places is None:
+            continue
+        table = np.zeros((len(spelling) + 1, SLOTS), np.int32)
+        for n, word in enumerate(spelling):
+            table[n, :len(word[:SLOTS])] = np.searchsorted(names, word[:SLOTS])
+        left, phone = places.T
+        said = np.concatenate([table[len(spelling) - left], np.minimum(phone, min(SLOTS, len(names)) - 1)[:, None]], 1)
+        known = (left > 0) & (left <= len(spelling)) & (phone >= 0) & (said[:, 0] > 0)
+        end = int(np.flatnonzero(batch.counts[row])[-1])
+        found[row, end - len(said):end][known] = said[known]
+    return found.reshape(-1, SLOTS + 1)
 
 
 def spellings(batch: Batch, names: list[str], v: Vocabulary) -> np.ndarray:

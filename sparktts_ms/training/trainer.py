@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 import mindspore as ms
@@ -25,7 +25,8 @@ from sparktts_ms.training.garble import garble
 from sparktts_ms.training.guide import guide
 from sparktts_ms.training.network import TrainedQwen2
 from sparktts_ms.training.optimizer import TrainingStep, rate
-from sparktts_ms.training.phones import inventory, sounds, spellings
+from sparktts_ms.training.pages import Pages
+from sparktts_ms.training.phones import inventory, sounds, spellings, words
 from sparktts_ms.training.store import State, append_line, forget_lines, write_model
 from sparktts_ms.vocabulary import Vocabulary
 from sparktts_ms.weights.open import find_weights
@@ -40,8 +41,8 @@ NOTE_EVERY = 20         # steps between lines of progress
 class Settings:
     """How to train. `lora` is the rank of the added products, 0 trains all weights; `tokens` of a batch; `longest` sequence
     in ids; `guide` weighs the pull of `guide.py`, and for `hold` steps the heads it pulls are held to the text, less and less;
-    `phones` weighs the lessons of `phones.py`; `garble` is the share of speech tokens that are read wrongly (`garble.py`); one
-    recording in `holdout` is never trained on."""
+    `phones` weighs the lessons of `phones.py`, and one batch in `pages` is a page of words (`pages.py`); `garble` is the share
+    of speech tokens that are read wrongly (`garble.py`); one recording in `holdout` is never trained on."""
 
     steps: int = 1000
     rate: float = 1e-4
@@ -53,6 +54,7 @@ class Settings:
     guide: float = 0.0
     hold: int = 0
     phones: float = 0.0
+    pages: int = 0
     garble: float = 0.0
     holdout: int = 20
     seed: int = 0
@@ -67,8 +69,11 @@ class Settings:
             raise InputError(f"--rate is {self.rate}; it must lie between 0 and 1.")
         if not 0 <= self.garble <= 0.5:
             raise InputError(f"--garble is {self.garble}; it must lie between 0 and 0.5.")
-        if min(self.warmup, self.lora, self.hold, self.decay, self.guide, self.phones) < 0 or self.holdout < 2:
-            raise InputError("--warmup, --lora, --guide, --hold, --phones and --decay must be at least 0, --holdout at least 2.")
+        if min(self.warmup, self.lora, self.hold, self.decay, self.guide, self.phones, self.pages) < 0 or self.holdout < 2:
+            raise InputError("--warmup, --lora, --guide, --hold, --phones, --pages and --decay must be at least 0, "
+                             "--holdout at least 2.")
+        if self.pages and not self.phones:
+            raise InputError("--pages teaches phones; give --phones too.")
 
     @property
     def lasting(self) -> dict:
@@ -104,6 +109,7 @@ class Trainer:
         longest = settings.longest
         self.schedule = Schedule(lambda random: sequences(self.vocabulary, self.known, random, longest),
                                  settings.tokens, longest, settings.seed)
+        self.pages = Pages(self.vocabulary, self.known, settings.tokens, settings.seed) if settings.pages else None
         self.unseen = list(batches(sequences(self.vocabulary, held, np.random.default_rng(settings.seed), longest),
                                    settings.tokens, longest)) if held else []
         self.progress_file = out / "progress.jsonl"
@@ -118,27 +124,43 @@ class Trainer:
         if done:
             logger.info("Going on after step %d.", done)
         losses: list[list[float]] = []
+        misread: list[float] = []
         tokens, began = 0.0, time.perf_counter()
-        for number, batch in enumerate(bar(islice(self.schedule(done), max(0, s.steps - done))), done + 1):
+        for number, batch in enumerate(bar(islice(self._batches(done), max(0, s.steps - done))), done + 1):
             learning_rate = Tensor(rate(number - 1, s.steps, s.rate, s.warmup), ms.float32)
-            losses.append([float(x.asnumpy()) for x in self._learn(learning_rate, *self._inputs(self._garbled(batch, number)),
-                                                              *self._lessons(batch, number - 1))])
-            if not np.isfinite(losses[-1][0]):
+            lessons = self._lessons(batch, number - 1)
+            *measured, lost = [float(x.asnumpy()) for x in self._learn(
+                learning_rate, *self._inputs(self._garbled(batch, number)), *lessons)]
+            if not np.isfinite([measured[0], lost]).all():
                 raise InputError(f"The loss is no longer finite at step {number}; lower --rate.")
+            if batch.counts.any():
+                losses.append(measured)
+            else:
+                misread.append(lost / max(1, sum(int((x.asnumpy() >= 0).sum()) for x in lessons[2:])))
             tokens += batch.counts.sum()
             last = number == s.steps
             if number % NOTE_EVERY == 0 or last:
-                loss, hits, norm = np.mean(losses, 0)
-                entry = {"step": number, "loss": round(float(loss), 4), "hits": round(float(hits), 4),
-                         "norm": round(float(norm), 3), "rate": float(learning_rate.asnumpy()),
-                         "tokens_per_second": round(tokens / (time.perf_counter() - began), 1)}
+                entry = {"step": number, "rate": float(learning_rate.asnumpy())}
+                if losses:
+                    loss, hits, norm = np.mean(losses, 0)
+                    entry |= {"loss": round(float(loss), 4), "hits": round(float(hits), 4), "norm": round(float(norm), 3),
+                              "tokens_per_second": round(tokens / (time.perf_counter() - began), 1)}
+                if misread:
+                    entry["misread"] = round(float(np.mean(misread)), 4)
                 self._note(entry, report)
-                losses, tokens, began = [], 0.0, time.perf_counter()
+                losses, misread, tokens, began = [], [], 0.0, time.perf_counter()
             if self.unseen and (number % s.evaluate_every == 0 or last):
                 self._note({"step": number, **self.evaluate()}, report)
                 began = time.perf_counter()
             if number % s.save_every == 0 or last:
                 self.state.save(number, self.parameters)
+
+    def _batches(self, done: int) -> Iterator[Batch]:
+        """The batches of steps done + 1, done + 2, ...: speech, and every so often a page."""
+        every = self.settings.pages
+        speech = self.schedule(done - done // every if every else done)
+        for number in count(done + 1):
+            yield self.pages(number) if self.pages is not None and number % every == 0 else next(speech)
 
     def evaluate(self) -> dict:
         """Mean loss and share of targets hit over the recordings held out."""
@@ -169,13 +191,14 @@ class Trainer:
         return replace(batch, ids=garble(batch.ids, speech, s.garble, np.random.default_rng((s.seed, step))))
 
     def _lessons(self, batch: Batch, step: int) -> tuple[Tensor | None, ...]:
-        """What is taught beside the targets: the guide, how much it holds, how words are spelt, and phones."""
+        """What is taught beside the targets: the guide, how much it holds, how words are spelt, phones, and words being said."""
         s = self.settings
         hold = Tensor(max(0.0, 1 - step / s.hold) if s.hold else 0.0, ms.float32)
         lead = (Tensor(guide(batch, self.vocabulary)), hold) if s.guide else (None, None)
         if not s.phones:
-            return (*lead, None, None)
-        return (*lead, Tensor(spellings(batch, self.phones, self.vocabulary)), Tensor(sounds(batch, self.phones)))
+            return (*lead, None, None, None)
+        return (*lead, Tensor(spellings(batch, self.phones, self.vocabulary)), Tensor(sounds(batch, self.phones)),
+                Tensor(words(batch, self.phones)))
 
     def _note(self, entry: dict, report: Callable[[dict], None]) -> None:
         append_line(self.progress_file, entry)

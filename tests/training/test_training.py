@@ -20,9 +20,9 @@ from sparktts_ms.training.examples import Encoded, Sequence, clone_sequence, con
 from sparktts_ms.training.garble import garble
 from sparktts_ms.training.guide import guide, text_pieces
 from sparktts_ms.training.manifest import Recording
-from sparktts_ms.training.network import TrainedQwen2
+from sparktts_ms.training.network import TELLING, TrainedQwen2
 from sparktts_ms.training.optimizer import TrainingStep, rate
-from sparktts_ms.training.phones import inventory, sounds, spellings
+from sparktts_ms.training.phones import inventory, sounds, spellings, words
 from sparktts_ms.training.store import write_arrays
 from sparktts_ms.training.trainer import Settings, Trainer
 from sparktts_ms.voice import Voice
@@ -288,10 +288,27 @@ def test_every_frame_that_is_learnt_has_its_phone(spark, spoken):
         np.testing.assert_allclose(starts[1:], [end * 50 for _, end in one.phones[:-1]], atol=1)
 
 
+def test_every_frame_that_is_learnt_knows_its_word(spark, spoken):
+    v, one, stop = spark.vocabulary, timed(spoken[0]), timed(spoken[0], "tip toe through.")
+    names = inventory([one])
+    for sequence, first in ((clone_sequence(v, one), 0), (style_sequence(v, stop), 0), (continued_sequence(v, one, stop), 0),
+                            (continued_sequence(v, stop, one), 1)):        # "through.tip" is no word that anybody has spelt
+        batch = stack([sequence, clone_sequence(v, spoken[1])], 512, 3)
+        told, heard = words(batch, names).reshape(3, 512, 11), sounds(batch, names).reshape(3, 512)
+        known = (told[0] >= 0).all(1)
+        assert (told[1:] == -1).all() and (told[0][~known] == -1).all()
+        speaks = (heard[0] >= 0) & (heard[0] != names.index("pau"))
+        said = ["t ih p", "t ow", "th r uw"]
+        spelt = [" ".join(names[n] for n in row[:10] if n) for row in told[0][known]]
+        assert [word for n, word in enumerate(spelt) if spelt[n - 1:n] != [word]] == said[first:]
+        np.testing.assert_array_equal(told[0][known, told[0][known, 10]], heard[0][known])
+        assert first or (known == speaks).all()
+
+
 def test_every_word_is_spelt_where_it_has_been_read(spark, spoken):
     v, one, stop = spark.vocabulary, timed(spoken[0]), timed(spoken[0], "tip toe through.")
     names = inventory([one])
-    words = ("t ih p", "t ow", "th r uw")
+    said = ("t ih p", "t ow", "th r uw")
     for sequence, ends in ((clone_sequence(v, one), (3, 7, 14)), (style_sequence(v, stop), (3, 7, 15)),
                            (continued_sequence(v, one, stop), (3, 7, 15, 19, 23, 31)),
                            (continued_sequence(v, stop, one), (3, 7, -1, 23, 30))):
@@ -302,9 +319,9 @@ def test_every_word_is_spelt_where_it_has_been_read(spark, spoken):
         after = np.cumsum([len(piece) for piece in pieces])
         expected = [int(np.searchsorted(after, min(end, after[-1] - 1), "right")) for end in ends if end >= 0]
         assert taught.tolist() == expected and (spelt[1:] == -1).all()
-        given = [word for word, end in zip(words * 2, ends, strict=False) if end >= 0]
+        given = [word for word, end in zip(said * 2, ends, strict=False) if end >= 0]
         if -1 in ends:                          # "through.tip" is no word that anybody has spelt
-            given = [*words[:2], *words[1:]]
+            given = [*said[:2], *said[1:]]
         assert [" ".join(names[n] for n in spelt[0, begin + place] if n) for place in taught] == given
 
 
@@ -313,12 +330,13 @@ def test_phones_are_learnt_and_their_readers_are_not_kept(tiny_model, spoken, tm
     how = Settings(**{**vars(SMALL), "steps": 24, "phones": 0.5, "guide": pull})
     run = trainer(tiny_model, tmp_path, [timed(one) for one in spoken], how)
     batch = next(run.schedule(0))
-    lessons = (spellings(batch, run.phones, run.vocabulary), sounds(batch, run.phones))
+    lessons = (spellings(batch, run.phones, run.vocabulary), sounds(batch, run.phones), words(batch, run.phones))
 
     def misread():
         return float(run.network(*run._inputs(batch), None, None, *map(Tensor, lessons))[3].asnumpy())
     before = misread()
-    assert before == pytest.approx(np.log(len(run.phones)) * sum((lesson >= 0).sum() for lesson in lessons), rel=1e-4)
+    taught = sum(weight * (lesson >= 0).sum() for lesson, weight in zip(lessons, (1, 1, TELLING), strict=True))
+    assert before == pytest.approx(np.log(len(run.phones)) * taught, rel=1e-4)
     run.train()
     assert misread() < 0.8 * before
     SparkTTS.from_pretrained(run.write_model(), device_target="CPU")
@@ -373,8 +391,8 @@ def test_a_network_as_deep_as_the_released_one_compiles(tiny_model, tmp_path):
     def learn(*inputs):
         return step(*inputs)
     ids = np.arange(16, dtype=np.int32)
-    loss, _, norm = runtime.compile(learn, "step")(Tensor(1e-3, ms.float32), Tensor(ids), Tensor(np.roll(ids, -1)),
-                                                   Tensor(np.ones(16, np.float32)), *network.surroundings(16))
+    loss, _, norm, _ = runtime.compile(learn, "step")(Tensor(1e-3, ms.float32), Tensor(ids), Tensor(np.roll(ids, -1)),
+                                                      Tensor(np.ones(16, np.float32)), *network.surroundings(16))
     assert np.isfinite(float(loss.asnumpy())) and float(norm.asnumpy()) > 0
 
 
