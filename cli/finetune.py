@@ -32,7 +32,7 @@ def parser() -> Parser:
     how.add_argument("--hold", type=int, default=0, metavar="STEPS",
                      help="for so many steps, less and less, the guided heads look where they should whatever they want")
     how.add_argument("--phones", type=float, default=0.0, metavar="WEIGHT",
-                     help="teach how words are spoken and which phone is being said, where the manifest knows: the demo used 1")
+                     help="teach how words are spoken and what is being said, where the manifest knows: the demo used 1")
     how.add_argument("--pages", type=int, default=0, metavar="N",
                      help="every Nth batch is no speech but words of the manifest, to teach phones: 1 at first, then 10")
     how.add_argument("--garble", type=float, default=0.0, metavar="SHARE",

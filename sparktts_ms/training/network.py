@@ -20,7 +20,7 @@ from sparktts_ms.weights.source import WeightSource
 
 HIDDEN = -1e9       # score of a position that may not be seen
 LEAST = 1e-3        # share of attention that is as bad as none
-TELLING = 0.4       # weight of the word being said, which is eleven lessons at each frame, beside the other phones
+TELLING = 0.15      # weight of the word being said, which is eleven lessons at each frame, beside the other phones
 
 
 class Projection(nn.Cell):

@@ -136,7 +136,8 @@ class Trainer:
             if batch.counts.any():
                 losses.append(measured)
             else:
-                misread.append(lost / max(1, sum(int((x.asnumpy() >= 0).sum()) for x in lessons[2:])))
+                taught = [lesson.asnumpy() >= 0 for lesson in lessons[2:] if lesson is not None]
+                misread.append(lost / max(1, sum(map(np.count_nonzero, taught))))
             tokens += batch.counts.sum()
             last = number == s.steps
             if number % NOTE_EVERY == 0 or last:

@@ -1,12 +1,13 @@
 """The demonstration voice speaks: a recogniser understands it, it sounds like the prompt, it does what the labels ask.
 
-The voice is still in training: a dozen sentences come out with three letters in ten heard wrongly, and with nine in ten when they
-are compared with each other's; one in fifty lingers. The bounds lie between; `make eval` judges against what it is to reach.
+The voice is still in training: a dozen sentences come out with two letters in ten heard wrongly, and with nine in ten when they are
+compared with each other's; one in thirty lingers. The bounds lie between; `make eval` judges against what it is to reach.
 The recordings are flite's, of sentences that no part of the model was trained on and that the recogniser reads without fault.
 """
 
 import json
 import statistics
+from itertools import product
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def test_a_cloned_voice_says_the_words(known, transcribed, weights):
         speech = [job.result() for job in jobs]
     assert all(s.complete for s in speech)
     said, heard = [entry["spoken"] for entry in INDEX.values()], [transcript(s.samples) for s in speech]
-    assert letters_wrong(said, heard) <= 0.48 < 0.78 < letters_wrong(said, heard[1:] + heard[:1])
+    assert letters_wrong(said, heard) <= 0.36 < 0.8 < letters_wrong(said, heard[1:] + heard[:1])
     right = [known.nearest(s.samples) == entry["voice"] for s, entry in zip(speech, INDEX.values(), strict=True)]
     assert sum(right) >= len(right) - 1
     lengths = sorted(s.seconds / soundfile.info(RECORDINGS / name).duration for s, name in zip(speech, INDEX, strict=True))
@@ -85,9 +86,9 @@ def test_a_cloned_voice_says_the_words(known, transcribed, weights):
 
 
 def test_labels_are_obeyed(demo):
-    jobs, text = [], "The water is still famous."
+    jobs = []
     with Service(demo) as service:
-        for gender in GENDERS:
+        for text, gender in product(("The water is still famous.", "Is there a cake in the garden?"), GENDERS):
             for level in range(5):
                 for n in range(2):
                     sampling = Sampling(seed=10 * level + n, max_new_tokens=600)
@@ -97,7 +98,7 @@ def test_labels_are_obeyed(demo):
                                                                      sampling=sampling))]
         told = [(kind, gender, level, job.result().samples) for kind, gender, level, job in jobs]
     right = [gender_by_pitch(median_pitch(x), level if kind == "pitch" else 2) == gender for kind, gender, level, x in told]
-    assert sum(right) >= len(right) - 2
+    assert sum(right) >= len(right) - 4
     for gender in GENDERS:
         pitch, seconds = ([statistics.mean(measure(x) for kind, g, level, x in told if (kind, g, level) == (name, gender, n))
                            for n in range(5)] for name, measure in (("pitch", median_pitch), ("speed", spoken_seconds)))
