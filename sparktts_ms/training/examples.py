@@ -75,7 +75,8 @@ class Encoded:
         word_ends = np.array(self.word_ends) + SLACK
         owner = np.searchsorted(word_ends, ends)
         spoken = np.array([name not in PAUSES for name in names])
-        before = np.array([(spoken[:n] & (owner[:n] == owner[n])).sum() for n in range(len(names))])
+        before = np.cumsum(spoken) - spoken                 # of all phones; then of the word's own
+        before -= before[np.searchsorted(owner, owner)]
         now = np.minimum(np.searchsorted(ends, self._middles), len(names) - 1)
         return np.stack([len(word_ends) - owner[now], np.where(spoken, before, -1)[now]], 1)
 
