@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ logger = logging.getLogger("sparktts_ms")
 
 PAUSES = frozenset(("", "pau", "sil", "SIL", "sp", "spn"))      # as aligners call them
 SLACK = 0.002           # seconds between a word's end and its last phone's
+TRIED = 16              # recordings among which those most like another are looked for
+USUAL = 1.25            # times a speaker's median pace, or its inverse
 
 
 @dataclass(frozen=True)
@@ -173,18 +176,27 @@ def clone_sequence(v: Vocabulary, spoken: Encoded) -> Sequence:
 def continued_sequence(v: Vocabulary, prompt: Encoded, spoken: Encoded) -> Sequence:
     """A recording with its transcript is given, and another text; its speech, in the recording's voice, is learnt."""
     given = clone_prompt(v, spoken.text, prompt.global_ids, prompt.text, prompt.semantic_ids)
-    course = None
-    if prompt.course is not None and spoken.course is not None:
-        before = (len(prompt.semantic_ids), _bytes(join(prompt.text, spoken.text)) - _bytes(spoken.text))
-        course = np.concatenate([prompt.course, spoken.course + np.array(before, np.float32)])
-    spelling = None
-    if prompt.spelling is not None and spoken.spelling is not None:
-        spelling = prompt.spelling + spoken.spelling
-        if not re.search(r"\s", join(prompt.text, spoken.text)[len(prompt.text):-len(spoken.text)]):
-            met = len(prompt.spelling)          # no space between the two texts: to the tokenizer one word
-            spelling = (*spelling[:met - 1], (), *spelling[met + 1:])
-    return Sequence(np.array([*given, *_speech(v, spoken.semantic_ids)], np.int32), len(given), course, spoken.sounds, spelling,
-                    spoken.places)
+    both = joined(prompt, spoken)
+    return Sequence(np.array([*given, *_speech(v, spoken.semantic_ids)], np.int32), len(given), both.course, spoken.sounds,
+                    both.spelling, spoken.places)
+
+
+def joined(first: Encoded, second: Encoded) -> Encoded:
+    """One recording of both, the second after the first: its voice and its pitch are the first's. Where no space comes between
+    the two texts they meet in one word, of which no phones are told."""
+    text, later = join(first.text, second.text), len(first.semantic_ids) / TOKENS_PER_SECOND
+    ends = phones = None
+    if first.word_ends is not None and second.word_ends is not None:
+        before, after = first.word_ends, tuple(end + later for end in second.word_ends)
+        met = len(text.split()) < len(before) + len(after)
+        ends = (*before[:-1], *after) if met else (*before, *after)
+        if first.phones is not None and second.phones is not None:
+            phones = (*first.phones, *((name, end + later) for name, end in second.phones))
+            if met:
+                begin = max((0.0, *before[:-1]))
+                phones = tuple(("" if begin < end - SLACK <= after[0] else name, end) for name, end in phones)
+    return Encoded(text, first.speaker, first.gender, first.global_ids, [*first.semantic_ids, *second.semantic_ids],
+                   first.pitch, first.seconds + second.seconds, ends, phones)
 
 
 def style_sequence(v: Vocabulary, spoken: Encoded) -> Sequence | None:
@@ -209,22 +221,39 @@ def _speech(v: Vocabulary, semantic_ids: Iterable[int]) -> list[int]:
 
 
 def sequences(v: Vocabulary, spoken: list[Encoded], random: np.random.Generator, longest: int) -> list[Sequence]:
-    """One epoch: each recording once as a clone (half of them continuing another of the same speaker, where there is one
-    and it fits) and once by its labels, in random order. What exceeds `longest` ids is left out."""
+    """One epoch, in random order: each recording once by its labels and once as a clone. A third of the clones continue other
+    recordings of the same speaker at about the same pace and pitch, one or two of them, where there are any and it fits. So does
+    each that is unusually slow or fast for its speaker, or it is left out of the clones: nothing else in a clone's prompt tells
+    the pace, and without a transcript a voice should speak as it usually does. What exceeds `longest` ids is left out."""
     by_speaker: dict[str | None, list[Encoded]] = {}
     for one in spoken:
         by_speaker.setdefault(one.speaker, []).append(one)
     made: list[Sequence | None] = []
-    for one in spoken:
-        fellows = by_speaker[one.speaker]
-        joined = None
-        if one.speaker is not None and len(fellows) > 1 and random.random() < 0.5:
-            other = fellows[int(random.integers(len(fellows)))]
-            if other is not one:
-                joined = continued_sequence(v, other, one)
-        made.append(joined if joined is not None and len(joined.ids) <= longest else clone_sequence(v, one))
-        made.append(style_sequence(v, one))
+    for speaker, recordings in by_speaker.items():
+        manners = np.log([(max(one.rate, 0.1), max(one.pitch, 20.0)) for one in recordings])
+        usual = np.abs(manners[:, 0] - np.median(manners[:, 0])) <= math.log(USUAL)
+        for n, one in enumerate(recordings):
+            by_labels, clone = style_sequence(v, one), None
+            expected = speaker is None or usual[n] or by_labels is None
+            if speaker is not None and (not expected or random.random() < 1 / 3):
+                tried = np.unique(random.integers(len(recordings), size=TRIED))
+                tried = tried[tried != n]
+                alike = tried[np.argsort(np.abs(manners[tried] - manners[n]).sum(1), kind="stable")[:2]]
+                clone = _continued(v, [recordings[other] for other in alike], one, longest, random)
+            if clone is None and expected:
+                clone = clone_sequence(v, one)
+            made += [clone, by_labels]
     kept = [sequence for sequence in made if sequence is not None and len(sequence.ids) <= longest]
     if not kept:
         raise InputError(f"No recording gives a sequence of at most {longest} tokens; raise --longest or cut the recordings.")
     return [kept[n] for n in random.permutation(len(kept))]
+
+
+def _continued(v: Vocabulary, others: list[Encoded], one: Encoded, longest: int, random: np.random.Generator) -> Sequence | None:
+    """`one` after both `others`, a third of the times, or after the first; None if there is none or it does not fit."""
+    both = [joined(*others)] if len(others) == 2 and random.random() < 1 / 3 else []
+    for prompt in [*both, *others[:1]]:
+        sequence = continued_sequence(v, prompt, one)
+        if len(sequence.ids) <= longest:
+            return sequence
+    return None

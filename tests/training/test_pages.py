@@ -2,22 +2,23 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from sparktts_ms.config_files import read_config
 from sparktts_ms.errors import InputError
-from sparktts_ms.runtime import Runtime
 from sparktts_ms.training.examples import Encoded
 from sparktts_ms.training.guide import text_pieces
 from sparktts_ms.training.pages import Pages
 from sparktts_ms.training.phones import inventory, spellings
-from sparktts_ms.training.trainer import Settings, Trainer
+from sparktts_ms.training.trainer import Settings
 from sparktts_ms.vocabulary import Vocabulary
+from tests.training.conftest import Killed, killed_at, trainer
 
 SPOKEN = {"tip": "t ih p", "toe": "t ow", "through.": "th r uw"}
-HOW = {"steps": 24, "rate": 3e-3, "warmup": 2, "tokens": 400, "longest": 512, "holdout": 8, "save_every": 5, "phones": 1.0}
+HOW = Settings(steps=24, rate=3e-3, warmup=2, tokens=400, longest=512, holdout=8, save_every=5, phones=1.0)
 
 
 def said(text):
@@ -62,13 +63,8 @@ def test_pages_follow_from_seed_and_number(vocabulary):
     assert (one(7).ids != one(8).ids).any() and (one(7).ids != other(7).ids).any()
 
 
-def trainer(model, out, **how):
-    out.mkdir(exist_ok=True)
-    return Trainer(model, out, read_config(model), ONES, Settings(**{**HOW, **how}), Runtime.start("CPU"))
-
-
 def test_phones_are_learnt_from_pages_alone_and_layers_above_stay(tiny_model, tmp_path):
-    run = trainer(tiny_model, tmp_path, pages=1, decay=0.0)
+    run = trainer(tiny_model, tmp_path, ONES, replace(HOW, pages=1, decay=0.0))
     before = {name: p.asnumpy().copy() for name, p in run.network.parameters_and_names()}
     entries = []
     run.train(report=entries.append)
@@ -81,18 +77,10 @@ def test_phones_are_learnt_from_pages_alone_and_layers_above_stay(tiny_model, tm
 
 
 def test_a_killed_run_reads_the_same_pages_again(tiny_model, tmp_path):
-    class Killed(Exception):
-        pass
-
-    def killing(batches):
-        for n, batch in enumerate(batches):
-            if n == 13:
-                raise Killed
-            yield batch
-    trainer(tiny_model, tmp_path / "whole", pages=3).train()
+    trainer(tiny_model, tmp_path / "whole", ONES, replace(HOW, pages=3)).train()
     with pytest.raises(Killed):
-        trainer(tiny_model, tmp_path / "killed", pages=3).train(killing)
-    trainer(tiny_model, tmp_path / "killed", pages=3).train()
+        trainer(tiny_model, tmp_path / "killed", ONES, replace(HOW, pages=3)).train(killed_at(13))
+    trainer(tiny_model, tmp_path / "killed", ONES, replace(HOW, pages=3)).train()
     whole, killed = ((tmp_path / name / "state.safetensors").read_bytes() for name in ("whole", "killed"))
     assert whole == killed
 
