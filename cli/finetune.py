@@ -37,6 +37,9 @@ def parser() -> Parser:
                      help="every Nth batch is no speech but words of the manifest, to teach phones: 1 at first, then 10")
     how.add_argument("--garble", type=float, default=0.0, metavar="SHARE",
                      help="read so many of the speech tokens wrongly, so that the text is minded more: 0.2 from random weights")
+    how.add_argument("--warp", type=float, default=0.0, metavar="SHARE",
+                     help="draw out and hurry stretches of so many of the recordings, which are read but not learnt, so that the "
+                          "place in the text is not found by counting: the demo used 0.5")
     how.add_argument("--holdout", type=int, default=20, metavar="N", help="every Nth recording only judges")
     how.add_argument("--seed", type=int, default=0)
     how.add_argument("--evaluate_every", type=int, default=250, metavar="STEPS")
@@ -65,7 +68,7 @@ def run(args) -> None:
     from tqdm import tqdm  # late: bad arguments are answered before MindSpore loads
 
     from sparktts_ms import SparkTTS
-    from sparktts_ms.training.examples import encode
+    from sparktts_ms.training.encoded import encode
     from sparktts_ms.training.trainer import Settings, Trainer
 
     rate = args.rate if args.rate is not None else 5e-4 if args.lora else 1e-4

@@ -20,4 +20,4 @@ finetune --model_dir "$work/base" --data "$work/corpus/manifest.jsonl" --out "$w
 finetune --model_dir "$work/spelling/model" --data "$work/corpus/plain.jsonl" --out "$work/reading" \
     --steps 5000 --rate 2e-3 --guide 1 --hold 2000 --phones 1 --pages 10
 finetune --model_dir "$work/reading/model" --data "$work/corpus/manifest.jsonl" --out "$work/language_model" \
-    --steps 20000 --rate 1.3e-3 --guide 0.5 --garble 0.2 --phones 1 --pages 10
+    --steps 20000 --rate 1.3e-3 --guide 0.5 --garble 0.2 --phones 1 --pages 10 --warp 0.5 --longest 640

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparktts_ms.training.examples import Sequence
+from sparktts_ms.training.sequences import Sequence
 
 LENGTHS = (128, 192, 256, 320, 448, 640, 1024, 1536, 2048)
 
@@ -59,6 +59,8 @@ def stack(sequences: list[Sequence], length: int, rows: int) -> Batch:
         n = len(sequence.ids) - 1
         ids[row, :n], targets[row, :n] = sequence.ids[:-1], sequence.ids[1:]
         counts[row, sequence.given - 1:n] = 1
+        if sequence.learnt is not None:
+            counts[row, n - 1 - len(sequence.learnt):n - 1] = sequence.learnt
     none = (None,) * (rows - len(sequences))
     return Batch(ids, targets, counts, tuple(sequence.course for sequence in sequences) + none,
                  tuple(sequence.sounds for sequence in sequences) + none,

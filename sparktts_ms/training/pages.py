@@ -12,7 +12,8 @@ import numpy as np
 
 from sparktts_ms.errors import InputError
 from sparktts_ms.training.batches import Batch, stack
-from sparktts_ms.training.examples import Encoded, Sequence
+from sparktts_ms.training.encoded import Encoded
+from sparktts_ms.training.sequences import Sequence
 from sparktts_ms.vocabulary import Vocabulary
 
 LENGTH = 192            # ids of a page, one of `batches.LENGTHS`

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from sparktts_ms.training.batches import Batch
-from sparktts_ms.training.examples import Encoded
+from sparktts_ms.training.encoded import Encoded
 from sparktts_ms.training.guide import text_pieces, word_begins
 from sparktts_ms.vocabulary import Vocabulary
 

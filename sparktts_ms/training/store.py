@@ -27,11 +27,13 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray], dtype: str = "float3
 class State:
     """The training state in one file: weights, both moments, the number of the step, and the settings it belongs to."""
 
-    def __init__(self, path: Path, settings: dict):
-        self.path, self.settings = path, json.dumps(settings, sort_keys=True)
+    def __init__(self, path: Path, settings: dict, later: dict | None = None):
+        """`later`: what settings mean that did not exist when a run began."""
+        self.path, self.settings, self.later = path, settings, later or {}
 
     def save(self, step: int, parameters: Iterable) -> None:
-        write_arrays(self.path, {p.name: p.asnumpy() for p in parameters}, step=str(step), settings=self.settings)
+        write_arrays(self.path, {p.name: p.asnumpy() for p in parameters}, step=str(step),
+                     settings=json.dumps(self.settings, sort_keys=True))
 
     def load(self, parameters: Iterable) -> int:
         """Fill `parameters` and return how many steps are done; 0 if there is no state. Raises InputError if it was left by
@@ -39,20 +41,21 @@ class State:
         if not self.path.exists():
             return 0
         with SafetensorsFile(self.path) as file:
-            if file.metadata.get("settings") != self.settings:
-                raise InputError(f"{self.path.parent} holds a run with other settings ({changed(file.metadata, self.settings)}); "
+            changed = self._changed(file.metadata)
+            if changed:
+                raise InputError(f"{self.path.parent} holds a run with other settings ({changed}); "
                                  "give the same ones to go on with it, or another --out.")
             for p in parameters:
                 p.set_data(type(p.value())(file.read(p.name).copy()))
             return int(file.metadata["step"])
 
-
-def changed(metadata: dict[str, str], settings: str) -> str:
-    try:
-        before, now = json.loads(metadata.get("settings", "{}")), json.loads(settings)
-        return ", ".join(f"{key}: {before.get(key)} there, {value} now" for key, value in now.items() if before.get(key) != value)
-    except (ValueError, AttributeError):
-        return "unreadable"
+    def _changed(self, metadata: dict[str, str]) -> str:
+        try:
+            before = self.later | json.loads(metadata["settings"])
+            return ", ".join(f"{key}: {before.get(key)} there, {value} now" for key, value in self.settings.items()
+                             if before.get(key) != value)
+        except (KeyError, ValueError, TypeError):
+            return "unreadable"
 
 
 def write_model(base: Path, out: Path, weights: dict[str, np.ndarray], dtype: str) -> None:

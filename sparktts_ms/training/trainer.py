@@ -20,13 +20,14 @@ from sparktts_ms.config import ModelConfig
 from sparktts_ms.errors import InputError
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.training.batches import Batch, Schedule, batches
-from sparktts_ms.training.examples import Encoded, sequences
+from sparktts_ms.training.encoded import Encoded
 from sparktts_ms.training.garble import garble
 from sparktts_ms.training.guide import guide
 from sparktts_ms.training.network import TrainedQwen2
 from sparktts_ms.training.optimizer import TrainingStep, rate
 from sparktts_ms.training.pages import Pages
 from sparktts_ms.training.phones import inventory, sounds, spellings, words
+from sparktts_ms.training.sequences import sequences
 from sparktts_ms.training.store import State, append_line, forget_lines, write_model
 from sparktts_ms.vocabulary import Vocabulary
 from sparktts_ms.weights.open import find_weights
@@ -42,7 +43,8 @@ class Settings:
     """How to train. `lora` is the rank of the added products, 0 trains all weights; `tokens` of a batch; `longest` sequence
     in ids; `guide` weighs the pull of `guide.py`, and for `hold` steps the heads it pulls are held to the text, less and less;
     `phones` weighs the lessons of `phones.py`, and one batch in `pages` is a page of words (`pages.py`); `garble` is the share
-    of speech tokens that are read wrongly (`garble.py`); one recording in `holdout` is never trained on."""
+    of speech tokens that are read wrongly (`garble.py`), `warp` that of recordings whose time runs unevenly (`warp.py`); one
+    recording in `holdout` is never trained on."""
 
     steps: int = 1000
     rate: float = 1e-4
@@ -56,6 +58,7 @@ class Settings:
     phones: float = 0.0
     pages: int = 0
     garble: float = 0.0
+    warp: float = 0.0
     holdout: int = 20
     seed: int = 0
     evaluate_every: int = 250
@@ -69,6 +72,8 @@ class Settings:
             raise InputError(f"--rate is {self.rate}; it must lie between 0 and 1.")
         if not 0 <= self.garble <= 0.5:
             raise InputError(f"--garble is {self.garble}; it must lie between 0 and 0.5.")
+        if not 0 <= self.warp <= 1:
+            raise InputError(f"--warp is {self.warp}; it must lie between 0 and 1.")
         if min(self.warmup, self.lora, self.hold, self.decay, self.guide, self.phones, self.pages) < 0 or self.holdout < 2:
             raise InputError("--warmup, --lora, --guide, --hold, --phones, --pages and --decay must be at least 0, "
                              "--holdout at least 2.")
@@ -107,13 +112,14 @@ class Trainer:
         held = [one for n, one in enumerate(spoken) if n % settings.holdout == settings.holdout - 1]
         self.known = [one for n, one in enumerate(spoken) if n % settings.holdout != settings.holdout - 1]
         longest = settings.longest
-        self.schedule = Schedule(lambda random: sequences(self.vocabulary, self.known, random, longest),
+        self.schedule = Schedule(lambda random: sequences(self.vocabulary, self.known, random, longest, settings.warp),
                                  settings.tokens, longest, settings.seed)
         self.pages = Pages(self.vocabulary, self.known, settings.tokens, settings.seed) if settings.pages else None
         self.unseen = list(batches(sequences(self.vocabulary, held, np.random.default_rng(settings.seed), longest),
                                    settings.tokens, longest)) if held else []
         self.progress_file = out / "progress.jsonl"
-        self.state = State(out / "state.safetensors", {**settings.lasting, "recordings": len(spoken)})
+        self.state = State(out / "state.safetensors", {**settings.lasting, "recordings": len(spoken)},
+                           later=Settings().lasting)
 
     def train(self, bar: Callable[[Iterable], Iterable] = iter, report: Callable[[dict], None] = lambda entry: None) -> None:
         """All steps that are still to do, then the model directory `out`/model. `bar` wraps the loop over steps, as tqdm

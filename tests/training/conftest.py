@@ -5,7 +5,7 @@ import pytest
 from sparktts_ms import SparkTTS
 from sparktts_ms.config_files import read_config
 from sparktts_ms.runtime import Runtime
-from sparktts_ms.training.examples import encode
+from sparktts_ms.training.encoded import encode
 from sparktts_ms.training.manifest import Recording
 from sparktts_ms.training.network import TrainedQwen2
 from sparktts_ms.training.trainer import Settings, Trainer

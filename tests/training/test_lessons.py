@@ -10,10 +10,11 @@ from mindspore import Tensor
 from sparktts_ms import SparkTTS
 from sparktts_ms.errors import InputError
 from sparktts_ms.training.batches import stack
-from sparktts_ms.training.examples import Encoded, clone_sequence, continued_sequence, style_sequence
+from sparktts_ms.training.encoded import Encoded
 from sparktts_ms.training.guide import guide, text_pieces
 from sparktts_ms.training.network import TELLING
 from sparktts_ms.training.phones import inventory, sounds, spellings, words
+from sparktts_ms.training.sequences import clone_sequence, continued_sequence, style_sequence
 from tests.training.conftest import SMALL, trainer
 
 

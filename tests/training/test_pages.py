@@ -9,7 +9,7 @@ import pytest
 
 from sparktts_ms.config_files import read_config
 from sparktts_ms.errors import InputError
-from sparktts_ms.training.examples import Encoded
+from sparktts_ms.training.encoded import Encoded
 from sparktts_ms.training.guide import text_pieces
 from sparktts_ms.training.pages import Pages
 from sparktts_ms.training.phones import inventory, spellings

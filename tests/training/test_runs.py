@@ -6,11 +6,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from mindspore import Parameter, Tensor
 
 from sparktts_ms import Sampling, SparkTTS
 from sparktts_ms.errors import InputError
-from sparktts_ms.training.examples import Encoded
+from sparktts_ms.training.encoded import Encoded
 from sparktts_ms.training.optimizer import rate
+from sparktts_ms.training.store import State
 from sparktts_ms.training.trainer import Settings
 from sparktts_ms.voice import Voice
 from tests.training.conftest import SMALL, Killed, killed_at, trainer
@@ -47,6 +49,17 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tiny_model, spoken, tmp_path):
         trainer(tiny_model, tmp_path / "killed", spoken, replace(SMALL, rate=0.01)).train()
 
 
+def test_a_run_that_knew_fewer_settings_goes_on(tmp_path):
+    weight = Parameter(Tensor(np.arange(3, dtype=np.float32)), name="weight")
+    State(tmp_path / "state.safetensors", {"rate": 0.1}).save(3, [weight])
+    weight.set_data(Tensor(np.zeros(3, np.float32)))
+    assert State(tmp_path / "state.safetensors", {"rate": 0.1, "warp": 0.0}, later={"rate": 0.2, "warp": 0.0}).load([weight]) == 3
+    assert weight.asnumpy().tolist() == [0, 1, 2]
+    for other in ({"rate": 0.2, "warp": 0.0}, {"rate": 0.1, "warp": 0.5}):
+        with pytest.raises(InputError, match="other settings"):
+            State(tmp_path / "state.safetensors", other, later={"rate": 0.2, "warp": 0.0}).load([weight])
+
+
 def test_what_was_learnt_is_said(tiny_model, spark, spoken, tmp_path):
     """From recordings to a model directory that, at temperature 0, answers with the very ids of the recording."""
     short = [Encoded(**{**vars(one), "speaker": None, "gender": None, "semantic_ids": one.semantic_ids[:20]}) for one in spoken]
@@ -60,7 +73,8 @@ def test_what_was_learnt_is_said(tiny_model, spark, spoken, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"rate": 0.0}, {"rate": 1.5}, {"holdout": 1}, {"lora": -1}, {"tokens": 0},
-                                   {"garble": -0.1}, {"garble": 0.6}, {"phones": -1.0}])
+                                   {"garble": -0.1}, {"garble": 0.6}, {"warp": 1.1}, {"warp": -0.1},
+                                   {"phones": -1.0}])
 def test_settings_that_make_no_sense(wrong):
     with pytest.raises(InputError):
         Settings(**wrong)

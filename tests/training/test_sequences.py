@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparktts_ms.errors import InputError
-from sparktts_ms.training.batches import LENGTHS, Schedule, batches
-from sparktts_ms.training.examples import Encoded, Sequence, clone_sequence, continued_sequence, encode, sequences, style_sequence
+from sparktts_ms.training.batches import LENGTHS, Schedule, batches, stack
+from sparktts_ms.training.encoded import Encoded, encode
 from sparktts_ms.training.garble import garble
 from sparktts_ms.training.manifest import Recording
+from sparktts_ms.training.sequences import Sequence, clone_sequence, continued_sequence, sequences, style_sequence
+from sparktts_ms.training.warp import warp
 from sparktts_ms.voice import Voice
 
 
@@ -92,6 +94,40 @@ def test_a_recording_continues_others_of_its_pace(spark):
     tight = [parts(s) for s in sequences(v, [*slow, *usual], random, 330)]
     assert {len(found[0]) for found in tight if found and found[1].startswith("Usual")} == {0, 1}
     assert not any(found and found[1].startswith("Slow") for found in tight)
+
+
+@given(st.integers(1, 400), st.integers(0, 2**20))
+def test_warped_speech_says_the_same_in_another_time(length, seed):
+    """Frame n of a recording is said by phone n // 7 in word n // 21: so it is afterwards, wherever the frame has gone."""
+    seconds = length / 50
+    words, phones = max(1, length // 21), max(1, length // 7)
+    one = Encoded(" ".join("word" for _ in range(words)), "a", "female", [0] * 32, list(range(length)), 200.0, seconds,
+                  tuple((n + 1) * 0.42 if n + 1 < words else seconds for n in range(words)),
+                  tuple((str(n), (n + 1) * 0.14 if n + 1 < phones else seconds) for n in range(phones)))
+    new = warp(one, np.random.default_rng(seed))
+    taken = np.array(new.semantic_ids)
+    assert len(new.learnt) == len(taken) and (np.diff(taken) >= 0).all()
+    kept = taken[new.learnt]
+    assert (np.diff(kept) > 0).all() and set(kept) | set(taken[~new.learnt]) == set(taken)
+    assert new.learnt.mean() > 0.4 and new.learnt.all() == (length < 20)
+    np.testing.assert_array_equal(new.sounds, np.array([str(min(n // 7, phones - 1)) for n in taken]))
+    np.testing.assert_array_equal(new.places[:, 0], [words - min(n // 21, words - 1) for n in taken])
+    assert new.course[-1, 0] == pytest.approx(len(taken), abs=1) and (np.diff(new.course[:, 0]) >= 0).all()
+    assert (one.pitch, one.seconds, one.text, one.global_ids) == (new.pitch, new.seconds, new.text, new.global_ids)
+
+
+def test_what_is_warped_is_read_and_not_learnt(spark, spoken):
+    v, one = spark.vocabulary, warp(spoken[0], np.random.default_rng(3))
+    for sequence in (clone_sequence(v, one), continued_sequence(v, spoken[1], one)):
+        batch = stack([sequence], 640, 1)
+        at = np.flatnonzero(batch.counts[0])
+        learnt = np.array(one.semantic_ids)[one.learnt]
+        assert v.bicodec_semantic.values(batch.targets[0, at]).tolist() == learnt.tolist()
+        assert batch.targets[0, at[-1]] == v.end and len(learnt) < len(one.semantic_ids)
+        assert v.bicodec_semantic.values(batch.ids[0]).tolist()[-len(one.semantic_ids):] == one.semantic_ids
+    plain, half = ([s.learnt is not None for s in sequences(v, [spoken[0]] * 50, np.random.default_rng(0), 640, share)]
+                   for share in (0.0, 0.5))
+    assert not any(plain) and 20 < sum(half) < 80
 
 
 @settings(deadline=None)

@@ -1,14 +1,10 @@
-"""Recordings as token ids, kept in a file as they are made; and the sequences a language model learns from.
-
-A sequence is a prompt as inference gives it (`prompt.py`) and what the model should have answered (`phases.py`).
-"""
+"""Recordings as the model sees them: token ids and what is known of the speech, kept in a file as they are made."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,11 +16,10 @@ import numpy as np
 from sparktts_ms.audio.files import read_prompt
 from sparktts_ms.audio.pitch import median_pitch
 from sparktts_ms.errors import AudioError, InputError
-from sparktts_ms.labels import LEVELS, pitch_label, pitch_value, speed_label, speed_value, spoken_seconds, syllables
-from sparktts_ms.prompt import Style, clone_prompt, join, style_prompt
+from sparktts_ms.labels import spoken_seconds, syllables
+from sparktts_ms.prompt import join
 from sparktts_ms.training.manifest import Recording
 from sparktts_ms.utterance import TOKENS_PER_SECOND
-from sparktts_ms.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from sparktts_ms.pipeline import SparkTTS
@@ -33,14 +28,12 @@ logger = logging.getLogger("sparktts_ms")
 
 PAUSES = frozenset(("", "pau", "sil", "SIL", "sp", "spn"))      # as aligners call them
 SLACK = 0.002           # seconds between a word's end and its last phone's
-TRIED = 16              # recordings among which those most like another are looked for
-USUAL = 1.25            # times a speaker's median pace, or its inverse
 
 
 @dataclass(frozen=True)
 class Encoded:
     """A recording as the model sees it: ids of its voice [32] and of its speech [T], median Hz, spoken seconds; if known, the
-    second at which each word and each phone ends."""
+    second at which each word and each phone ends; which of its frames [T] are learnt, if not all (`warp.py`)."""
 
     text: str
     speaker: str | None
@@ -51,6 +44,7 @@ class Encoded:
     seconds: float
     word_ends: tuple[float, ...] | None = None
     phones: tuple[tuple[str, float], ...] | None = None
+    learnt: np.ndarray | None = None
 
     @property
     def course(self) -> np.ndarray | None:
@@ -102,20 +96,6 @@ class Encoded:
         return syllables(self.text) / max(self.seconds, 0.02)
 
 
-@dataclass(frozen=True)
-class Sequence:
-    """Ids [L] of which the first `given` are prompt: not learnt, only read. `course` [K, 2], if known: frames of speech, and how
-    many bytes of the text have been said by then. `sounds` [T], if known: the phone of each frame that is learnt, `places` [T, 2]
-    where in the text that is (see Encoded); `spelling`: the phones of each word of the text."""
-
-    ids: np.ndarray
-    given: int
-    course: np.ndarray | None = None
-    sounds: np.ndarray | None = None
-    spelling: tuple[tuple[str, ...], ...] | None = None
-    places: np.ndarray | None = None
-
-
 def encode(recordings: Iterable[Recording], tts: SparkTTS, cache: Path,
            progress: Callable[[Iterable], Iterable] = iter) -> list[Encoded]:
     """Every recording through the codec. What `cache` (JSON lines) already holds is not made again, so an interrupted run
@@ -165,22 +145,6 @@ def _measure(recording: Recording, tts: SparkTTS) -> dict:
             "pitch": round(median_pitch(samples), 2), "seconds": round(spoken_seconds(samples, tts.sample_rate), 3)}
 
 
-def clone_sequence(v: Vocabulary, spoken: Encoded) -> Sequence:
-    """Text and voice are given; speech is learnt."""
-    prompt = clone_prompt(v, spoken.text, spoken.global_ids)
-    answer = [v.start_semantic_token, *_speech(v, spoken.semantic_ids)]
-    return Sequence(np.array([*prompt, *answer], np.int32), len(prompt), spoken.course, spoken.sounds, spoken.spelling,
-                    spoken.places)
-
-
-def continued_sequence(v: Vocabulary, prompt: Encoded, spoken: Encoded) -> Sequence:
-    """A recording with its transcript is given, and another text; its speech, in the recording's voice, is learnt."""
-    given = clone_prompt(v, spoken.text, prompt.global_ids, prompt.text, prompt.semantic_ids)
-    both = joined(prompt, spoken)
-    return Sequence(np.array([*given, *_speech(v, spoken.semantic_ids)], np.int32), len(given), both.course, spoken.sounds,
-                    both.spelling, spoken.places)
-
-
 def joined(first: Encoded, second: Encoded) -> Encoded:
     """One recording of both, the second after the first: its voice and its pitch are the first's. Where no space comes between
     the two texts they meet in one word, of which no phones are told."""
@@ -199,61 +163,5 @@ def joined(first: Encoded, second: Encoded) -> Encoded:
                    first.pitch, first.seconds + second.seconds, ends, phones)
 
 
-def style_sequence(v: Vocabulary, spoken: Encoded) -> Sequence | None:
-    """Text and labels are given; values, voice and speech are learnt. None without gender or pitch."""
-    if spoken.gender is None or not spoken.pitch:
-        return None
-    style = Style(spoken.gender, LEVELS[pitch_label(spoken.pitch, spoken.gender)], LEVELS[speed_label(spoken.rate, spoken.text)])
-    prompt = style_prompt(v, spoken.text, style)
-    answer = [v.start_acoustic_token, v.pitch_value[pitch_value(spoken.pitch)], v.speed_value[speed_value(spoken.rate)],
-              v.end_acoustic_token, v.start_global_token, *(v.bicodec_global[g] for g in spoken.global_ids),
-              v.end_global_token, v.start_semantic_token, *_speech(v, spoken.semantic_ids)]
-    return Sequence(np.array([*prompt, *answer], np.int32), len(prompt), spoken.course, spoken.sounds, spoken.spelling,
-                    spoken.places)
-
-
 def _bytes(text: str) -> int:
     return len(text.encode("utf-8"))
-
-
-def _speech(v: Vocabulary, semantic_ids: Iterable[int]) -> list[int]:
-    return [*(v.bicodec_semantic[s] for s in semantic_ids), v.end]
-
-
-def sequences(v: Vocabulary, spoken: list[Encoded], random: np.random.Generator, longest: int) -> list[Sequence]:
-    """One epoch, in random order: each recording once by its labels and once as a clone. A third of the clones continue other
-    recordings of the same speaker at about the same pace and pitch, one or two of them, where there are any and it fits. So does
-    each that is unusually slow or fast for its speaker, or it is left out of the clones: nothing else in a clone's prompt tells
-    the pace, and without a transcript a voice should speak as it usually does. What exceeds `longest` ids is left out."""
-    by_speaker: dict[str | None, list[Encoded]] = {}
-    for one in spoken:
-        by_speaker.setdefault(one.speaker, []).append(one)
-    made: list[Sequence | None] = []
-    for speaker, recordings in by_speaker.items():
-        manners = np.log([(max(one.rate, 0.1), max(one.pitch, 20.0)) for one in recordings])
-        usual = np.abs(manners[:, 0] - np.median(manners[:, 0])) <= math.log(USUAL)
-        for n, one in enumerate(recordings):
-            by_labels, clone = style_sequence(v, one), None
-            expected = speaker is None or usual[n] or by_labels is None
-            if speaker is not None and (not expected or random.random() < 1 / 3):
-                tried = np.unique(random.integers(len(recordings), size=TRIED))
-                tried = tried[tried != n]
-                alike = tried[np.argsort(np.abs(manners[tried] - manners[n]).sum(1), kind="stable")[:2]]
-                clone = _continued(v, [recordings[other] for other in alike], one, longest, random)
-            if clone is None and expected:
-                clone = clone_sequence(v, one)
-            made += [clone, by_labels]
-    kept = [sequence for sequence in made if sequence is not None and len(sequence.ids) <= longest]
-    if not kept:
-        raise InputError(f"No recording gives a sequence of at most {longest} tokens; raise --longest or cut the recordings.")
-    return [kept[n] for n in random.permutation(len(kept))]
-
-
-def _continued(v: Vocabulary, others: list[Encoded], one: Encoded, longest: int, random: np.random.Generator) -> Sequence | None:
-    """`one` after both `others`, a third of the times, or after the first; None if there is none or it does not fit."""
-    both = [joined(*others)] if len(others) == 2 and random.random() < 1 / 3 else []
-    for prompt in [*both, *others[:1]]:
-        sequence = continued_sequence(v, prompt, one)
-        if len(sequence.ids) <= longest:
-            return sequence
-    return None
