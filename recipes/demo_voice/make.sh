@@ -11,6 +11,7 @@ python=${PYTHON:-python}
 [ -f "$work/corpus/manifest.jsonl" ] || "$python" -m evaluation.teacher "$work/corpus"
 "$python" "$here/train.py" generator "$work/corpus" "$work/codec" --steps 4000
 "$python" "$here/train.py" content "$work/corpus" "$work/codec" --steps 2600
+"$python" "$here/train.py" listener "$work/corpus" "$work/codec" --steps 4000
 "$python" "$here/train.py" joint "$work/corpus" "$work/codec" --steps 8000
 [ -f "$work/base/LLM/config.json" ] || "$python" "$here/export.py" "$work/codec" "$work/base"
 

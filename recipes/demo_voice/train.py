@@ -1,4 +1,4 @@
-"""Trains the codec in three stages: `generator` and `content` side by side, `joint` from both.
+"""Trains the codec in stages: `generator` and `content` side by side, `joint` from both, with `listener` to judge it.
 
 python train.py STAGE CORPUS WORK --steps N. Every stage draws step n's batch from (seed, n), saves WORK/STAGE.pt every few
 hundred steps and goes on from there when started again.
@@ -6,7 +6,9 @@ hundred steps and goes on from there when started again.
 - generator: described frames (acoustics.py) -> samples; log mels at five resolutions.
 - content: samples -> feature network -> encoder -> quantizer -> prenet, conditioned on the voice, -> described frames; the
   quantized frames must also tell the phone that flite spoke, the voice vector the pitch.
-- joint: quantized frames (now fixed) -> prenet -> generator -> samples.
+- listener: samples -> phones, a recogniser for the stage that follows (listener.py).
+- joint: quantized frames (now fixed) -> prenet -> generator -> samples, in which the listener should hear what flite spoke. With
+  --model it begins with a finished codec.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from acoustics import FEATURES, HOP, RATE, Corpus
+from imported import read_model
+from listener import Ear, Listener, disturbed
 from losses import EnvelopeLoss, MelLoss, VoiceMel
 from nets import Prenet, Quantizer, SemanticEncoder, SpeakerEncoder, Wav2Vec2, WaveGenerator
 from sizes import BICODEC, TRAINED_BLOCKS, WAV2VEC2
@@ -31,7 +35,34 @@ from torch import Tensor, nn
 SAVE_EVERY = 250
 
 
-# ---- the three stages -----------------------------------------------------------------------------------------------------
+# ---- the stages -----------------------------------------------------------------------------------------------------------
+def pick(corpus: Corpus, frames: int, count: int, random: np.random.Generator) -> list[tuple[int, int]]:
+    """`count` stretches of `frames` frames: utterance and first frame."""
+    picks = []
+    while len(picks) < count:
+        n = int(random.integers(len(corpus)))
+        if corpus.frames(n) > frames:
+            picks.append((n, int(random.integers(corpus.frames(n) - frames))))
+    return picks
+
+
+class Phones:
+    """What flite said when."""
+
+    def __init__(self, corpus: Corpus):
+        self.lines = corpus.lines
+        self.names = sorted({name for line in corpus.lines for name, _ in line["phones"]})
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def at(self, n: int, seconds: np.ndarray) -> Tensor:
+        """Ids of the phones of utterance n at these times."""
+        names, ends = zip(*self.lines[n]["phones"], strict=True)
+        which = np.minimum(np.searchsorted(np.array(ends), seconds), len(names) - 1)
+        return torch.tensor([self.names.index(names[k]) for k in which])
+
+
 class GeneratorStage(nn.Module):
     FRAMES, BATCH, RATE = 40, 12, 1.5e-3
     MARGIN = 4          # frames on either side that only give context
@@ -45,11 +76,7 @@ class GeneratorStage(nn.Module):
         self.corpus = corpus
 
     def batch(self, random: np.random.Generator):
-        picks = []
-        while len(picks) < self.BATCH:
-            n = int(random.integers(len(self.corpus)))
-            if self.corpus.frames(n) > self.FRAMES:
-                picks.append((n, int(random.integers(self.corpus.frames(n) - self.FRAMES))))
+        picks = pick(self.corpus, self.FRAMES, self.BATCH, random)
         x = torch.stack([self.corpus.described(n, first, self.FRAMES) for n, first in picks])
         return widen(x), torch.stack([self.corpus.wave(n, first, self.FRAMES) for n, first in picks])
 
@@ -91,7 +118,7 @@ class ContentStage(nn.Module):
         super().__init__()
         self.codec = Codec()
         self.corpus = corpus
-        self.phones = sorted({name for line in corpus.lines for name, _ in line["phones"]})
+        self.phones = Phones(corpus)
         self.speakers = sorted({line["speaker"] for line in corpus.lines})
         width = BICODEC["prenet"]["condition_dim"]
         self.tell_phone = nn.Linear(BICODEC["quantizer"]["input_dim"], len(self.phones))
@@ -102,19 +129,9 @@ class ContentStage(nn.Module):
         self.heights = np.array([np.median(pitch[a:b][voiced[a:b]]) if voiced[a:b].any() else 0.0
                                  for a, b in itertools.pairwise(corpus.start)])
 
-    def phone_ids(self, n: int, first: int, frames: int) -> Tensor:
-        names, ends = zip(*self.corpus.lines[n]["phones"], strict=True)
-        middles = (np.arange(first, first + frames) + 0.6) * HOP / RATE
-        which = np.minimum(np.searchsorted(np.array(ends), middles), len(names) - 1)
-        return torch.tensor([self.phones.index(names[k]) for k in which])
-
     def batch(self, random: np.random.Generator):
         frames = int(self.SECONDS * RATE / HOP)
-        picks = []
-        while len(picks) < self.BATCH:
-            n = int(random.integers(len(self.corpus)))
-            if self.corpus.frames(n) > frames:
-                picks.append((n, int(random.integers(self.corpus.frames(n) - frames))))
+        picks = pick(self.corpus, frames, self.BATCH, random)
         clip = int(self.SECONDS * RATE)         # inference hears 6 s; the voice is in any 2 s of them
 
         def voice(n):
@@ -123,7 +140,7 @@ class ContentStage(nn.Module):
         return (torch.stack([self.corpus.wave(n, first, frames) for n, first in picks]),
                 torch.stack([voice(n) for n, _ in picks]),
                 torch.stack([self.corpus.described(n, first, frames) for n, first in picks]),
-                torch.stack([self.phone_ids(n, first, frames) for n, first in picks]),
+                torch.stack([self.phones.at(n, (np.arange(first, first + frames) + 0.6) * HOP / RATE) for n, first in picks]),
                 torch.tensor([self.speakers.index(self.corpus.lines[n]["speaker"]) for n, _ in picks]),
                 torch.tensor([self.heights[n] for n, _ in picks], dtype=torch.float32))
 
@@ -147,48 +164,81 @@ class ContentStage(nn.Module):
                       "phone": late.item(), "voice": voice.item(), "pitch": height.item(), "codes": len(ids.unique())}
 
 
-class JointStage(nn.Module):
-    """Begins with what the two others left in WORK; the ids of every utterance are computed once, by weights as they ship."""
+class ListenerStage(nn.Module):
+    """The recogniser that judges in the joint stage, trained on the teacher's recordings."""
 
-    FRAMES, CONTEXT, BATCH, RATE = 40, 20, 12, 8e-4
+    FRAMES, BATCH, RATE = 80, 12, 2e-3
+
+    def __init__(self, corpus: Corpus):
+        super().__init__()
+        self.corpus, self.phones = corpus, Phones(corpus)
+        self.listener = Listener(len(self.phones))
+
+    def batch(self, random: np.random.Generator):
+        picks = pick(self.corpus, self.FRAMES, self.BATCH, random)
+        wave = torch.stack([self.corpus.wave(n, first, self.FRAMES) for n, first in picks])
+        return wave, torch.stack([self.phones.at(n, first * HOP / RATE + Ear.times(wave.shape[1])) for n, first in picks])
+
+    def forward(self, batch):
+        wave, said = batch
+        loss, right = self.listener(*disturbed(wave), said)
+        return loss, {"phone": loss.item(), "right": right.item()}
+
+
+class JointStage(nn.Module):
+    """Begins with what the two others left in WORK, or with a model directory; the ids of every utterance are computed once, by
+    weights as they ship."""
+
+    FRAMES, CONTEXT, BATCH, RATE = 80, 36, 6, 8e-4
+    FINISHED_RATE = 4e-4        # from a finished codec
     MARGIN = 4
 
-    def __init__(self, corpus: Corpus, work: Path):
+    def __init__(self, corpus: Corpus, work: Path, model: Path | None):
         super().__init__()
-        self.codec, self.corpus = Codec(), corpus
+        self.codec, self.corpus, self.phones = Codec(), corpus, Phones(corpus)
+        self.listener = Listener(len(self.phones))
+        state = torch.load(work / "listener.pt", weights_only=True)["net"]
+        self.listener.load_state_dict({k.removeprefix("listener."): v for k, v in state.items()})
         self.loss, self.heard = MelLoss(((1024, 80), (512, 60), (256, 40))), EnvelopeLoss()
         begun = GeneratorStage(corpus)
+        if model:
+            read_model(model, self.codec, begun.generator)
+            self.RATE = self.FINISHED_RATE
+        else:
+            self.read_stages(work, begun)
+        self.generator = begun.generator
+        self.fast = torch.compile(self.generator)
+        for part in (self.codec.wav2vec2, self.codec.encoder, self.codec.quantizer, self.codec.speaker_encoder,
+                     self.listener):
+            part.requires_grad_(False)
+        self.tokens = Tokens(self.codec, corpus, work)
+
+    def read_stages(self, work: Path, begun: GeneratorStage) -> None:
         for net, stage in ((begun, "generator"), (self, "content")):
             state = torch.load(work / f"{stage}.pt", weights_only=True)["net"]
             net.load_state_dict({k: v for k, v in state.items() if stage == "generator" or k.startswith("codec.")}, strict=False)
-        self.generator = begun.generator
-        self.fast = torch.compile(self.generator)
-        for part in (self.codec.wav2vec2, self.codec.encoder, self.codec.speaker_encoder):
+        for part in (self.codec.wav2vec2, self.codec.encoder, self.codec.speaker_encoder, self.codec.quantizer.in_project,
+                     self.codec.quantizer.codebook):
             as_shipped(part)
-        as_shipped(self.codec.quantizer.in_project)
-        as_shipped(self.codec.quantizer.codebook)
-        for part in (self.codec.wav2vec2, self.codec.encoder, self.codec.quantizer, self.codec.speaker_encoder):
-            part.requires_grad_(False)
-        self.tokens = Tokens(self.codec, corpus, work)
 
     def train(self, mode: bool = True):
         super().train(mode)
         self.codec.speaker_encoder.eval()
+        self.listener.eval()
         return self
 
     def batch(self, random: np.random.Generator):
-        picks = []
-        while len(picks) < self.BATCH:
-            n = int(random.integers(len(self.corpus)))
-            if self.corpus.frames(n) > self.FRAMES:
-                picks.append((n, int(random.integers(self.corpus.frames(n) - self.FRAMES))))
+        picks = pick(self.corpus, self.FRAMES, self.BATCH, random)
         spans = [(n, max(0, first - self.CONTEXT), min(self.corpus.frames(n), first + self.FRAMES + self.CONTEXT), first)
                  for n, first in picks]
-        return (spans, torch.stack([self.corpus.described(n, first, self.FRAMES) for n, first in picks]),
-                torch.stack([self.corpus.wave(n, first, self.FRAMES) for n, first in picks]))
+        inside = self.FRAMES - 2 * self.MARGIN
+        wave = torch.stack([self.corpus.wave(n, first + self.MARGIN, inside) for n, first in picks])
+        return (spans, torch.stack([self.corpus.described(n, first, self.FRAMES) for n, first in picks]), wave,
+                torch.stack([self.phones.at(n, (first + self.MARGIN) * HOP / RATE + Ear.times(inside * HOP))
+                             for n, first in picks]))
 
     def forward(self, batch):
-        spans, described, wave = batch
+        spans, described, wave, said = batch
         c, width = self.codec, self.FRAMES + 2 * self.CONTEXT
         ids = torch.zeros(len(spans), width, dtype=torch.long)
         for row, (n, begin, end, _) in enumerate(spans):        # an utterance's end counts as the silence it is
@@ -203,8 +253,10 @@ class JointStage(nn.Module):
         frame = (made[..., :FEATURES] - described).abs().mean()
         edge = self.MARGIN * HOP
         sound = self.fast(made.mT)[:, edge:-edge]
-        mel, heard = self.loss(sound, wave[:, edge:-edge]), self.heard(sound, wave[:, edge:-edge])
-        return 0.4 * mel + heard + 0.3 * frame, {"mel": mel.item(), "heard": heard.item(), "frame": frame.item()}
+        mel, heard = self.loss(sound, wave), self.heard(sound, wave)
+        phone, apart = self.listener.compare(sound, wave, said)
+        return 0.4 * mel + heard + 0.3 * frame + phone + apart, {
+            "mel": mel.item(), "heard": heard.item(), "frame": frame.item(), "phone": phone.item(), "apart": apart.item()}
 
 
 @torch.no_grad()
@@ -237,15 +289,15 @@ class Tokens:
         return self.ids[int(self.corpus.start[n]):int(self.corpus.start[n + 1])].long()
 
 
-STAGES = {"generator": GeneratorStage, "content": ContentStage, "joint": JointStage}
+STAGES = {"generator": GeneratorStage, "content": ContentStage, "listener": ListenerStage, "joint": JointStage}
 
 
 # ---- training -------------------------------------------------------------------------------------------------------------
-def train(stage: str, corpus: Path, work: Path, steps: int, seed: int, threads: int) -> None:
+def train(stage: str, corpus: Path, work: Path, model: Path | None, steps: int, seed: int, threads: int) -> None:
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
     work.mkdir(parents=True, exist_ok=True)
-    net = STAGES[stage](Corpus(corpus), *([work] if stage == "joint" else []))
+    net = STAGES[stage](Corpus(corpus), *([work, model] if stage == "joint" else []))
     rate = net.RATE
     optimizer = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], rate, betas=(0.8, 0.98), weight_decay=1e-3)
     path, done = work / f"{stage}.pt", 0
@@ -286,6 +338,7 @@ def main() -> None:
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("work", type=Path)
+    parser.add_argument("--model", type=Path, help="joint: begin with this model directory, not with the stages before")
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
