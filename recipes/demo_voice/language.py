@@ -1,0 +1,227 @@
+"""The language model in PyTorch: whole sequences at once, and many utterances spoken side by side with a cache.
+
+Parameters carry the names of the released file. Speech is drawn as inference draws it (`sparktts_ms/qwen2/sampling.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+LEAST = 1e-3            # share of attention that is as bad as none
+
+
+@dataclass(frozen=True)
+class Sizes:
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    vocab_size: int
+    rms_norm_eps: float
+    rope_theta: float
+
+    @property
+    def head_dim(self) -> int:
+        return self.hidden_size // self.num_attention_heads
+
+
+class Attention(nn.Module):
+    def __init__(self, c: Sizes):
+        super().__init__()
+        self.heads, self.pairs, self.size = c.num_attention_heads, c.num_key_value_heads, c.head_dim
+        narrow = self.pairs * self.size
+        self.q_proj, self.k_proj = nn.Linear(c.hidden_size, c.hidden_size), nn.Linear(c.hidden_size, narrow)
+        self.v_proj, self.o_proj = nn.Linear(c.hidden_size, narrow), nn.Linear(c.hidden_size, c.hidden_size, bias=False)
+
+    def split(self, x: Tensor, around: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        # x [B, L, C] -> q [B, H, L, D], k and v [B, P, L, D], q and k turned
+        def heads(y: Tensor, count: int) -> Tensor:
+            return y.unflatten(-1, (count, self.size)).transpose(1, 2)
+        return (turn(heads(self.q_proj(x), self.heads), around), turn(heads(self.k_proj(x), self.pairs), around),
+                heads(self.v_proj(x), self.pairs))
+
+    def forward(self, x: Tensor, around: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = self.split(x, around)
+        group = self.heads // self.pairs
+        y = F.scaled_dot_product_attention(q, k.repeat_interleave(group, 1), v.repeat_interleave(group, 1), is_causal=True)
+        return self.o_proj(y.transpose(1, 2).flatten(2)), k, v
+
+    def astray(self, x: Tensor, around: tuple[Tensor, Tensor], lead: Tensor) -> Tensor:
+        """How far the first of each group of heads is from looking where it should: `lead` [B, P, L, L] of training/guide.py."""
+        q, k, _ = self.split(x, around)
+        scores = q[:, ::self.heads // self.pairs] * self.size**-0.5 @ k.transpose(-1, -2)
+        ahead = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+        return -((scores.masked_fill(ahead, -torch.inf).float().softmax(-1) * lead).sum(-1) + LEAST).log().sum()
+
+    def step(self, x: Tensor, around: tuple[Tensor, Tensor], keys: Tensor, values: Tensor, last: int, hidden: Tensor) -> Tensor:
+        # x [B, 1, C]; keys and values [B, P, S, D], written at `last`; hidden [B, last + 1]: 0, or -inf where nothing is
+        q, k, v = self.split(x, around)
+        keys[:, :, last], values[:, :, last] = k[:, :, 0], v[:, :, 0]
+        k, v = keys[:, :, :last + 1], values[:, :, :last + 1]
+        q = q.reshape(len(x), self.pairs, -1, self.size) * self.size**-0.5
+        shares = (q @ k.transpose(-1, -2) + hidden[:, None, None]).softmax(-1)
+        return self.o_proj((shares @ v).reshape(len(x), 1, -1))
+
+
+def turn(x: Tensor, around: tuple[Tensor, Tensor]) -> Tensor:
+    cos, sin = around
+    a, b = x.chunk(2, -1)
+    return x * cos + torch.cat([-b, a], -1) * sin
+
+
+class FeedForward(nn.Module):
+    def __init__(self, c: Sizes):
+        super().__init__()
+        self.gate_proj, self.up_proj = (nn.Linear(c.hidden_size, c.intermediate_size, bias=False) for _ in range(2))
+        self.down_proj = nn.Linear(c.intermediate_size, c.hidden_size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Layer(nn.Module):
+    def __init__(self, c: Sizes):
+        super().__init__()
+        self.input_layernorm = nn.RMSNorm(c.hidden_size, c.rms_norm_eps)
+        self.self_attn = Attention(c)
+        self.post_attention_layernorm = nn.RMSNorm(c.hidden_size, c.rms_norm_eps)
+        self.mlp = FeedForward(c)
+
+
+class Qwen2(nn.Module):
+    def __init__(self, c: Sizes):
+        super().__init__()
+        self.sizes = c
+        self.embed_tokens = nn.Embedding(c.vocab_size, c.hidden_size)
+        self.layers = nn.ModuleList(Layer(c) for _ in range(c.num_hidden_layers))
+        self.norm = nn.RMSNorm(c.hidden_size, c.rms_norm_eps)
+
+    @classmethod
+    def read(cls, folder: Path) -> Qwen2:
+        known = json.loads((folder / "config.json").read_text())
+        net = cls(Sizes(**{name: known[name] for name in Sizes.__dataclass_fields__}))
+        weights = load_file(folder / "model.safetensors")
+        net.load_state_dict({name.removeprefix("model."): w.float() for name, w in weights.items()})
+        return net
+
+    def around(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        # [..., L] -> cos and sin [..., 1, L, D], to be used for every head
+        c = self.sizes
+        rate = c.rope_theta ** (-torch.arange(0, c.head_dim, 2, dtype=torch.float64) / c.head_dim)
+        angle = positions[..., None] * rate
+        angle = torch.cat([angle, angle], -1).float()[..., None, :, :]
+        return angle.cos(), angle.sin()
+
+    def forward(self, ids: Tensor, cache: Cache | None = None, lead: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Hidden states [B, L, C] before the logits, and how far the layer in the middle is from `lead`. What is behind a row's
+        end does not matter to what is before it."""
+        x, around, astray = self.embed_tokens(ids), self.around(torch.arange(ids.shape[1])), torch.zeros(())
+        for n, layer in enumerate(self.layers):
+            if lead is not None and n == len(self.layers) // 2:
+                astray = layer.self_attn.astray(layer.input_layernorm(x), around, lead)
+            y, k, v = layer.self_attn(layer.input_layernorm(x), around)
+            if cache is not None:
+                cache.keys[n][:, :, :ids.shape[1]], cache.values[n][:, :, :ids.shape[1]] = k, v
+            x = x + y
+            x = x + layer.mlp(layer.post_attention_layernorm(x))
+        return self.norm(x), astray
+
+    def step(self, ids: Tensor, positions: Tensor, cache: Cache, last: int) -> Tensor:
+        # ids, positions [B] -> [B, C]
+        x, around = self.embed_tokens(ids[:, None]), self.around(positions[:, None])
+        for n, layer in enumerate(self.layers):
+            x = x + layer.self_attn.step(layer.input_layernorm(x), around, cache.keys[n], cache.values[n], last,
+                                         cache.hidden[:, :last + 1])
+            x = x + layer.mlp(layer.post_attention_layernorm(x))
+        return self.norm(x)[:, 0]
+
+    def released(self) -> dict[str, np.ndarray]:
+        return {f"model.{name}": w.detach().numpy() for name, w in self.state_dict().items()}
+
+
+class Cache:
+    """Keys and values of rows whose prompts end at `lengths` [B]; what comes after them begins at slot `longest` in all rows."""
+
+    def __init__(self, keys: list[Tensor], values: list[Tensor], hidden: Tensor):
+        self.keys, self.values, self.hidden = keys, values, hidden
+
+    @classmethod
+    def empty(cls, c: Sizes, lengths: Tensor, longest: int, more: int) -> Cache:
+        shape = (len(lengths), c.num_key_value_heads, longest + more, c.head_dim)
+        slots = torch.arange(longest + more)
+        unwritten = (slots >= lengths[:, None]) & (slots < longest)
+        return cls(*([torch.zeros(shape) for _ in range(c.num_hidden_layers)] for _ in range(2)),
+                   torch.zeros(unwritten.shape).masked_fill(unwritten, -torch.inf))
+
+    def only(self, rows: Tensor | slice) -> Cache:
+        """Some rows: the same memory for a slice, else copied."""
+        return Cache([k[rows] for k in self.keys], [v[rows] for v in self.values], self.hidden[rows])
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How speech is drawn, and the ids [N] it is drawn from, of which the last `stops` end it."""
+
+    legal: Tensor
+    stops: int
+    temperature: float = 0.8
+    top_k: int = 50
+    top_p: float = 0.95
+
+    def likely(self, net: Qwen2, hidden: Tensor) -> Tensor:
+        """log of the probabilities [..., N], before the unlikely are left out."""
+        return (hidden @ net.embed_tokens.weight[self.legal].T / self.temperature).log_softmax(-1)
+
+    def draw(self, likely: Tensor, luck: torch.Generator) -> Tensor:
+        # [B, N] -> places in `legal` [B]
+        best, which = likely.topk(min(self.top_k, likely.shape[-1]), -1)
+        shares = best.exp() / best.exp().sum(-1, keepdim=True)
+        shares = shares.masked_fill(shares.cumsum(-1) - shares >= self.top_p, 0)
+        return which.gather(1, torch.multinomial(shares, 1, generator=luck))[:, 0]
+
+
+@torch.no_grad()
+def speak(net: Qwen2, prompts: list[np.ndarray], most: list[int], manner: Manner, luck: torch.Generator, rows: int = 64,
+          ) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of every prompt the places in `manner.legal` that were drawn, and the log of their probabilities; the stop is one of them,
+    unless `most` were drawn before."""
+    lengths = torch.tensor([len(p) for p in prompts])
+    longest, more = int(lengths.max()), max(most)
+    cache = Cache.empty(net.sizes, lengths, longest, more)
+    ids = torch.zeros(len(prompts), longest, dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        ids[row, :len(prompt)] = torch.from_numpy(prompt)
+    pieces = []
+    for begin in range(0, len(prompts), rows):
+        hidden, _ = net(ids[begin:begin + rows], cache.only(slice(begin, begin + rows)))
+        pieces.append(hidden[torch.arange(len(hidden)), lengths[begin:begin + rows] - 1])
+    hidden, alive, ended = torch.cat(pieces), torch.arange(len(prompts)), len(manner.legal) - manner.stops
+    limit, done = torch.tensor(most), torch.zeros(len(prompts), dtype=torch.bool)
+    said: list[list[int]] = [[] for _ in prompts]
+    chance: list[list[float]] = [[] for _ in prompts]
+    for n in range(more):
+        likely = manner.likely(net, hidden)
+        chosen = manner.draw(likely, luck)
+        odds = likely.gather(1, chosen[:, None])[:, 0]
+        for row, one, log, over in zip(alive.tolist(), chosen.tolist(), odds.tolist(), done.tolist(), strict=True):
+            if not over:
+                said[row].append(one)
+                chance[row].append(log)
+        done |= (chosen >= ended) | (n + 1 >= limit)
+        if done.all():
+            break
+        if done.float().mean() > 0.25:
+            kept = torch.nonzero(~done)[:, 0]
+            cache = cache.only(kept)
+            alive, limit, lengths, chosen, done = alive[kept], limit[kept], lengths[kept], chosen[kept], done[kept]
+        hidden = net.step(manner.legal[chosen], lengths + n, cache, longest + n)
+    return [(np.array(s), np.array(c, np.float32)) for s, c in zip(said, chance, strict=True)]

@@ -1,0 +1,129 @@
+"""What the language model is asked to say when it practises."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from acoustics import MIDDLE, RATE, Corpus
+
+from sparktts_ms.labels import spoken_seconds
+from sparktts_ms.prompt import clone_prompt
+from sparktts_ms.training.encoded import SLACK, Encoded, joined
+from sparktts_ms.training.sequences import style_sequence
+from sparktts_ms.vocabulary import Vocabulary
+
+PAUSE = "pau"
+UNLIKELY = 1e-3         # of a frame, in counts of what was heard with an id
+
+
+def known(corpus: Corpus, work: Path, levels: int = 4) -> list[Encoded]:
+    """The corpus as the language model sees it, by the ids that `train.py` kept in WORK."""
+    kept = torch.load(work / "tokens.pt", weights_only=True)
+    digits = (kept["codes"].double() * (levels // 2)).round().long().numpy() + levels // 2
+    voices = (digits * levels ** np.arange(digits.shape[-1])).sum(-1)
+    hertz = np.exp(corpus.features[:, 80].astype(np.float32) / 2 + MIDDLE)
+    voiced = corpus.features[:, 81] > 0
+    found = []
+    for n, line in enumerate(corpus.lines):
+        a, b = int(corpus.start[n]), int(corpus.start[n + 1])
+        pitch = float(np.median(hertz[a:b][voiced[a:b]])) if voiced[a:b].any() else 0.0
+        found.append(Encoded(line["text"], line["speaker"], line["gender"], voices[n].tolist(), kept["ids"][a:b].tolist(), pitch,
+                             spoken_seconds(corpus.wave(n).numpy(), RATE), tuple(line["word_ends"]),
+                             tuple((name, end) for name, end in line["phones"])))
+    return found
+
+
+class Phones:
+    """Names as numbers; the pause comes last, and is none of what is to be read."""
+
+    def __init__(self, spoken: Iterable[Encoded]):
+        self.names = [*sorted({name for one in spoken for name, _ in one.phones} - {PAUSE}), PAUSE]
+        self.number = {name: n for n, name in enumerate(self.names)}
+
+    @property
+    def pause(self) -> int:
+        return len(self.names) - 1
+
+    def said(self, one: Encoded) -> np.ndarray:
+        return np.array([self.number[name] for name, _ in one.phones if name != PAUSE])
+
+    def words(self, one: Encoded) -> np.ndarray:
+        """Which word each of them belongs to."""
+        return np.searchsorted(np.array(one.word_ends) + SLACK, [end for name, end in one.phones if name != PAUSE])
+
+    def table(self, spoken: Iterable[Encoded], codes: int) -> np.ndarray:
+        """[phones, codes]: how likely each phone is where an id is."""
+        count = np.zeros((len(self.names), codes), np.float64)
+        for one in spoken:
+            np.add.at(count, ([self.number[name] for name in one.sounds], one.semantic_ids), 1)
+        return ((count + UNLIKELY) / (count + UNLIKELY).sum(0)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked for, and what it should be: phones, their words, and how many frames. `course` [words, 2] says of all the
+    text, of which the last words are to be said, at which frame of all the speech and at which byte each word ends; `before`
+    frames of that are prompt."""
+
+    prompt: np.ndarray
+    phones: np.ndarray
+    words: np.ndarray
+    frames: int
+    course: np.ndarray
+    before: int = 0
+
+    def followed(self, ends: np.ndarray) -> np.ndarray:
+        """The course, had the words ended at these frames of what was said."""
+        course = self.course.copy()
+        course[len(course) - len(ends):, 0] = self.before + ends
+        return course
+
+
+class Tasks:
+    """Clones, continued recordings and voices by labels, drawn from recordings."""
+
+    KINDS = ("clone", "continued", "labels")
+    SHARES = (0.4, 0.4, 0.2)
+    OPENING = 39            # ids between labels and speech
+    USUAL = math.log(1.25)
+
+    def __init__(self, v: Vocabulary, phones: Phones, spoken: list[Encoded], longest: int):
+        self.v, self.phones, self.spoken, self.longest = v, phones, spoken, longest
+        self.by_speaker: dict[str, list[Encoded]] = {}
+        for one in spoken:
+            self.by_speaker.setdefault(one.speaker, []).append(one)
+        self.pace = {speaker: np.median([one.rate for one in group]) for speaker, group in self.by_speaker.items()}
+
+    def draw(self, random: np.random.Generator, kind: str | None = None) -> Task:
+        while True:
+            one = self.spoken[int(random.integers(len(self.spoken)))]
+            task = self.task(one, kind or str(random.choice(self.KINDS, p=self.SHARES)), random)
+            if task is not None and len(task.prompt) + task.frames <= self.longest:
+                return task
+
+    def task(self, one: Encoded, kind: str, random: np.random.Generator) -> Task | None:
+        def asked(prompt, whole=one):
+            return Task(prompt, self.phones.said(one), self.phones.words(one), len(one.semantic_ids), whole.course,
+                        len(whole.semantic_ids) - len(one.semantic_ids))
+        if kind == "labels":
+            made = style_sequence(self.v, one)
+            return None if made is None else asked(made.ids[:made.given + self.OPENING].astype(np.int64))
+        if kind == "clone" and abs(math.log(one.rate / self.pace[one.speaker])) > self.USUAL:
+            return None             # nothing in such a prompt tells the pace
+        alike = self.alike(one, random)
+        if kind == "clone":
+            return asked(np.append(clone_prompt(self.v, one.text, alike[0].global_ids), self.v.start_semantic_token))
+        before = joined(*alike[:2]) if random.random() < 0.2 else alike[0]
+        return asked(clone_prompt(self.v, one.text, before.global_ids, before.text, before.semantic_ids), joined(before, one))
+
+    def alike(self, one: Encoded, random: np.random.Generator) -> list[Encoded]:
+        """Other recordings of the speaker, the nearest in pace and pitch first."""
+        group = self.by_speaker[one.speaker]
+        others = [group[n] for n in random.integers(len(group), size=16)]
+        return sorted((other for other in others if other is not one), key=lambda other: abs(math.log(other.rate / one.rate))
+                      + abs(math.log(max(other.pitch, 20) / max(one.pitch, 20))))
