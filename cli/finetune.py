@@ -39,7 +39,7 @@ def parser() -> Parser:
                      help="read so many of the speech tokens wrongly, so that the text is minded more: 0.2 from random weights")
     how.add_argument("--warp", type=float, default=0.0, metavar="SHARE",
                      help="draw out and hurry stretches of so many of the recordings, which are read but not learnt, so that the "
-                          "place in the text is not found by counting: the demo used 0.5")
+                          "place in the text is not found by counting")
     how.add_argument("--holdout", type=int, default=20, metavar="N", help="every Nth recording only judges")
     how.add_argument("--seed", type=int, default=0)
     how.add_argument("--evaluate_every", type=int, default=250, metavar="STEPS")
