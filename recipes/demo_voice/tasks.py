@@ -118,12 +118,13 @@ class Tasks:
         alike = self.alike(one, random)
         if kind == "clone":
             return asked(np.append(clone_prompt(self.v, one.text, alike[0].global_ids), self.v.start_semantic_token))
-        before = joined(*alike[:2]) if random.random() < 0.2 else alike[0]
+        before = joined(*alike[:2]) if len(alike) > 1 and random.random() < 0.2 else alike[0]
         return asked(clone_prompt(self.v, one.text, before.global_ids, before.text, before.semantic_ids), joined(before, one))
 
     def alike(self, one: Encoded, random: np.random.Generator) -> list[Encoded]:
-        """Other recordings of the speaker, the nearest in pace and pitch first."""
+        """Other recordings of the speaker, the nearest in pace and pitch first; `one` itself if there is no other."""
         group = self.by_speaker[one.speaker]
         others = [group[n] for n in random.integers(len(group), size=16)]
-        return sorted((other for other in others if other is not one), key=lambda other: abs(math.log(other.rate / one.rate))
+        others = [other for other in others if other is not one] or [one]
+        return sorted(others, key=lambda other: abs(math.log(other.rate / one.rate))
                       + abs(math.log(max(other.pitch, 20) / max(one.pitch, 20))))
