@@ -6,10 +6,13 @@ import re
 import subprocess
 from functools import cache
 
+import numpy as np
+
+from evaluation.alignment import alignment
 from evaluation.sentences import spoken_number, spoken_year
 
 PAUSE = "pau"
-OTHER, ALIKE = 1.1, 0.6         # the price of one phone said for another, and for one that begins as it does; a gap costs 1
+OTHER, ALIKE, GAP = 11, 6, 10   # the price of one phone said for another, for one that begins as it does, and of leaving one out
 
 
 @cache
@@ -40,30 +43,20 @@ def spoken_ends(words: list[str], phones: list[tuple[str, float]]) -> list[float
     """The rising ends of spoken words: the cheapest way to lay their phones along those that were said."""
     expected = [(n, phone) for n, word in enumerate(words) for phone in word_phones(word)]
     said = [(phone, end) for phone, end in phones if phone != PAUSE]
-    costs = [[float(j) for j in range(len(said) + 1)]]
-    for i, (_, phone) in enumerate(expected, 1):
-        row = [float(i)]
-        for j, (other, _) in enumerate(said, 1):
-            row.append(min(costs[-1][j - 1] + _distance(phone, other), costs[-1][j] + 1, row[-1] + 1))
-        costs.append(row)
-    ends, i, j = [0.0] * len(words), len(expected), len(said)
-    while j:
-        if i and costs[i][j] == costs[i - 1][j - 1] + _distance(expected[i - 1][1], said[j - 1][0]):
-            i, j, owner, end = i - 1, j - 1, expected[i - 1][0], said[j - 1][1]
-        elif i and costs[i][j] == costs[i - 1][j] + 1:
-            i -= 1
-            continue
-        else:
-            owner, end, j = expected[max(i - 1, 0)][0], said[j - 1][1], j - 1
-        ends[owner] = max(ends[owner], end)
+    price = np.array([[_distance(phone, other) for other, _ in said] for _, phone in expected]).reshape(len(expected), len(said))
+    ends, owner = [0.0] * len(words), expected[0][0] if expected else 0
+    for i, j in alignment(price, GAP):
+        owner = owner if i is None else expected[i][0]
+        if j is not None:
+            ends[owner] = max(ends[owner], said[j][1])
     for n in range(1, len(ends)):
         ends[n] = max(ends[n], round(ends[n - 1] + 0.01, 4))
     return ends
 
 
-def _distance(phone: str, other: str) -> float:
+def _distance(phone: str, other: str) -> int:
     vowels = phone[0] in "aeiou" and other[0] in "aeiou"
-    return 0.0 if phone == other else ALIKE if phone[0] == other[0] or vowels else OTHER
+    return 0 if phone == other else ALIKE if phone[0] == other[0] or vowels else OTHER
 
 
 def _readings(part: str) -> list[list[str]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.mistakes import alignment
+from evaluation.alignment import alignment
 
 STOP, NONE = -1, -2     # as what is due: the end of speech, nothing
 EDGE = 5                # frames of silence that a reading ends with
@@ -34,7 +34,7 @@ def corrected(phones: np.ndarray, words: np.ndarray, ids: np.ndarray, heard: np.
     The text's phones, less those that were left out (but for the first of a row, which was due), are laid along the frames as
     is likeliest by `table`; at an end that comes too soon the next phone is due, after the last one the end.
     """
-    pause, pairs = len(table) - 1, alignment(heard, phones)
+    pause, pairs = len(table) - 1, alignment((heard[:, None] != phones).astype(int))
     wrong = sum(i is None or j is None or heard[i] != phones[j] for i, j in pairs)
     rest = next((n for n, (i, j) in enumerate(reversed(pairs)) if i is not None and j is not None), len(pairs))
     body, tail = pairs[:len(pairs) - rest], pairs[len(pairs) - rest:]

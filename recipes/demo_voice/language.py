@@ -5,7 +5,6 @@ Parameters carry the names of the released file. Speech is drawn as inference dr
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,27 +14,13 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from sparktts_ms.config import Qwen2Config
+
 LEAST = 1e-3            # share of attention that is as bad as none
 
 
-@dataclass(frozen=True)
-class Sizes:
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    num_key_value_heads: int
-    vocab_size: int
-    rms_norm_eps: float
-    rope_theta: float
-
-    @property
-    def head_dim(self) -> int:
-        return self.hidden_size // self.num_attention_heads
-
-
 class Attention(nn.Module):
-    def __init__(self, c: Sizes):
+    def __init__(self, c: Qwen2Config):
         super().__init__()
         self.heads, self.pairs, self.size = c.num_attention_heads, c.num_key_value_heads, c.head_dim
         narrow = self.pairs * self.size
@@ -49,16 +34,15 @@ class Attention(nn.Module):
         return (turn(heads(self.q_proj(x), self.heads), around), turn(heads(self.k_proj(x), self.pairs), around),
                 heads(self.v_proj(x), self.pairs))
 
-    def forward(self, x: Tensor, around: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor, around: tuple[Tensor, Tensor], lead: Tensor | None = None):
+        # -> [B, L, C], k, v, how far the first of each group of heads is from `lead` [B, P, L, L] of training/guide.py, or None
         q, k, v = self.split(x, around)
         group = self.heads // self.pairs
         y = F.scaled_dot_product_attention(q, k.repeat_interleave(group, 1), v.repeat_interleave(group, 1), is_causal=True)
-        return self.o_proj(y.transpose(1, 2).flatten(2)), k, v
+        return self.o_proj(y.transpose(1, 2).flatten(2)), k, v, None if lead is None else self.astray(q[:, ::group], k, lead)
 
-    def astray(self, x: Tensor, around: tuple[Tensor, Tensor], lead: Tensor) -> Tensor:
-        """How far the first of each group of heads is from looking where it should: `lead` [B, P, L, L] of training/guide.py."""
-        q, k, _ = self.split(x, around)
-        scores = q[:, ::self.heads // self.pairs] * self.size**-0.5 @ k.transpose(-1, -2)
+    def astray(self, q: Tensor, k: Tensor, lead: Tensor) -> Tensor:
+        scores = q * self.size**-0.5 @ k.transpose(-1, -2)
         ahead = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
         return -((scores.masked_fill(ahead, -torch.inf).float().softmax(-1) * lead).sum(-1) + LEAST).log().sum()
 
@@ -79,7 +63,7 @@ def turn(x: Tensor, around: tuple[Tensor, Tensor]) -> Tensor:
 
 
 class FeedForward(nn.Module):
-    def __init__(self, c: Sizes):
+    def __init__(self, c: Qwen2Config):
         super().__init__()
         self.gate_proj, self.up_proj = (nn.Linear(c.hidden_size, c.intermediate_size, bias=False) for _ in range(2))
         self.down_proj = nn.Linear(c.intermediate_size, c.hidden_size, bias=False)
@@ -89,7 +73,7 @@ class FeedForward(nn.Module):
 
 
 class Layer(nn.Module):
-    def __init__(self, c: Sizes):
+    def __init__(self, c: Qwen2Config):
         super().__init__()
         self.input_layernorm = nn.RMSNorm(c.hidden_size, c.rms_norm_eps)
         self.self_attn = Attention(c)
@@ -98,7 +82,7 @@ class Layer(nn.Module):
 
 
 class Qwen2(nn.Module):
-    def __init__(self, c: Sizes):
+    def __init__(self, c: Qwen2Config):
         super().__init__()
         self.sizes = c
         self.embed_tokens = nn.Embedding(c.vocab_size, c.hidden_size)
@@ -106,10 +90,8 @@ class Qwen2(nn.Module):
         self.norm = nn.RMSNorm(c.hidden_size, c.rms_norm_eps)
 
     @classmethod
-    def read(cls, folder: Path) -> Qwen2:
-        known = json.loads((folder / "config.json").read_text())
-        net = cls(Sizes(**{name: known[name] for name in Sizes.__dataclass_fields__}))
-        weights = load_file(folder / "model.safetensors")
+    def read(cls, file: Path, c: Qwen2Config) -> Qwen2:
+        net, weights = cls(c), load_file(file)
         net.load_state_dict({name.removeprefix("model."): w.float() for name, w in weights.items()})
         return net
 
@@ -121,14 +103,14 @@ class Qwen2(nn.Module):
         angle = torch.cat([angle, angle], -1).float()[..., None, :, :]
         return angle.cos(), angle.sin()
 
-    def forward(self, ids: Tensor, cache: Cache | None = None, lead: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, ids: Tensor, cache: Cache | None = None, lead: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Hidden states [B, L, C] before the logits, and how far the layer in the middle is from `lead`. What is behind a row's
         end does not matter to what is before it."""
-        x, around, astray = self.embed_tokens(ids), self.around(torch.arange(ids.shape[1])), torch.zeros(())
+        x, around, astray = self.embed_tokens(ids), self.around(torch.arange(ids.shape[1])), None
         for n, layer in enumerate(self.layers):
-            if lead is not None and n == len(self.layers) // 2:
-                astray = layer.self_attn.astray(layer.input_layernorm(x), around, lead)
-            y, k, v = layer.self_attn(layer.input_layernorm(x), around)
+            led = lead if n == len(self.layers) // 2 else None
+            y, k, v, off = layer.self_attn(layer.input_layernorm(x), around, led)
+            astray = astray if led is None else off
             if cache is not None:
                 cache.keys[n][:, :, :ids.shape[1]], cache.values[n][:, :, :ids.shape[1]] = k, v
             x = x + y
@@ -155,7 +137,7 @@ class Cache:
         self.keys, self.values, self.hidden = keys, values, hidden
 
     @classmethod
-    def empty(cls, c: Sizes, lengths: Tensor, longest: int, more: int) -> Cache:
+    def empty(cls, c: Qwen2Config, lengths: Tensor, longest: int, more: int) -> Cache:
         shape = (len(lengths), c.num_key_value_heads, longest + more, c.head_dim)
         slots = torch.arange(longest + more)
         unwritten = (slots >= lengths[:, None]) & (slots < longest)

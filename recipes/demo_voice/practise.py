@@ -36,6 +36,7 @@ from safetensors.numpy import save_file
 from tasks import Phones, Task, Tasks, known
 from torch import Tensor, nn
 
+from sparktts_ms.config_files import read_config
 from sparktts_ms.training.batches import Batch
 from sparktts_ms.training.encoded import Encoded
 from sparktts_ms.training.guide import guide
@@ -116,7 +117,7 @@ class Pupil:
         fits[:-2, :table.shape[1]], fits[STOP, table.shape[1]:] = torch.from_numpy(table), 1.0
         self.fits = fits            # [phones, NONE, STOP; legal]: how well each id is what is due
 
-    def states(self, rows: list[np.ndarray], lead: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def states(self, rows: list[np.ndarray], lead: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         with torch.autocast("cpu", torch.bfloat16):
             hidden, astray = self.net(padded(rows, 0), lead=lead)
         return hidden.float(), astray
@@ -168,15 +169,15 @@ def practise(corpus_folder: Path, codec: Path, model: Path, work: Path, steps: i
              threads: int, check_every: int) -> None:
     torch.set_num_threads(threads)
     work.mkdir(parents=True, exist_ok=True)
-    config = json.loads((model / "LLM" / "config.json").read_text())
-    v = Vocabulary(model / "LLM" / "tokenizer.json", config["eos_token_id"], config["vocab_size"])
+    config, weights = read_config(model).llm, model / "LLM" / "model.safetensors"
+    v = Vocabulary(model / "LLM" / "tokenizer.json", config.eos_token_id, config.vocab_size)
     spoken = known(Corpus(corpus_folder), codec)
     learnt = [one for n, one in enumerate(spoken) if n % HELD != HELD - 1]
     held = [one for n, one in enumerate(spoken) if n % HELD == HELD - 1]
     phones, codes = Phones(spoken), v.bicodec_semantic.count
     table, reader = phones.table(learnt, codes), reader_of(work, phones, learnt, codes, reader_steps)
     manner = Manner(torch.tensor([*v.bicodec_semantic.ids(), v.end_semantic_token, v.end]), 2)
-    judge, net, mean = Judge(reader, table, manner), Qwen2.read(model / "LLM"), Qwen2.read(model / "LLM")
+    judge, net, mean = Judge(reader, table, manner), Qwen2.read(weights, config), Qwen2.read(weights, config)
     pupil, tasks, unseen = Pupil(net, v, manner, table), Tasks(v, phones, learnt, LONGEST), Tasks(v, phones, held, LONGEST)
     optimizer = torch.optim.AdamW(net.parameters(), rate, betas=(0.9, 0.98), weight_decay=0.0)
     exam = {kind: [unseen.draw(np.random.default_rng((seed, n)), kind) for n in range(120)] for kind in Tasks.KINDS}

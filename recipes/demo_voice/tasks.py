@@ -13,8 +13,8 @@ from acoustics import MIDDLE, RATE, Corpus
 
 from sparktts_ms.labels import spoken_seconds
 from sparktts_ms.prompt import clone_prompt
-from sparktts_ms.training.encoded import SLACK, Encoded, joined
-from sparktts_ms.training.sequences import style_sequence
+from sparktts_ms.training.encoded import Encoded, joined
+from sparktts_ms.training.sequences import TRIED, USUAL, style_sequence
 from sparktts_ms.vocabulary import Vocabulary
 
 PAUSE = "pau"
@@ -50,11 +50,11 @@ class Phones:
         return len(self.names) - 1
 
     def said(self, one: Encoded) -> np.ndarray:
-        return np.array([self.number[name] for name, _ in one.phones if name != PAUSE])
+        return np.array([self.number[name] for word in one.spelling for name in word])
 
     def words(self, one: Encoded) -> np.ndarray:
         """Which word each of them belongs to."""
-        return np.searchsorted(np.array(one.word_ends) + SLACK, [end for name, end in one.phones if name != PAUSE])
+        return np.repeat(np.arange(len(one.spelling)), [len(word) for word in one.spelling])
 
     def table(self, spoken: Iterable[Encoded], codes: int) -> np.ndarray:
         """[phones, codes]: how likely each phone is where an id is."""
@@ -89,8 +89,6 @@ class Tasks:
 
     KINDS = ("clone", "continued", "labels")
     SHARES = (0.4, 0.4, 0.2)
-    OPENING = 39            # ids between labels and speech
-    USUAL = math.log(1.25)
 
     def __init__(self, v: Vocabulary, phones: Phones, spoken: list[Encoded], longest: int):
         self.v, self.phones, self.spoken, self.longest = v, phones, spoken, longest
@@ -112,8 +110,11 @@ class Tasks:
                         len(whole.semantic_ids) - len(one.semantic_ids))
         if kind == "labels":
             made = style_sequence(self.v, one)
-            return None if made is None else asked(made.ids[:made.given + self.OPENING].astype(np.int64))
-        if kind == "clone" and abs(math.log(one.rate / self.pace[one.speaker])) > self.USUAL:
+            if made is None:
+                return None
+            opening = int(np.flatnonzero(made.ids == self.v.start_semantic_token)[0]) + 1
+            return asked(made.ids[:opening].astype(np.int64))
+        if kind == "clone" and abs(math.log(one.rate / self.pace[one.speaker])) > math.log(USUAL):
             return None             # nothing in such a prompt tells the pace
         alike = self.alike(one, random)
         if kind == "clone":
@@ -124,7 +125,7 @@ class Tasks:
     def alike(self, one: Encoded, random: np.random.Generator) -> list[Encoded]:
         """Other recordings of the speaker, the nearest in pace and pitch first; `one` itself if there is no other."""
         group = self.by_speaker[one.speaker]
-        others = [group[n] for n in random.integers(len(group), size=16)]
+        others = [group[n] for n in random.integers(len(group), size=TRIED)]
         others = [other for other in others if other is not one] or [one]
         return sorted(others, key=lambda other: abs(math.log(other.rate / one.rate))
                       + abs(math.log(max(other.pitch, 20) / max(one.pitch, 20))))

@@ -46,7 +46,7 @@ def pick(corpus: Corpus, frames: int, count: int, random: np.random.Generator) -
     return picks
 
 
-class Phones:
+class SpokenPhones:
     """What flite said when."""
 
     def __init__(self, corpus: Corpus):
@@ -118,7 +118,7 @@ class ContentStage(nn.Module):
         super().__init__()
         self.codec = Codec()
         self.corpus = corpus
-        self.phones = Phones(corpus)
+        self.phones = SpokenPhones(corpus)
         self.speakers = sorted({line["speaker"] for line in corpus.lines})
         width = BICODEC["prenet"]["condition_dim"]
         self.tell_phone = nn.Linear(BICODEC["quantizer"]["input_dim"], len(self.phones))
@@ -171,7 +171,7 @@ class ListenerStage(nn.Module):
 
     def __init__(self, corpus: Corpus):
         super().__init__()
-        self.corpus, self.phones = corpus, Phones(corpus)
+        self.corpus, self.phones = corpus, SpokenPhones(corpus)
         self.listener = Listener(len(self.phones))
 
     def batch(self, random: np.random.Generator):
@@ -195,7 +195,7 @@ class JointStage(nn.Module):
 
     def __init__(self, corpus: Corpus, work: Path, model: Path | None):
         super().__init__()
-        self.codec, self.corpus, self.phones = Codec(), corpus, Phones(corpus)
+        self.codec, self.corpus, self.phones = Codec(), corpus, SpokenPhones(corpus)
         self.listener = Listener(len(self.phones))
         state = torch.load(work / "listener.pt", weights_only=True)["net"]
         self.listener.load_state_dict({k.removeprefix("listener."): v for k, v in state.items()})

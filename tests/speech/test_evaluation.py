@@ -9,8 +9,8 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluation.alignment import alignment
 from evaluation.measures import Voices, centre, gender_by_pitch, intelligibility, mel_distance
-from evaluation.mistakes import alignment
 from evaluation.recogniser import error_rate, word_errors
 from evaluation.sentences import held_out, phrases, sentences, spoken_number, spoken_year, wide_sentences
 from sparktts_ms.labels import PITCH
@@ -34,7 +34,7 @@ def test_word_errors_are_a_distance(a, b, c):
 
 @given(st.text("abcd", max_size=9), st.text("abcd", max_size=9))
 def test_two_sequences_are_laid_side_by_side_in_the_fewest_edits(heard, wanted):
-    pairs = alignment([*heard], [*wanted])
+    pairs = alignment(np.array([[a != b for b in wanted] for a in heard], int).reshape(len(heard), len(wanted)))
     assert [i for i, _ in pairs if i is not None] == list(range(len(heard)))
     assert [j for _, j in pairs if j is not None] == list(range(len(wanted)))
     wrong = sum(i is None or j is None or heard[i] != wanted[j] for i, j in pairs)
