@@ -23,8 +23,10 @@ import numpy as np
 from sparktts_ms.errors import OutputError, WeightsError
 
 DTYPES = {name: np.dtype(code) for name, code in {
-    "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "F16": "<f2", "BF16": "<u2",   # BF16: its bits
+    "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "F16": "<f2",
+    "F8_E5M2": "u1", "BF16": "<u2",                                     # their bits: the upper halves of F16 and F32
     "U32": "<u4", "I32": "<i4", "F32": "<f4", "U64": "<u8", "I64": "<i8", "F64": "<f8"}.items()}
+UPPER_HALVES = {"BF16": (np.uint32, np.float32), "F8_E5M2": (np.uint16, np.float16)}
 MAX_HEADER = 16 << 20       # bytes; 840 tensors take 0.1 MB
 MAX_DIMENSIONS = 32         # what every NumPy can hold
 MAX_BYTES = 1 << 62
@@ -78,16 +80,18 @@ class MappedWeights:
         raise NotImplementedError
 
     def read(self, name: str) -> np.ndarray:
-        """The tensor `name` with its shape, in its own dtype; BF16 is widened to float32, which loses nothing.
+        """The tensor `name` with its shape, in its own dtype; BF16 is widened to float32 and F8_E5M2 to float16, which loses
+        nothing.
 
         The array is a read-only view of the file wherever alignment and strides allow. Raises WeightsError.
         """
         stored = self._stored(name)
-        if self.info[name].dtype != "BF16":
+        if self.info[name].dtype not in UPPER_HALVES:
             return stored
-        wide = stored.reshape(-1).astype(np.uint32)
-        wide <<= 16
-        return wide.view(np.float32).reshape(stored.shape)
+        bits, whole = UPPER_HALVES[self.info[name].dtype]
+        wide = stored.reshape(-1).astype(bits)
+        wide <<= 8 * stored.itemsize
+        return wide.view(whole).reshape(stored.shape)
 
     def raw(self, name: str) -> bytes | bytearray:
         """The tensor's elements as stored, row by row, little-endian. Raises WeightsError."""

@@ -59,7 +59,7 @@ class WeightSource:
         info = self.file.info[self.stored_as[name]]
         if info.shape != shape:
             raise WeightsError(f"{self.path}: {name} has shape {list(info.shape)}, its config asks for {list(shape)}.")
-        if info.dtype not in ("F32", "F16", "BF16", "F64"):
+        if info.dtype not in ("F32", "F16", "BF16", "F8_E5M2", "F64"):
             raise WeightsError(f"{self.path}: {name} is of type {info.dtype}, no float.")
         self.taken.add(name)
         return self.stored_as[name]

@@ -37,7 +37,7 @@ def entry(dtype="F32", shape=(2,), offsets=(0, 8), **more):
 
 def written(path, arrays, **options):
     """Write arrays with write_safetensors; their dtypes are looked up in its own table."""
-    names = {dtype: name for name, dtype in DTYPES.items() if name != "BF16"}
+    names = {dtype: name for name, dtype in DTYPES.items() if name not in ("BF16", "F8_E5M2")}
     tensors = [(name, TensorInfo(names[array.dtype], array.shape)) for name, array in arrays.items()]
     write_safetensors(path, tensors, lambda name: arrays[name].tobytes(), **options)
     return path
@@ -65,6 +65,19 @@ def test_every_bfloat16_is_widened_without_loss(tmp_path):
         assert weights.info["w"].dtype == "BF16" and bytes(weights.raw("w")) == bits.tobytes()
     assert (wide.dtype, wide.shape) == (np.float32, (256, 256))
     np.testing.assert_array_equal(wide.view(np.uint32).reshape(-1), bits.astype(np.uint32) << 16)
+
+
+def test_every_float8_is_widened_without_loss(tmp_path):
+    bits = np.arange(1 << 8, dtype=np.uint8)
+    path = file_of(tmp_path / "w", {"w": entry("F8_E5M2", (16, 16), (0, bits.nbytes))}, bits.tobytes())
+    sign, power, rest = 1 - 2.0 * (bits >> 7), (bits >> 2 & 31).astype(int), bits & 3       # of one, five and two bits
+    expected = sign * np.where(power > 0, 2.0 ** (power - 15) * (1 + rest / 4), 2.0**-14 * rest / 4)
+    expected[power == 31] = np.where(rest > 0, np.nan, sign * np.inf)[power == 31]
+    with SafetensorsFile(path) as weights:
+        wide = weights.read("w")
+        assert weights.info["w"].dtype == "F8_E5M2" and bytes(weights.raw("w")) == bits.tobytes()
+    assert (wide.dtype, wide.shape) == (np.float16, (16, 16))
+    np.testing.assert_array_equal(wide.reshape(-1), expected)
 
 
 def test_arrays_are_views_of_the_file_and_outlive_it(tmp_path):
