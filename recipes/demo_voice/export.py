@@ -1,8 +1,8 @@
 """Writes the trained codec, and a language model still to be trained, as a model directory in the released layout.
 
 python export.py WORK MODEL: BiCodec and wav2vec 2.0 from WORK/content.pt and WORK/generator.pt (or WORK/joint.pt, where there is
-one), floats as float16; the tokenizer, and a language model of random weights for `python -m cli.finetune`. A language model
-that MODEL already holds is left alone.
+one), floats as float16 or half of that; the tokenizer, and a language model of random weights for `python -m cli.finetune`. A
+language model that MODEL already holds is left alone.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from sizes import BICODEC, LLM, TEXT_TOKENS, WAV2VEC2
 
 from evaluation.sentences import sentences
+from sparktts_ms.weights.safetensors_file import TensorInfo, write_safetensors
 
 CONFIG = """highpass_cutoff_freq: 40
 sample_rate: 16000
@@ -100,11 +101,20 @@ def write_wav2vec2(weights: dict, folder: Path) -> None:
 
 
 def save(weights: dict, folder: Path) -> None:
+    """Floats as float16, or as its upper half where nothing is in the lower, as in the blocks that add nothing."""
     folder.mkdir(parents=True, exist_ok=True)
-    half = {k: np.ascontiguousarray(v.astype(np.float16) if v.dtype.kind == "f" else v) for k, v in sorted(weights.items())}
-    for k, v in half.items():
-        assert np.isfinite(v).all(), k
-    save_file(half, folder / "model.safetensors", metadata={"format": "pt"})
+    kept, infos = {}, []
+    for name, value in sorted(weights.items()):
+        dtype = "I64"
+        if value.dtype.kind == "f":
+            assert np.isfinite(value.astype(np.float16)).all(), name
+            bits, dtype = value.astype("<f2").view("<u2"), "F16"
+            if not (bits & 255).any():
+                bits, dtype = (bits >> 8).astype("u1"), "F8_E5M2"
+            value = bits
+        kept[name] = value
+        infos.append((name, TensorInfo(dtype, value.shape)))
+    write_safetensors(folder / "model.safetensors", infos, lambda name: kept[name].tobytes())
 
 
 # ---- language model -------------------------------------------------------------------------------------------------------

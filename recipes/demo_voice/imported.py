@@ -7,14 +7,12 @@ is MODEL's to the bit, so that ids stay what they are.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 from pathlib import Path
 
-import numpy as np
 import torch
-from export import trained, with_norm
-from safetensors.numpy import load_file, save_file
+from export import save, trained, with_norm
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 TRAINED = ("prenet.", "decoder.")
@@ -30,9 +28,9 @@ def read_model(model: Path, codec: nn.Module, generator: nn.Module) -> None:
                 tensor.copy_(weights[name].reshape(tensor.shape))
 
 
-def plain(stored: dict[str, np.ndarray]) -> dict[str, Tensor]:
+def plain(stored: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights as float32, each pair of direction and length as the one weight that it stands for."""
-    weights = {k: torch.from_numpy(v.astype(np.float32)) for k, v in stored.items()}
+    weights = {k: v.float() for k, v in stored.items()}
     for name in [k.removesuffix("_v") for k in weights if k.endswith(".weight_v")]:
         v, length = weights.pop(f"{name}_v"), weights.pop(f"{name}_g")
         axes = [n for n, size in enumerate(length.shape) if size == 1]
@@ -45,16 +43,10 @@ def write_model(work: Path, model: Path, out: Path) -> None:
     new = {**{k: v for k, v in codec.items() if k.startswith("prenet.")}, **{f"decoder.{k}": v for k, v in generator.items()}}
     for name in [k.removesuffix(".weight") for k in new if k.startswith("decoder.") and k.endswith(".weight")]:
         new.update(with_norm(new, name))
-    stored = load_file(model / "BiCodec" / "model.safetensors")
-    for name, value in new.items():
-        assert stored[name].shape == value.shape and np.isfinite(value.astype(np.float16)).all(), name
-        stored[name] = np.ascontiguousarray(value.astype(np.float16))
-    assert set(new) == {k for k in stored if k.startswith(TRAINED)}
-    path = out / "BiCodec" / "model.safetensors"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(stored, path.with_suffix(".part"), metadata={"format": "pt"})
-    os.replace(path.with_suffix(".part"), path)
-    shutil.copy(model / "BiCodec" / "config.yaml", path.parent)
+    stored = {k: v.float().numpy() for k, v in load_file(model / "BiCodec" / "model.safetensors").items()}
+    assert {k: v.shape for k, v in new.items()} == {k: v.shape for k, v in stored.items() if k.startswith(TRAINED)}
+    save({**stored, **new}, out / "BiCodec")
+    shutil.copy(model / "BiCodec" / "config.yaml", out / "BiCodec")
 
 
 def main() -> None:

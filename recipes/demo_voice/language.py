@@ -5,6 +5,7 @@ Parameters carry the names of the released file. Speech is drawn as inference dr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from sparktts_ms.config import Qwen2Config
 
 LEAST = 1e-3            # share of attention that is as bad as none
+DEEP = 7                # layers of a model that looks twice
 
 
 class Attention(nn.Module):
@@ -81,10 +83,17 @@ class Layer(nn.Module):
         self.mlp = FeedForward(c)
 
 
+def led(layers: int) -> tuple[int, ...]:
+    """The layers that look for the place in the text: the one in the middle, as in `sparktts_ms/training`, or, once `drill.py`
+    has put two behind it, that and the second of them."""
+    return (layers // 2,) if layers < DEEP else (layers // 2 - 1, layers // 2 + 1)
+
+
 class Qwen2(nn.Module):
     def __init__(self, c: Qwen2Config):
         super().__init__()
         self.sizes = c
+        self.led = led(c.num_hidden_layers)
         self.embed_tokens = nn.Embedding(c.vocab_size, c.hidden_size)
         self.layers = nn.ModuleList(Layer(c) for _ in range(c.num_hidden_layers))
         self.norm = nn.RMSNorm(c.hidden_size, c.rms_norm_eps)
@@ -103,19 +112,22 @@ class Qwen2(nn.Module):
         angle = torch.cat([angle, angle], -1).float()[..., None, :, :]
         return angle.cos(), angle.sin()
 
-    def forward(self, ids: Tensor, cache: Cache | None = None, lead: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Hidden states [B, L, C] before the logits, and how far the layer in the middle is from `lead`. What is behind a row's
-        end does not matter to what is before it."""
-        x, around, astray = self.embed_tokens(ids), self.around(torch.arange(ids.shape[1])), None
+    def forward(self, ids: Tensor, cache: Cache | None = None, lead: Tensor | None = None, told: Callable | None = None,
+                ) -> tuple[Tensor, list[Tensor]]:
+        """Hidden states [B, L, C] before the logits, and how far each layer that is led is from `lead`, or what is `told` by
+        the last of them, if that is given. What is behind a row's end does not matter to what is before it."""
+        x, around, found = self.embed_tokens(ids), self.around(torch.arange(ids.shape[1])), []
         for n, layer in enumerate(self.layers):
-            led = lead if n == len(self.layers) // 2 else None
-            y, k, v, off = layer.self_attn(layer.input_layernorm(x), around, led)
-            astray = astray if led is None else off
+            y, k, v, astray = layer.self_attn(layer.input_layernorm(x), around, lead if n in self.led else None)
+            if astray is not None:
+                found.append(astray)
             if cache is not None:
                 cache.keys[n][:, :, :ids.shape[1]], cache.values[n][:, :, :ids.shape[1]] = k, v
             x = x + y
             x = x + layer.mlp(layer.post_attention_layernorm(x))
-        return self.norm(x), astray
+            if told is not None and n == self.led[-1]:
+                found.append(told(x))
+        return self.norm(x), found
 
     def step(self, ids: Tensor, positions: Tensor, cache: Cache, last: int) -> Tensor:
         # ids, positions [B] -> [B, C]

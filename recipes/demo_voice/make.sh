@@ -28,5 +28,6 @@ finetune --model_dir "$work/spelling/model" --data "$work/corpus/plain.jsonl" --
     --steps "$(of 5000)" --rate 2e-3 --guide 1 --hold "$(of 2000)" --phones 1 --pages 10
 finetune --model_dir "$work/reading/model" --data "$work/corpus/manifest.jsonl" --out "$work/language_model" \
     --steps "$(of 20000)" --rate 1.3e-3 --guide 0.5 --garble 0.2 --phones 1 --pages 10 --warp 0.5 --longest 640
-"$python" "$here/practise.py" "$work/corpus" "$work/codec" "$work/language_model/model" "$work/practice" \
-    --steps "$(of 80)" --reader_steps "$(of 1000)"
+"$python" "$here/drill.py" "$work/corpus" "$work/codec" "$work/language_model/model" "$work/drill" --steps "$(of 3500)"
+"$python" "$here/practise.py" "$work/corpus" "$work/codec" "$work/drill/model" "$work/practice" \
+    --steps "$(of 160)" --reader_steps "$(of 1000)"

@@ -26,10 +26,10 @@ os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "ALL")        # sparktts_ms would ch
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from acoustics import Corpus
 from due import STOP, corrected
 from language import Manner, Qwen2, speak
+from lessons import Lesson
 from reader import Reader, padded, read
 from reader import train as train_reader
 from safetensors.numpy import save_file
@@ -37,7 +37,7 @@ from tasks import Phones, Task, Tasks, known
 from torch import Tensor, nn
 
 from sparktts_ms.config_files import read_config
-from sparktts_ms.training.batches import Batch
+from sparktts_ms.training.batches import Batch, stack
 from sparktts_ms.training.encoded import Encoded
 from sparktts_ms.training.guide import guide
 from sparktts_ms.training.sequences import Sequence, sequences
@@ -45,12 +45,13 @@ from sparktts_ms.vocabulary import Vocabulary
 
 HELD = 50               # every so manieth recording is never trained on
 TEXTS, TRIES = 80, 2    # of a step: texts that are spoken, and how often each
+WORST = 120             # of these tries are learnt from
 ROWS, TRUE = 40, 16     # of an update: tries that are learnt from, and recordings that are imitated
 KEPT = 0.98             # of the mean of the weights, at each update
 TRUST = 0.2             # how far an update may move the odds of an id for the sake of the length
 EVEN = 0.15             # log of a length that is as good as the teacher's
 LENGTH = 2.0            # weight of what is beyond that
-DUE, GUIDE = 0.5, 0.3   # weights of what was due, and of where two heads should have looked, beside true speech's
+DUE, GUIDE = 0.5, 0.5   # weights of what was due, and of where heads should have looked, beside true speech's
 MOST, LONGEST = 400, 640
 SAVE_EVERY = 5
 
@@ -117,10 +118,10 @@ class Pupil:
         fits[:-2, :table.shape[1]], fits[STOP, table.shape[1]:] = torch.from_numpy(table), 1.0
         self.fits = fits            # [phones, NONE, STOP; legal]: how well each id is what is due
 
-    def states(self, rows: list[np.ndarray], lead: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def states(self, rows: list[np.ndarray], lead: Tensor | None = None) -> tuple[Tensor, Tensor | float]:
         with torch.autocast("cpu", torch.bfloat16):
             hidden, astray = self.net(padded(rows, 0), lead=lead)
-        return hidden.float(), astray
+        return hidden.float(), sum(astray)
 
     def lead(self, rows: list[np.ndarray], tries: list[Try]) -> Tensor:
         """Where attention should have been in the text while `rows` were said."""
@@ -152,17 +153,15 @@ class Pupil:
             sums["entropy"] -= (likely.exp() * likely).sum().item() / count
         return sums
 
-    def imitate(self, true: list[Sequence]) -> float:
-        """Gradients of the next id's cross-entropy after true speech."""
-        count, sum_ = sum(len(s.ids) - s.given for s in true), 0.0
-        for rows in packs([len(s.ids) - 1 for s in true]):
-            hidden, _ = self.states([true[n].ids[:-1] for n in rows])
-            hidden = torch.cat([hidden[k, true[n].given - 1:len(true[n].ids) - 1] for k, n in enumerate(rows)])
-            wanted = torch.from_numpy(np.concatenate([true[n].ids[true[n].given:] for n in rows])).long()
-            loss = F.cross_entropy(hidden @ self.net.embed_tokens.weight.T, wanted, reduction="sum") / count
-            loss.backward()
-            sum_ += loss.item()
-        return sum_
+
+def imitated(lesson: Lesson, true: list[Sequence]) -> dict[str, float]:
+    """Gradients of true speech's lesson."""
+    found, parts = {}, packs([len(s.ids) - 1 for s in true])
+    for part in parts:
+        batch = stack([true[n] for n in part], max(len(true[n].ids) for n in part) - 1, len(part))
+        for name, value in lesson(batch, share=1 / len(parts)).items():
+            found[name] = found.get(name, 0.0) + value / len(parts)
+    return found
 
 
 def practise(corpus_folder: Path, codec: Path, model: Path, work: Path, steps: int, rate: float, reader_steps: int, seed: int,
@@ -171,23 +170,25 @@ def practise(corpus_folder: Path, codec: Path, model: Path, work: Path, steps: i
     work.mkdir(parents=True, exist_ok=True)
     config, weights = read_config(model).llm, model / "LLM" / "model.safetensors"
     v = Vocabulary(model / "LLM" / "tokenizer.json", config.eos_token_id, config.vocab_size)
-    spoken = known(Corpus(corpus_folder), codec)
+    corpus = Corpus(corpus_folder)
+    spoken, lists = known(corpus, codec), {line["text"] for line in corpus.lines if line["audio"].startswith("wide")}
     learnt = [one for n, one in enumerate(spoken) if n % HELD != HELD - 1]
     held = [one for n, one in enumerate(spoken) if n % HELD == HELD - 1]
     phones, codes = Phones(spoken), v.bicodec_semantic.count
     table, reader = phones.table(learnt, codes), reader_of(work, phones, learnt, codes, reader_steps)
     manner = Manner(torch.tensor([*v.bicodec_semantic.ids(), v.end_semantic_token, v.end]), 2)
     judge, net, mean = Judge(reader, table, manner), Qwen2.read(weights, config), Qwen2.read(weights, config)
-    pupil, tasks, unseen = Pupil(net, v, manner, table), Tasks(v, phones, learnt, LONGEST), Tasks(v, phones, held, LONGEST)
+    tasks, unseen = (Tasks(v, phones, part, LONGEST, lists) for part in (learnt, held))
+    pupil, lesson = Pupil(net, v, manner, table), Lesson(net, v)
     optimizer = torch.optim.AdamW(net.parameters(), rate, betas=(0.9, 0.98), weight_decay=0.0)
     exam = {kind: [unseen.draw(np.random.default_rng((seed, n)), kind) for n in range(120)] for kind in Tasks.KINDS}
-    done = load(work, net=net, mean=mean, optimizer=optimizer)
+    done = load(work, "practice", net=net, mean=mean, optimizer=optimizer)
     true: list[Sequence] = []
 
     def check(step: int) -> None:
         tries = {kind: judge.attempts(mean, asked, 1) for kind, asked in exam.items()}
         note(work, {"step": step, **{f"{kind}, held out": round(error_rate(found), 4) for kind, found in tries.items()},
-                    "unfit": round(float(np.mean([t.unfit for found in tries.values() for t in found])), 4)})
+                    "unfit": round(float(np.mean([t.unfit for found in tries.values() for t in found])), 4)}, "practice")
     if not done:
         check(0)
     for step in range(done, steps):
@@ -198,7 +199,8 @@ def practise(corpus_folder: Path, codec: Path, model: Path, work: Path, steps: i
         spoke = time.monotonic()
         unfit = np.array([t.unfit for t in tries]).reshape(TEXTS, TRIES)
         worth = (LENGTH * (unfit.mean(1, keepdims=True) - unfit)).reshape(-1)
-        order = random.permutation(len(tries)).reshape(-1, ROWS)
+        worst = np.argsort([-t.wrong / len(t.task.phones) - t.unfit for t in tries], kind="stable")[:WORST]
+        order = random.permutation(worst).reshape(-1, ROWS)
         if step == done or step % 100 == 0:
             true = sequences(v, learnt, np.random.default_rng((seed, step // 100)), LONGEST)
         optimizer.param_groups[0]["lr"] = rate * min(1, (step + 1) / 5) * (0.1 + 0.9 * (1 - step / steps))
@@ -206,7 +208,7 @@ def practise(corpus_folder: Path, codec: Path, model: Path, work: Path, steps: i
         for n, part in enumerate(order, step % 100 * len(order)):
             optimizer.zero_grad()
             found = pupil.learn([tries[k] for k in part], [float(worth[k]) for k in part])
-            found["true"] = pupil.imitate([true[(n * TRUE + k) % len(true)] for k in range(TRUE)])
+            found |= imitated(lesson, [true[(n * TRUE + k) % len(true)] for k in range(TRUE)])
             found["norm"] = float(nn.utils.clip_grad_norm_(net.parameters(), 1.0))
             optimizer.step()
             with torch.no_grad():
@@ -215,32 +217,33 @@ def practise(corpus_folder: Path, codec: Path, model: Path, work: Path, steps: i
             sums = {name: sums.get(name, 0.0) + value / len(order) for name, value in found.items()}
         sums |= {"wrong": error_rate(tries), "unfit": float(unfit.mean()), "speaking": spoke - began,
                  "s": time.monotonic() - began}
-        note(work, {"step": step + 1, **{name: round(value, 4) for name, value in sums.items()}})
+        note(work, {"step": step + 1, **{name: round(value, 4) for name, value in sums.items()}}, "practice")
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
-            save(work, step + 1, net=net, mean=mean, optimizer=optimizer)
+            save(work, step + 1, "practice", net=net, mean=mean, optimizer=optimizer)
         if (step + 1) % check_every == 0 or step + 1 == steps:
             check(step + 1)
             write(model, work / "model", mean)
 
 
-def save(work: Path, step: int, **parts) -> None:
-    torch.save({"step": step, **{name: part.state_dict() for name, part in parts.items()}}, work / "practice.part")
-    os.replace(work / "practice.part", work / "practice.pt")
+def save(work: Path, step: int, stage: str, **parts) -> None:
+    part = work / f"{stage}.part"
+    torch.save({"step": step, **{name: part.state_dict() for name, part in parts.items()}}, part)
+    os.replace(part, work / f"{stage}.pt")
 
 
-def load(work: Path, **parts) -> int:
+def load(work: Path, stage: str, **parts) -> int:
     """Go on from what was saved; returns how many steps that are."""
-    if not (work / "practice.pt").exists():
+    if not (work / f"{stage}.pt").exists():
         return 0
-    state = torch.load(work / "practice.pt", weights_only=True)
+    state = torch.load(work / f"{stage}.pt", weights_only=True)
     for name, part in parts.items():
         part.load_state_dict(state[name])
     return state["step"]
 
 
-def note(work: Path, line: dict) -> None:
+def note(work: Path, line: dict, stage: str) -> None:
     print(json.dumps(line), flush=True)
-    with open(work / "practice.log", "a") as log:
+    with open(work / f"{stage}.log", "a") as log:
         log.write(json.dumps(line) + "\n")
 
 
@@ -258,6 +261,9 @@ def write(model: Path, target: Path, net: Qwen2) -> None:
     """MODEL with the language model that was learnt, as float16."""
     if not target.exists():
         shutil.copytree(model, target)
+        config, count = json.loads((target / "LLM" / "config.json").read_text()), net.sizes.num_hidden_layers
+        config |= {"num_hidden_layers": count, "max_window_layers": count}
+        (target / "LLM" / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     part = target / "LLM" / "model.safetensors.part"
     save_file({name: w.astype(np.float16) for name, w in net.released().items()}, part, metadata={"format": "pt"})
     os.replace(part, target / "LLM" / "model.safetensors")
@@ -268,7 +274,7 @@ def main() -> None:
     for name in ("corpus_folder", "codec", "model", "work"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--rate", type=float, default=3e-4)
+    parser.add_argument("--rate", type=float, default=6e-4)
     parser.add_argument("--reader_steps", type=int, default=1000, help="of the network that reads phones off ids")
     parser.add_argument("--check_every", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)

@@ -18,6 +18,7 @@ from sparktts_ms.training.sequences import TRIED, USUAL, style_sequence
 from sparktts_ms.vocabulary import Vocabulary
 
 PAUSE = "pau"
+OFTEN = 0.3             # of a row of words, where a sentence has 1
 UNLIKELY = 1e-3         # of a frame, in counts of what was heard with an id
 
 
@@ -85,13 +86,15 @@ class Task:
 
 
 class Tasks:
-    """Clones, continued recordings and voices by labels, drawn from recordings."""
+    """Clones, continued recordings and voices by labels, drawn from recordings, rows of words less often than sentences."""
 
     KINDS = ("clone", "continued", "labels")
-    SHARES = (0.4, 0.4, 0.2)
+    SHARES = (0.35, 0.45, 0.2)
 
-    def __init__(self, v: Vocabulary, phones: Phones, spoken: list[Encoded], longest: int):
+    def __init__(self, v: Vocabulary, phones: Phones, spoken: list[Encoded], longest: int, rows: set[str] = frozenset()):
         self.v, self.phones, self.spoken, self.longest = v, phones, spoken, longest
+        often = np.array([OFTEN if one.text in rows else 1.0 for one in spoken])
+        self.often = often / often.sum()
         self.by_speaker: dict[str, list[Encoded]] = {}
         for one in spoken:
             self.by_speaker.setdefault(one.speaker, []).append(one)
@@ -99,7 +102,7 @@ class Tasks:
 
     def draw(self, random: np.random.Generator, kind: str | None = None) -> Task:
         while True:
-            one = self.spoken[int(random.integers(len(self.spoken)))]
+            one = self.spoken[int(random.choice(len(self.spoken), p=self.often))]
             task = self.task(one, kind or str(random.choice(self.KINDS, p=self.SHARES)), random)
             if task is not None and len(task.prompt) + task.frames <= self.longest:
                 return task
