@@ -62,6 +62,8 @@ def deepened(net: Qwen2) -> Qwen2:
             getattr(layer, norm).load_state_dict(getattr(net.layers[middle + 1], norm).state_dict())
         nn.init.zeros_(layer.self_attn.o_proj.weight)
         nn.init.zeros_(layer.mlp.down_proj.weight)
+    some = torch.arange(64)[None]
+    assert torch.equal(made(some)[0], net(some)[0])
     return made
 
 

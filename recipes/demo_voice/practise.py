@@ -6,9 +6,9 @@ steps and goes on from there when started again; WORK/model is MODEL with what w
 Imitation teaches the next id after true speech; at the model's own speech it is lost sooner or later (arXiv 1011.0686 says why,
 and what to do: let it act, and have a teacher tell what would have been right there). Here the model speaks texts of the
 corpus; phones are read off its ids (`reader.py`) and compared with the text's, so that at every frame it is known which phone
-was due, whatever had been said before (`due.py`); all ids that sound like it share the praise, as they are likely. Of several
-tries at a text those that last about as long as the teacher are made likelier. True speech is imitated beside it, so that
-voices stay as they are.
+was due, whatever had been said before (`due.py`); all ids that sound like it share the praise, as they are likely, and the
+heads that look for the place in the text are pulled to where it was. Of several tries at a text those that last about as long
+as the teacher are made likelier. True speech is imitated beside it, so that voices stay as they are.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ KEPT = 0.98             # of the mean of the weights, at each update
 TRUST = 0.2             # how far an update may move the odds of an id for the sake of the length
 EVEN = 0.15             # log of a length that is as good as the teacher's
 LENGTH = 2.0            # weight of what is beyond that
-DUE, GUIDE = 0.5, 0.5   # weights of what was due, and of where heads should have looked, beside true speech's
+DUE, GUIDE = 0.5, (0.3, 1.2)    # weights of what was due, and of where the layers that are led should have looked
 MOST, LONGEST = 400, 640
 SAVE_EVERY = 5
 
@@ -118,10 +118,10 @@ class Pupil:
         fits[:-2, :table.shape[1]], fits[STOP, table.shape[1]:] = torch.from_numpy(table), 1.0
         self.fits = fits            # [phones, NONE, STOP; legal]: how well each id is what is due
 
-    def states(self, rows: list[np.ndarray], lead: Tensor | None = None) -> tuple[Tensor, Tensor | float]:
+    def states(self, rows: list[np.ndarray], lead: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         with torch.autocast("cpu", torch.bfloat16):
             hidden, astray = self.net(padded(rows, 0), lead=lead)
-        return hidden.float(), sum(astray)
+        return hidden.float(), astray
 
     def lead(self, rows: list[np.ndarray], tries: list[Try]) -> Tensor:
         """Where attention should have been in the text while `rows` were said."""
@@ -146,9 +146,10 @@ class Pupil:
             missed = -((likely.exp() * self.fits[due].sum(1)).sum(-1) + 1e-4).log().sum() / count
             ratio = (likely.gather(1, said[:, None])[:, 0] - odds).exp()
             kept = torch.minimum(ratio * gain, ratio.clamp(1 - TRUST, 1 + TRUST) * gain).sum() / count
-            (DUE * (missed - kept) + GUIDE * astray / count).backward()
+            astray = sum(weight * part / count for weight, part in zip(GUIDE, astray, strict=False))
+            (DUE * (missed - kept) + astray).backward()
             sums["due"] += missed.item()
-            sums["astray"] += astray.item() / count
+            sums["astray"] += astray.item()
             sums["clipped"] += ((ratio - 1).abs() > TRUST).float().sum().item() / count
             sums["entropy"] -= (likely.exp() * likely).sum().item() / count
         return sums

@@ -1,6 +1,6 @@
 """The demonstration voice speaks: a recogniser understands it, it sounds like the prompt, it does what the labels ask.
 
-The voice is still in training: a dozen sentences come out with one letter in nine heard wrongly, and with nine in ten when they
+The voice is still in training: a dozen sentences come out with one letter in twelve heard wrongly, and with nine in ten when they
 are compared with each other's. The bounds lie between; `make eval` judges against what it is to reach.
 The recordings are flite's, of sentences that no part of the model was trained on and that the recogniser reads without fault.
 """
@@ -78,11 +78,11 @@ def test_a_cloned_voice_says_the_words(known, transcribed, weights):
         speech = [job.result() for job in jobs]
     assert all(s.complete for s in speech)
     said, heard = [entry["spoken"] for entry in INDEX.values()], [transcript(s.samples) for s in speech]
-    assert letters_wrong(said, heard) <= 0.27 < 0.8 < letters_wrong(said, heard[1:] + heard[:1])
+    assert letters_wrong(said, heard) <= 0.22 < 0.8 < letters_wrong(said, heard[1:] + heard[:1])
     right = [known.nearest(s.samples) == entry["voice"] for s, entry in zip(speech, INDEX.values(), strict=True)]
     assert sum(right) >= len(right) - 1
     lengths = sorted(s.seconds / soundfile.info(RECORDINGS / name).duration for s, name in zip(speech, INDEX, strict=True))
-    assert lengths[0] > 0.5 and lengths[-2] <= 2 and lengths[-1] <= 3
+    assert lengths[0] > 0.5 and lengths[-1] <= 2
 
 
 def test_labels_are_obeyed(demo):
