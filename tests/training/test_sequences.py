@@ -109,7 +109,7 @@ def test_warped_speech_says_the_same_in_another_time(length, seed):
     assert len(new.learnt) == len(taken) and (np.diff(taken) >= 0).all()
     kept = taken[new.learnt]
     assert (np.diff(kept) > 0).all() and set(kept) | set(taken[~new.learnt]) == set(taken)
-    assert new.learnt.mean() > 0.4 and new.learnt.all() == (length < 20)
+    assert 3 * new.learnt.sum() >= len(taken) and new.learnt.all() == (length < 20)     # half is drawn out to twice its length
     np.testing.assert_array_equal(new.sounds, np.array([str(min(n // 7, phones - 1)) for n in taken]))
     np.testing.assert_array_equal(new.places[:, 0], [words - min(n // 21, words - 1) for n in taken])
     assert new.course[-1, 0] == pytest.approx(len(taken), abs=1) and (np.diff(new.course[:, 0]) >= 0).all()
