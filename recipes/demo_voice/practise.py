@@ -262,9 +262,9 @@ def write(model: Path, target: Path, net: Qwen2) -> None:
     """MODEL with the language model that was learnt, as float16."""
     if not target.exists():
         shutil.copytree(model, target)
-        config, count = json.loads((target / "LLM" / "config.json").read_text()), net.sizes.num_hidden_layers
-        config |= {"num_hidden_layers": count, "max_window_layers": count}
-        (target / "LLM" / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    config, count = json.loads((model / "LLM" / "config.json").read_text()), net.sizes.num_hidden_layers
+    config |= {"num_hidden_layers": count, "max_window_layers": count}
+    (target / "LLM" / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     part = target / "LLM" / "model.safetensors.part"
     save_file({name: w.astype(np.float16) for name, w in net.released().items()}, part, metadata={"format": "pt"})
     os.replace(part, target / "LLM" / "model.safetensors")
