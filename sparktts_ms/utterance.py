@@ -10,10 +10,9 @@ import numpy as np
 from sparktts_ms.bicodec.codec import BiCodec
 from sparktts_ms.errors import InputError, NoSpeech
 from sparktts_ms.qwen2.engine import Engine, Stream
-from sparktts_ms.vocabulary import Vocabulary
+from sparktts_ms.vocabulary import TOKENS_PER_SECOND, Vocabulary
 from sparktts_ms.voice import Speech, Voice
 
-TOKENS_PER_SECOND = 50
 SILENCE = 100           # frames that all sound the same, after which a model has fallen silent
 KEPT_SILENCE = 10       # frames of them
 LOOKAHEAD = 25          # frames; the least with which streamed speech differs by less than -50 dB (tools/lookahead_curve.py)

@@ -17,6 +17,8 @@ from tokenizers import Tokenizer
 
 from sparktts_ms.errors import InputError, ModelError
 
+TOKENS_PER_SECOND = 50      # of speech, as semantic tokens
+
 
 @dataclass(frozen=True)
 class TokenRange:

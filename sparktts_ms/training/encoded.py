@@ -19,7 +19,7 @@ from sparktts_ms.errors import AudioError, InputError
 from sparktts_ms.labels import spoken_seconds, syllables
 from sparktts_ms.prompt import join
 from sparktts_ms.training.manifest import Recording
-from sparktts_ms.utterance import TOKENS_PER_SECOND
+from sparktts_ms.vocabulary import TOKENS_PER_SECOND
 
 if TYPE_CHECKING:
     from sparktts_ms.pipeline import SparkTTS

@@ -8,6 +8,8 @@ trained model needs none.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from sparktts_ms.training.batches import Batch
@@ -18,11 +20,21 @@ WIDTH, LEAST_WIDTH = 0.04, 1.5      # standard deviation: of the text's length, 
 END_WIDTH = 0.7                     # of the letter after a word
 
 
-def guide(batch: Batch, v: Vocabulary) -> np.ndarray:
-    """[B, 2, L, L]: how welcome it is that a position's two heads look at another, 0 to 1. Rows that say no speech are led
-    nowhere: 1."""
+@dataclass(frozen=True)
+class Aims:
+    """Where two heads should look, in letters of the text: `centres` [B, 2, L] of what is welcome to a position, NaN where it is
+    led nowhere; `widths` [B, 2, L] of that and `places` [B, L] of the pieces of the text looked at, infinite elsewhere."""
+
+    centres: np.ndarray
+    widths: np.ndarray
+    places: np.ndarray
+
+
+def aims(batch: Batch, v: Vocabulary) -> Aims:
+    """The aims of all that a batch learns; rows that say no speech are led nowhere."""
     rows, length = batch.ids.shape
-    lead = np.ones((rows, HEADS, length, length), np.float32)
+    centres, widths = np.full((rows, HEADS, length), np.nan, np.float32), np.ones((rows, HEADS, length), np.float32)
+    pieces_at = np.full((rows, length), np.inf, np.float32)
     for row in range(rows):
         text, ends = text_pieces(batch.ids[row], v), np.flatnonzero(batch.counts[row])
         starts = np.flatnonzero(batch.ids[row] == v.start_semantic_token)
@@ -38,14 +50,20 @@ def guide(batch: Batch, v: Vocabulary) -> np.ndarray:
             reached = letters.sum() * frames / len(steps)
         else:
             reached = np.interp(frames, *np.concatenate([np.zeros((1, 2)), course]).T)
-        width = max(LEAST_WIDTH, WIDTH * letters.sum())
         learnt = batch.counts[row, steps] > 0
-        near = np.zeros((HEADS, len(steps), length), np.float32)
-        near[0, :, begin:end] = bump(places, reached, np.maximum(width, letters / 2))
-        after = np.minimum(word_end(pieces, reached) + 0.5, places[-1])
-        near[1, :, begin:end] = bump(places, after, np.maximum(END_WIDTH, letters / 2))
-        lead[row][:, steps[learnt]] = near[:, learnt]
-    return lead
+        pieces_at[row, begin:end] = places
+        centres[row, 0, steps[learnt]] = reached[learnt]
+        centres[row, 1, steps[learnt]] = np.minimum(word_end(pieces, reached) + 0.5, places[-1])[learnt]
+        widths[row, 0, begin:end] = np.maximum(max(LEAST_WIDTH, WIDTH * letters.sum()), letters / 2)
+        widths[row, 1, begin:end] = np.maximum(END_WIDTH, letters / 2)
+    return Aims(centres, widths, pieces_at)
+
+
+def guide(batch: Batch, v: Vocabulary) -> np.ndarray:
+    """[B, 2, L, L]: how welcome it is that a position's two heads look at another, 0 to 1; 1 where they are led nowhere."""
+    where = aims(batch, v)
+    away = (where.places[:, None, None] - where.centres[..., None]) / where.widths[:, :, None]
+    return np.where(np.isnan(away), np.float32(1), np.exp(-0.5 * np.square(away)))
 
 
 def text_pieces(ids: np.ndarray, v: Vocabulary) -> tuple[int, list[str]] | None:
@@ -55,11 +73,6 @@ def text_pieces(ids: np.ndarray, v: Vocabulary) -> tuple[int, list[str]] | None:
         return None
     begin = int(begins[0]) + 1
     return begin, [v.plain.id_to_token(int(t)) or " " for t in ids[begin:int(ends[0])]]
-
-
-def bump(places: np.ndarray, centres: np.ndarray, width: np.ndarray) -> np.ndarray:
-    # [P], [T], [P] -> [T, P]
-    return np.exp(-0.5 * np.square((places - centres[:, None]) / width))
 
 
 def word_end(pieces: list[str], reached: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from sparktts_ms.training.encoded import Encoded
-from sparktts_ms.utterance import TOKENS_PER_SECOND
+from sparktts_ms.vocabulary import TOKENS_PER_SECOND
 
 APART = 75              # tokens: one stretch in each second and a half
 SHORTEST, LONGEST = 10, 40      # tokens of a stretch: 0.2 to 0.8 s

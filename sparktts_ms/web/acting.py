@@ -16,7 +16,8 @@ import gradio as gr
 from sparktts_ms.errors import SparkTTSError
 from sparktts_ms.labels import LEVELS
 from sparktts_ms.qwen2.sampling import Sampling
-from sparktts_ms.utterance import TOKENS_PER_SECOND, Chunks
+from sparktts_ms.utterance import Chunks
+from sparktts_ms.vocabulary import TOKENS_PER_SECOND
 from sparktts_ms.voice import Voice
 from sparktts_ms.web.shelf import Shelf
 from sparktts_ms.web.speaking import Speaker
