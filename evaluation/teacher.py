@@ -2,7 +2,8 @@
 
 `python -m evaluation.teacher CORPUS` writes CORPUS/{phrase,train,wide,eval}/*.wav and a .jsonl for each: lines as
 `python -m cli.finetune` reads them, with word ends, and the phones' beside (the codec's recipe learns from those).
-manifest.jsonl is train and wide together; plain.jsonl is train and phrase, of which only the text is told.
+manifest.jsonl is train and wide together; plain.jsonl is train and phrase, of which only the text is told. In every other line
+numbers are written out, where the words are those that are spoken: so inference writes them before it speaks.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import soundfile
 from evaluation.aligner import word_ends
 from evaluation.sentences import phrases, sentences, wide_sentences
 from sparktts_ms.audio.loudness import normalize_volume
+from sparktts_ms.normalize import normalize
 
 GENDER = {"slt": "female", "rms": "male", "awb": "male", "kal16": "male"}
 SHIFTS = {"slt": (0.80, 1.65), "awb": (0.70, 1.60), "kal16": (0.95, 2.15), "rms": (1.0, 1.0)}     # flite cannot move rms
@@ -55,6 +57,15 @@ def speak(text: str, voice: str, path: Path, shift: float = 1.0, stretch: float 
     return [(name, round(end - start, 4)) for name, end in phones]
 
 
+def written(job: dict, phones: list[tuple[str, float]], out: bool) -> dict:
+    """A line of the manifest. `out`: numbers are written out, if their words are those that are spoken."""
+    text = normalize(job["text"]) if out else job["text"]
+    ends = word_ends(text, job["spoken"], phones)
+    if ends is None:
+        text, ends = job["text"], word_ends(job["text"], job["spoken"], phones)
+    return {**job, "text": text, "word_ends": ends, "phones": phones}
+
+
 def corpus(folder: Path, part: str, seed: int, count: int, workers: int) -> None:
     (folder / part).mkdir(parents=True, exist_ok=True)
     random_ = random.Random(seed)
@@ -68,11 +79,12 @@ def corpus(folder: Path, part: str, seed: int, count: int, workers: int) -> None
         jobs.append(dict(audio=f"{part}/{n:05d}.wav", text=text, spoken=spoken, speaker=voice, gender=GENDER[voice],
                          shift=shift, stretch=stretch))
 
-    def work(job):
+    def work(numbered):
+        number, job = numbered
         phones = speak(job["text"], job["speaker"], folder / job["audio"], job["shift"], job["stretch"])
-        return {**job, "word_ends": word_ends(job["text"], job["spoken"], phones), "phones": phones}
+        return written(job, phones, part != "eval" and number // len(GENDER) % 2 == 1)
     with ThreadPoolExecutor(workers) as pool:
-        lines = [json.dumps(job) + "\n" for job in pool.map(work, jobs)]
+        lines = [json.dumps(job) + "\n" for job in pool.map(work, enumerate(jobs))]
     (folder / f"{part}.jsonl.part").write_text("".join(lines))
     os.replace(folder / f"{part}.jsonl.part", folder / f"{part}.jsonl")
 

@@ -86,6 +86,20 @@ def test_word_ends_are_where_the_phones_of_the_words_end(monkeypatch):
     assert aligner.word_ends("A dog eighty two.", "a cat eighty two", phones) is None
 
 
+def test_numbers_are_written_out_as_they_are_spoken_or_not_at_all(monkeypatch):
+    import evaluation.aligner as aligner
+    from evaluation.teacher import written
+    monkeypatch.setattr(aligner, "word_phones", lambda word: (word,))
+    for text, spoken, out in (("A cat, 82.", "a cat eighty two", "A cat, eighty two."),
+                              ("120 cats", "one hundred twenty cats", "120 cats")):         # not "one hundred and twenty"
+        phones = [(word, n + 1.0) for n, word in enumerate(spoken.split())]
+        job = {"audio": "a.wav", "text": text, "spoken": spoken}
+        assert written(job, phones, False)["text"] == text
+        line = written(job, phones, True)
+        assert line == job | {"text": out, "word_ends": line["word_ends"], "phones": phones}
+        assert len(line["word_ends"]) == len(out.split()) and line["word_ends"][-1] == len(phones)
+
+
 @pytest.mark.parametrize("year, spoken", [(1984, "nineteen eighty four"), (1905, "nineteen oh five"), (1800, "eighteen hundred")])
 def test_years(year, spoken):
     assert spoken_year(year) == spoken
