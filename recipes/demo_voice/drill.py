@@ -12,6 +12,7 @@ Both begin as layers that add nothing.
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import os
 import time
@@ -22,18 +23,17 @@ os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "ALL")        # sparktts_ms would ch
 
 import numpy as np
 import torch
-from acoustics import Corpus
+from keeping import load, note, save, write
 from language import DEEP, Layer, Qwen2
-from lessons import Lesson
-from practise import HELD, load, note, save, write
+from lessons import Lesson, Page, drawn, page
 from tasks import known
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
 from sparktts_ms.config import Qwen2Config
 from sparktts_ms.config_files import read_config
-from sparktts_ms.training.batches import Schedule
+from sparktts_ms.training.encoded import Encoded
 from sparktts_ms.training.phones import inventory
-from sparktts_ms.training.sequences import sequences
 from sparktts_ms.vocabulary import Vocabulary
 
 LONGEST = 640
@@ -42,6 +42,9 @@ NEWER = 4                       # times the learning rate of the layers that wer
 KEPT = 0.997                    # of the mean of the weights, at each step
 BACK = (1, 4, 10, 25)           # frames that the heads of the first new layer begin by looking back
 SHARP = 12.0                    # how much better such a place is than others, as a logarithm
+TOKENS = {"cpu": 2048, "cuda": 40_000}      # of a step
+RATE = {"cpu": 4e-4, "cuda": 1.5e-3}        # of the layers that were there; new ones learn faster
+BATCHES = 25                    # that are drawn together, so that rows of similar length are
 SAVE_EVERY = 250
 
 
@@ -82,39 +85,56 @@ def looking_back(layer: Layer, c: Qwen2Config) -> None:
     attention.v_proj.reset_parameters()
 
 
-def drill(corpus_folder: Path, codec: Path, model: Path, work: Path, steps: int, rate: float, tokens: int, seed: int,
-          threads: int) -> None:
+class Pages(Dataset):
+    """`BATCHES` batches at a time of recordings drawn by (seed, number)."""
+
+    def __init__(self, v: Vocabulary, recordings: list[Encoded], names: list[str], tokens: int, seed: int):
+        self.v, self.recordings, self.names, self.seed = v, recordings, names, seed
+        length = np.mean([len(one.text) + len(one.semantic_ids) for one in recordings]) + 2 * len(recordings[0].global_ids)
+        self.some = math.ceil(BATCHES * tokens / length / 2)        # each once by its labels, and once as a clone
+
+    def __getitem__(self, number: int) -> list[Page]:
+        random = np.random.default_rng((self.seed, number))
+        return [page(batch, self.v, self.names, random)
+                for batch in drawn(self.v, self.recordings, random, self.some, BATCHES, LONGEST, WARPED)]
+
+
+def drill(corpus: Path, codec: Path, model: Path, work: Path, steps: int, seed: int, threads: int, workers: int,
+          device: str) -> None:
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     work.mkdir(parents=True, exist_ok=True)
     config = read_config(model).llm
     v = Vocabulary(model / "LLM" / "tokenizer.json", config.eos_token_id, config.vocab_size)
-    recordings = known(Corpus(corpus_folder), codec)
-    learnt = [one for n, one in enumerate(recordings) if n % HELD != HELD - 1]
+    recordings = known(corpus, codec)
     net = Qwen2.read(model / "LLM" / "model.safetensors", config)
-    net = net if len(net.layers) >= DEEP else deepened(net)
-    mean, lesson = Qwen2(net.sizes), Lesson(net, v, inventory(recordings))
+    newer = len(net.layers) < DEEP
+    net = (deepened(net) if newer else net).to(device)
+    names = inventory(recordings.spoken)
+    mean, lesson = Qwen2(net.sizes).to(device), Lesson(net, len(names))
     mean.load_state_dict(net.state_dict())
     new = [*net.layers[net.led[0] + 1].parameters(), *net.layers[net.led[0] + 2].parameters(), *lesson.teller.parameters()]
     old = [p for p in net.parameters() if all(p is not other for other in new)]
-    optimizer = torch.optim.AdamW([{"params": old, "times": 1}, {"params": new, "times": NEWER}], rate, betas=(0.9, 0.98),
-                                  weight_decay=0.0)
+    optimizer = torch.optim.AdamW([{"params": old, "times": 1}, {"params": new, "times": NEWER if newer else 1}],
+                                  betas=(0.9, 0.98), weight_decay=0.0)
     done = load(work, "drill", net=net, mean=mean, teller=lesson.teller, optimizer=optimizer)
-    schedule = Schedule(lambda random: sequences(v, learnt, random, LONGEST, WARPED), tokens, LONGEST, seed)
+    source = Pages(v, recordings.learnt, names, TOKENS[device], seed)
+    loader = DataLoader(source, None, num_workers=workers, collate_fn=lambda pages: pages,
+                        sampler=range(done // BATCHES, math.ceil(steps / BATCHES)))
+    pages = itertools.islice(itertools.chain.from_iterable(loader), done % BATCHES, None)
     sums, began = {}, time.monotonic()
-    for step, batch in zip(range(done, steps), schedule(done), strict=False):
+    for step, one in zip(range(done, steps), pages, strict=False):
         for group in optimizer.param_groups:
-            group["lr"] = group["times"] * rate * min(1, (step + 1) / 100) * (0.05 + 0.95 * (1 - step / steps))
+            group["lr"] = group["times"] * RATE[device] * min(1, (step + 1) / 100) * (0.05 + 0.95 * (1 - step / steps))
         optimizer.zero_grad()
-        found = lesson(batch, np.random.default_rng((seed, step)))
-        found["norm"] = float(nn.utils.clip_grad_norm_([*net.parameters(), *lesson.teller.parameters()], 1.0))
+        found = lesson(one)
+        found["norm"] = nn.utils.clip_grad_norm_([*net.parameters(), *lesson.teller.parameters()], 1.0)
         optimizer.step()
         with torch.no_grad():
-            for kept, now in zip(mean.parameters(), net.parameters(), strict=True):
-                kept.lerp_(now, 1 - min(KEPT, (step + 1) / (step + 10)))
+            torch._foreach_lerp_(list(mean.parameters()), list(net.parameters()), 1 - min(KEPT, (step + 1) / (step + 10)))
         sums = {name: sums.get(name, 0.0) + value / 50 for name, value in found.items()}
         if (step + 1) % 50 == 0:
-            note(work, {"step": step + 1, **{name: round(value, 4) for name, value in sums.items()},
+            note(work, {"step": step + 1, **{name: round(float(value), 4) for name, value in sums.items()},
                         "s": round((time.monotonic() - began) / 50, 3)}, "drill")
             sums, began = {}, time.monotonic()
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
@@ -124,13 +144,13 @@ def drill(corpus_folder: Path, codec: Path, model: Path, work: Path, steps: int,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("corpus_folder", "codec", "model", "work"):
+    for name in ("corpus", "codec", "model", "work"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--rate", type=float, default=4e-4, help="of the layers that were there; the new ones learn faster")
-    parser.add_argument("--tokens", type=int, default=2048, help="of a step")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw the batches")
+    parser.add_argument("--device", choices=TOKENS, default="cpu")
     drill(**vars(parser.parse_args()))
 
 

@@ -61,15 +61,17 @@ def laid(phones: np.ndarray, words: np.ndarray, ids: np.ndarray, table: np.ndarr
     pause, states = len(table) - 1, 2 * len(phones) + 1
     names = np.full(states, pause)
     names[1::2] = phones
-    odds = np.log(table[names][:, ids]).T
+    odds, last = np.log(table[names][:, ids]).T, np.zeros(states, np.intp)
     odds[:, 2:-1:2][:, words[1:] == words[:-1]] = IMPOSSIBLE
-    best, came = np.full(states, IMPOSSIBLE), np.zeros((len(ids), states), np.int8)
+    ways, came = np.full((3, states), IMPOSSIBLE), np.zeros((len(ids), states), np.int8)      # stay, go on, leave out a pause
+    best, skips = ways[0], np.where(np.arange(2, states) % 2 == 1, 0.0, IMPOSSIBLE)
     best[:2] = odds[0, :2]
-    skips = np.where(np.arange(states) % 2 == 1, 0.0, IMPOSSIBLE)
     for t in range(1, len(ids)):
-        options = np.stack([best, np.append(IMPOSSIBLE, best[:-1]), np.append([IMPOSSIBLE] * 2, best[:-2]) + skips])
-        came[t] = options.argmax(0)
-        best = options.max(0) + odds[t]
+        ways[1, 1:] = best[:-1]
+        np.add(best[:-2], skips, out=ways[2, 2:])
+        ways.argmax(0, out=last)
+        came[t] = last
+        np.add(ways.max(0), odds[t], out=best)
     at = np.zeros(len(ids), int)
     at[-1] = states - 1 if best[-1] >= best[-2] else states - 2
     for t in range(len(ids) - 1, 0, -1):

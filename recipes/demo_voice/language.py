@@ -16,9 +16,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sparktts_ms.config import Qwen2Config
+from sparktts_ms.training.guide import Aims
 
 LEAST = 1e-3            # share of attention that is as bad as none
 DEEP = 7                # layers of a model that looks twice
+LOOK = 8                # tokens after which it is looked who is still speaking
 
 
 class Attention(nn.Module):
@@ -37,7 +39,7 @@ class Attention(nn.Module):
                 heads(self.v_proj(x), self.pairs))
 
     def forward(self, x: Tensor, around: tuple[Tensor, Tensor], lead: Tensor | None = None):
-        # -> [B, L, C], k, v, how far the first of each group of heads is from `lead` [B, P, L, L] of training/guide.py, or None
+        # -> [B, L, C], k, v, how far the first of each group of heads is from `lead` [B, P, L, L], or None
         q, k, v = self.split(x, around)
         group = self.heads // self.pairs
         y = F.scaled_dot_product_attention(q, k.repeat_interleave(group, 1), v.repeat_interleave(group, 1), is_causal=True)
@@ -45,7 +47,7 @@ class Attention(nn.Module):
 
     def astray(self, q: Tensor, k: Tensor, lead: Tensor) -> Tensor:
         scores = q * self.size**-0.5 @ k.transpose(-1, -2)
-        ahead = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+        ahead = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
         return -((scores.masked_fill(ahead, -torch.inf).float().softmax(-1) * lead).sum(-1) + LEAST).log().sum()
 
     def step(self, x: Tensor, around: tuple[Tensor, Tensor], keys: Tensor, values: Tensor, last: int, hidden: Tensor) -> Tensor:
@@ -89,6 +91,18 @@ def led(layers: int) -> tuple[int, ...]:
     return (layers // 2,) if layers < DEEP else (layers // 2 - 1, layers // 2 + 1)
 
 
+def short(device: torch.device) -> torch.autocast:
+    """Products in bfloat16, where the device has them."""
+    return torch.autocast(device.type, torch.bfloat16, device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def welcome(where: Aims, device: torch.device) -> Tensor:
+    """[B, P, L, L]: `guide` of sparktts_ms/training, made where it is needed: it is large, and what it comes from is small."""
+    centres, widths, places = (torch.from_numpy(x).to(device) for x in (where.centres, where.widths, where.places))
+    away = (places[:, None, None] - centres[..., None]) / widths[:, :, None]
+    return torch.where(centres.isnan()[..., None], 1.0, away.square_().mul_(-0.5).exp_())
+
+
 class Qwen2(nn.Module):
     def __init__(self, c: Qwen2Config):
         super().__init__()
@@ -104,19 +118,24 @@ class Qwen2(nn.Module):
         net.load_state_dict({name.removeprefix("model."): w.float() for name, w in weights.items()})
         return net
 
+    @property
+    def device(self) -> torch.device:
+        return self.norm.weight.device
+
     def around(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         # [..., L] -> cos and sin [..., 1, L, D], to be used for every head
         c = self.sizes
-        rate = c.rope_theta ** (-torch.arange(0, c.head_dim, 2, dtype=torch.float64) / c.head_dim)
+        rate = c.rope_theta ** (-torch.arange(0, c.head_dim, 2, dtype=torch.float64, device=self.device) / c.head_dim)
         angle = positions[..., None] * rate
         angle = torch.cat([angle, angle], -1).float()[..., None, :, :]
         return angle.cos(), angle.sin()
 
-    def forward(self, ids: Tensor, cache: Cache | None = None, lead: Tensor | None = None, told: Callable | None = None,
+    def forward(self, ids: Tensor, cache: Cache | None = None, where: Aims | None = None, told: Callable | None = None,
                 ) -> tuple[Tensor, list[Tensor]]:
-        """Hidden states [B, L, C] before the logits, and how far each layer that is led is from `lead`, or what is `told` by
-        the last of them, if that is given. What is behind a row's end does not matter to what is before it."""
-        x, around, found = self.embed_tokens(ids), self.around(torch.arange(ids.shape[1])), []
+        """Hidden states [B, L, C] before the logits, and how far each layer that is led is from `where` it should look, or what
+        is `told` by the last of them, if that is given. What is behind a row's end does not matter to what is before it."""
+        x, around, found = self.embed_tokens(ids), self.around(torch.arange(ids.shape[1], device=self.device)), []
+        lead = None if where is None else welcome(where, self.device)
         for n, layer in enumerate(self.layers):
             y, k, v, astray = layer.self_attn(layer.input_layernorm(x), around, lead if n in self.led else None)
             if astray is not None:
@@ -139,7 +158,7 @@ class Qwen2(nn.Module):
         return self.norm(x)[:, 0]
 
     def released(self) -> dict[str, np.ndarray]:
-        return {f"model.{name}": w.detach().numpy() for name, w in self.state_dict().items()}
+        return {f"model.{name}": w.detach().cpu().numpy() for name, w in self.state_dict().items()}
 
 
 class Cache:
@@ -151,10 +170,10 @@ class Cache:
     @classmethod
     def empty(cls, c: Qwen2Config, lengths: Tensor, longest: int, more: int) -> Cache:
         shape = (len(lengths), c.num_key_value_heads, longest + more, c.head_dim)
-        slots = torch.arange(longest + more)
+        slots = torch.arange(longest + more, device=lengths.device)
         unwritten = (slots >= lengths[:, None]) & (slots < longest)
-        return cls(*([torch.zeros(shape) for _ in range(c.num_hidden_layers)] for _ in range(2)),
-                   torch.zeros(unwritten.shape).masked_fill(unwritten, -torch.inf))
+        return cls(*([torch.zeros(shape, device=slots.device) for _ in range(c.num_hidden_layers)] for _ in range(2)),
+                   torch.zeros(unwritten.shape, device=slots.device).masked_fill(unwritten, -torch.inf))
 
     def only(self, rows: Tensor | slice) -> Cache:
         """Some rows: the same memory for a slice, else copied."""
@@ -184,38 +203,35 @@ class Manner:
 
 
 @torch.no_grad()
-def speak(net: Qwen2, prompts: list[np.ndarray], most: list[int], manner: Manner, luck: torch.Generator, rows: int = 64,
+def speak(net: Qwen2, prompts: list[np.ndarray], most: list[int], manner: Manner, seed: int, rows: int = 64,
           ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Of every prompt the places in `manner.legal` that were drawn, and the log of their probabilities; the stop is one of them,
-    unless `most` were drawn before."""
+    unless `most` were drawn before. `rows` prompts are read at once."""
+    luck = torch.Generator(net.device).manual_seed(seed)
     lengths = torch.tensor([len(p) for p in prompts])
-    longest, more = int(lengths.max()), max(most)
-    cache = Cache.empty(net.sizes, lengths, longest, more)
+    longest, more, ended = int(lengths.max()), max(most), len(manner.legal) - manner.stops
     ids = torch.zeros(len(prompts), longest, dtype=torch.long)
     for row, prompt in enumerate(prompts):
         ids[row, :len(prompt)] = torch.from_numpy(prompt)
+    ids, lengths, limit = (x.to(net.device) for x in (ids, lengths, torch.tensor(most)))
+    cache = Cache.empty(net.sizes, lengths, longest, more)
     pieces = []
     for begin in range(0, len(prompts), rows):
         hidden, _ = net(ids[begin:begin + rows], cache.only(slice(begin, begin + rows)))
-        pieces.append(hidden[torch.arange(len(hidden)), lengths[begin:begin + rows] - 1])
-    hidden, alive, ended = torch.cat(pieces), torch.arange(len(prompts)), len(manner.legal) - manner.stops
-    limit, done = torch.tensor(most), torch.zeros(len(prompts), dtype=torch.bool)
-    said: list[list[int]] = [[] for _ in prompts]
-    chance: list[list[float]] = [[] for _ in prompts]
+        pieces.append(hidden[torch.arange(len(hidden), device=net.device), lengths[begin:begin + rows] - 1])
+    hidden, alive = torch.cat(pieces), torch.arange(len(prompts), device=net.device)
+    said, chance = (torch.zeros(len(prompts), more, dtype=kind, device=net.device) for kind in (torch.long, torch.float))
+    over = limit.clone()                # how many were drawn
     for n in range(more):
         likely = manner.likely(net, hidden)
         chosen = manner.draw(likely, luck)
-        odds = likely.gather(1, chosen[:, None])[:, 0]
-        for row, one, log, over in zip(alive.tolist(), chosen.tolist(), odds.tolist(), done.tolist(), strict=True):
-            if not over:
-                said[row].append(one)
-                chance[row].append(log)
-        done |= (chosen >= ended) | (n + 1 >= limit)
-        if done.all():
-            break
-        if done.float().mean() > 0.25:
-            kept = torch.nonzero(~done)[:, 0]
-            cache = cache.only(kept)
-            alive, limit, lengths, chosen, done = alive[kept], limit[kept], lengths[kept], chosen[kept], done[kept]
+        said[alive, n], chance[alive, n] = chosen, likely.gather(1, chosen[:, None])[:, 0]
+        over[alive] = torch.where((chosen >= ended) & (over[alive] > n), n + 1, over[alive])
+        if n % LOOK == LOOK - 1:
+            kept = torch.nonzero(over[alive] > n + 1)[:, 0]
+            if not len(kept):
+                break
+            if len(kept) < 0.75 * len(alive):
+                cache, alive, lengths, chosen = cache.only(kept), alive[kept], lengths[kept], chosen[kept]
         hidden = net.step(manner.legal[chosen], lengths + n, cache, longest + n)
-    return [(np.array(s), np.array(c, np.float32)) for s, c in zip(said, chance, strict=True)]
+    return [(s[:count], c[:count]) for s, c, count in zip(said.cpu().numpy(), chance.cpu().numpy(), over.tolist(), strict=True)]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import itertools
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from language import Qwen2
+from language import Qwen2, short
 from stray import strayed
 from torch import Tensor, nn
 
-from sparktts_ms.training.batches import Batch
-from sparktts_ms.training.guide import guide
+from sparktts_ms.training.batches import Batch, stack
+from sparktts_ms.training.encoded import Encoded
+from sparktts_ms.training.guide import Aims, aims
 from sparktts_ms.training.phones import SLOTS, words
+from sparktts_ms.training.sequences import sequences
 from sparktts_ms.vocabulary import Vocabulary
 
 WEIGHTS = {"true": 1.0, "astray": 0.5, "told": 0.15}    # of the next id, of where to look, of which word is being said
@@ -33,6 +36,38 @@ class Teller(nn.Module):
         return F.cross_entropy(likely.flatten(0, 1), said[known].flatten().long(), reduction="sum") / (SLOTS + 1)
 
 
+@dataclass(frozen=True)
+class Page:
+    """A batch [B, L] of true speech: what is `read`, what should follow, whether that is `learnt`; how many of these ids are
+    `speech`, a prompt's too; `where` to look meanwhile; which word is `said` [B * L, 11], if that is taught."""
+
+    read: np.ndarray
+    targets: np.ndarray
+    learnt: np.ndarray
+    speech: int
+    where: Aims
+    said: np.ndarray | None
+
+
+def page(batch: Batch, v: Vocabulary, names: list[str] | None = None, random: np.random.Generator | None = None) -> Page:
+    """With the `names` of the phones, which word is said is taught too; with `random`, what is read goes astray now and then."""
+    speech = spoken(batch, v)
+    read = strayed(batch.ids, np.isin(batch.ids, np.array(v.bicodec_semantic.ids())), random) if random else batch.ids
+    return Page(read, batch.targets, batch.counts > 0, int(speech.sum()), aims(replace(batch, counts=speech), v),
+                words(batch, names).astype(np.int8) if names else None)
+
+
+def drawn(v: Vocabulary, recordings: list[Encoded], random: np.random.Generator, some: int, count: int, longest: int,
+          warped: float = 0.0) -> list[Batch]:
+    """Sequences of `some` recordings in `count` batches of about as many tokens, rows of similar length together."""
+    chosen = [recordings[n] for n in random.permutation(len(recordings))[:some]]
+    made = sorted(sequences(v, chosen, random, longest, warped), key=lambda sequence: len(sequence.ids))
+    reached = np.cumsum([len(sequence.ids) for sequence in made])
+    ends = np.searchsorted(reached, reached[-1] * np.arange(1, count + 1) / count)
+    groups = [made[a:b] for a, b in itertools.pairwise([0, *(np.maximum(ends, np.arange(count)) + 1)])]
+    return [stack(groups[n], len(groups[n][-1].ids) - 1, len(groups[n])) for n in random.permutation(count)]
+
+
 def spoken(batch: Batch, v: Vocabulary) -> np.ndarray:
     """[B, L]: 1 where the next id is speech, a prompt's too, or its end."""
     found = np.zeros_like(batch.counts)
@@ -44,26 +79,21 @@ def spoken(batch: Batch, v: Vocabulary) -> np.ndarray:
 
 
 class Lesson:
-    """True speech in batches -> gradients, and losses by name. With the `names` of the phones it also teaches which word is said;
-    with `random`, what is read goes astray now and then."""
+    """Pages of true speech -> gradients, and losses by name. `names`: how many phones the pages tell the words in, if they do."""
 
-    def __init__(self, net: Qwen2, v: Vocabulary, names: list[str] | None = None):
-        self.net, self.v, self.names = net, v, names
-        self.teller = Teller(net.sizes.hidden_size, len(names)) if names else None
-        self.semantic = np.array(v.bicodec_semantic.ids())
+    def __init__(self, net: Qwen2, names: int = 0):
+        self.net, self.device = net, net.device
+        self.teller = Teller(net.sizes.hidden_size, names).to(self.device) if names else None
 
-    def __call__(self, batch: Batch, random: np.random.Generator | None = None, share: float = 1.0) -> dict[str, float]:
-        speech = spoken(batch, self.v)
-        lead = torch.from_numpy(guide(replace(batch, counts=speech), self.v))
-        read = strayed(batch.ids, np.isin(batch.ids, self.semantic), random) if random else batch.ids
-        said = torch.from_numpy(words(batch, self.names)) if self.teller else None
+    def __call__(self, page: Page, share: float = 1.0) -> dict[str, float]:
+        read, wanted, learnt, said = (None if x is None else torch.from_numpy(x).to(self.device)
+                                      for x in (page.read, page.targets, page.learnt, page.said))
         told = (lambda x: self.teller(x, said)) if self.teller else None
-        with torch.autocast("cpu", torch.bfloat16):
-            hidden, found = self.net(torch.from_numpy(read).long(), lead=lead, told=told)
-        learnt, wanted = torch.from_numpy(batch.counts) > 0, torch.from_numpy(batch.targets).long()
-        losses = {"true": F.cross_entropy(hidden[learnt].float() @ self.net.embed_tokens.weight.T, wanted[learnt])}
-        losses |= {f"astray {n}": part / float(speech.sum()) for n, part in zip(self.net.led, found, strict=False)}
+        with short(self.device):
+            hidden, found = self.net(read.long(), where=page.where, told=told)
+        losses = {"true": F.cross_entropy(hidden[learnt].float() @ self.net.embed_tokens.weight.T, wanted[learnt].long())}
+        losses |= {f"astray {n}": part / page.speech for n, part in zip(self.net.led, found, strict=False)}
         if self.teller:
-            losses["told"] = found[-1] / float(learnt.sum())
+            losses["told"] = found[-1] / int(page.learnt.sum())
         (share * sum(WEIGHTS[name.split()[0]] * loss for name, loss in losses.items())).backward()
-        return {name: loss.item() for name, loss in losses.items()}
+        return {name: loss.detach() for name, loss in losses.items()}

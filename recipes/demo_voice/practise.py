@@ -14,43 +14,59 @@ as the teacher are made likelier. True speech is imitated beside it, so that voi
 from __future__ import annotations
 
 import argparse
-import json
+import itertools
 import math
+import multiprocessing
 import os
-import shutil
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "ALL")        # sparktts_ms would choose what MindSpore needs: no bfloat16 products
 
 import numpy as np
 import torch
-from acoustics import Corpus
-from due import STOP, corrected
-from language import Manner, Qwen2, speak
-from lessons import Lesson
+from due import STOP, Correction, corrected
+from keeping import load, note, save, write
+from language import Manner, Qwen2, short, speak
+from lessons import Lesson, Page, drawn, page
 from reader import Reader, padded, read
 from reader import train as train_reader
-from safetensors.numpy import save_file
 from tasks import Phones, Task, Tasks, known
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from sparktts_ms.config_files import read_config
-from sparktts_ms.training.batches import Batch, stack
+from sparktts_ms.training.batches import Batch
 from sparktts_ms.training.encoded import Encoded
-from sparktts_ms.training.guide import guide
-from sparktts_ms.training.sequences import Sequence, sequences
+from sparktts_ms.training.guide import Aims, aims
 from sparktts_ms.vocabulary import Vocabulary
 
-HELD = 50               # every so manieth recording is never trained on
-TEXTS, TRIES = 80, 2    # of a step: texts that are spoken, and how often each
-WORST = 120             # of these tries are learnt from
-ROWS, TRUE = 40, 16     # of an update: tries that are learnt from, and recordings that are imitated
-KEPT = 0.98             # of the mean of the weights, at each update
-TRUST = 0.2             # how far an update may move the odds of an id for the sake of the length
+
+@dataclass(frozen=True)
+class Portion:
+    """Of a step: texts that are spoken, and how often each. Of an update: tries that are learnt from, and sequences of true
+    speech, about; the learning rate, and how much of the mean of the weights is kept. `tokens` are learnt from at once."""
+
+    texts: int
+    tries: int
+    rows: int
+    true: int
+    rate: float
+    kept: float
+    tokens: int
+
+    @property
+    def updates(self) -> int:
+        return max(1, int(WORST * self.texts * self.tries) // self.rows)
+
+
+PORTIONS = {"cpu": Portion(80, 2, 40, 16, 6e-4, 0.98, 6000), "cuda": Portion(1024, 4, 192, 72, 1e-3, 0.985, 60_000)}
+WORST = 0.75            # of the tries are learnt from: where something went wrong, or better than elsewhere
+TRUST = 0.2             # how far an update may move the odds of an id for the sake of what a try is worth
 EVEN = 0.15             # log of a length that is as good as the teacher's
-LENGTH = 2.0            # weight of what is beyond that
+LENGTH, WRONG = 2.0, 3.0        # weights of what is beyond that, and of phones that are wrong, where tries at a text differ in it
 DUE, GUIDE = 0.5, (0.3, 1.2)    # weights of what was due, and of where the layers that are led should have looked
 MOST, LONGEST = 400, 640
 SAVE_EVERY = 5
@@ -69,37 +85,46 @@ class Try:
     wrong: int
     unfit: float
 
+    @property
+    def lost(self) -> float:
+        """The share of its phones that is wrong."""
+        return self.wrong / len(self.task.phones)
+
+
+def corrections(spoken: list[tuple[np.ndarray, ...]], table: np.ndarray) -> list[Correction]:
+    return [corrected(*one, table) for one in spoken]
+
 
 class Judge:
-    """Speech as ids -> what was wrong with it."""
+    """Speech as ids -> what was wrong with it. `workers` are processes that help."""
 
-    def __init__(self, reader: Reader, table: np.ndarray, manner: Manner):
+    def __init__(self, reader: Reader, table: np.ndarray, manner: Manner, workers: int):
         self.reader, self.table, self.manner = reader, table, manner
-        self.codes = len(manner.legal) - manner.stops
+        self.map = multiprocessing.get_context("fork").Pool(workers).imap if workers else map
 
     def attempts(self, net: Qwen2, tasks: list[Task], seed: int) -> list[Try]:
-        luck, tries = torch.Generator().manual_seed(seed), [None] * len(tasks)
-        order = sorted(range(len(tasks)), key=lambda n: len(tasks[n].prompt))
+        order, halves = sorted(range(len(tasks)), key=lambda n: len(tasks[n].prompt)), []
         for part in (order[:len(order) // 2], order[len(order) // 2:]):
             most = [min(MOST, int(1.6 * tasks[n].frames) + 20) for n in part]
-            spoken = speak(net, [tasks[n].prompt for n in part], most, self.manner, luck)
-            heard = read(self.reader, [said[said < self.codes] for said, _ in spoken])
-            for n, one, phones in zip(part, spoken, heard, strict=True):
-                tries[n] = self.judged(tasks[n], *one, *phones)
-        return tries
-
-    def judged(self, task: Task, said: np.ndarray, odds: np.ndarray, heard: np.ndarray, over: np.ndarray) -> Try:
-        ids = said[said < self.codes]
-        right = corrected(task.phones, task.words, ids, heard, over, self.table)
-        unfit = max(0.0, abs(math.log(max(len(ids), 1) / task.frames)) - EVEN)
-        return Try(task, said, odds, right.due[:len(said)], task.followed(right.ends), right.wrong, unfit)
+            spoken = speak(net, [tasks[n].prompt for n in part], most, self.manner, seed)
+            ids = [said[said < self.table.shape[1]] for said, _ in spoken]
+            said = [(tasks[n].phones, tasks[n].words, some, *phones)
+                    for n, some, phones in zip(part, ids, read(self.reader, ids), strict=True)]
+            halves.append((part, spoken, ids, self.map(partial(corrections, table=self.table),
+                                                       [said[k:k + 16] for k in range(0, len(said), 16)])))
+        tries: dict[int, Try] = {}
+        for part, spoken, ids, found in halves:
+            for n, (said, odds), some, right in zip(part, spoken, ids, itertools.chain.from_iterable(found), strict=True):
+                unfit = max(0.0, abs(math.log(max(len(some), 1) / tasks[n].frames)) - EVEN)
+                tries[n] = Try(tasks[n], said, odds, right.due[:len(said)], tasks[n].followed(right.ends), right.wrong, unfit)
+        return [tries[n] for n in range(len(tasks))]
 
 
 def error_rate(tries: list[Try]) -> float:
     return sum(t.wrong for t in tries) / sum(len(t.task.phones) for t in tries)
 
 
-def packs(lengths: list[int], tokens: int = 6000) -> list[list[int]]:
+def packs(lengths: list[int], tokens: int) -> list[list[int]]:
     """Rows of similar length together, about `tokens` with their padding."""
     made: list[list[int]] = [[]]
     for n in sorted(range(len(lengths)), key=lengths.__getitem__):
@@ -110,115 +135,114 @@ def packs(lengths: list[int], tokens: int = 6000) -> list[list[int]]:
 
 
 class Pupil:
-    """The language model while it learns."""
+    """The language model while it learns, from about `tokens` at once."""
 
-    def __init__(self, net: Qwen2, v: Vocabulary, manner: Manner, table: np.ndarray):
-        self.net, self.vocabulary, self.manner = net, v, manner
+    def __init__(self, net: Qwen2, v: Vocabulary, manner: Manner, table: np.ndarray, tokens: int):
+        self.net, self.vocabulary, self.manner, self.tokens = net, v, manner, tokens
         fits = torch.zeros(len(table) + 2, len(manner.legal))
         fits[:-2, :table.shape[1]], fits[STOP, table.shape[1]:] = torch.from_numpy(table), 1.0
-        self.fits = fits            # [phones, NONE, STOP; legal]: how well each id is what is due
+        self.fits = fits.to(net.device)         # [phones, NONE, STOP; legal]: how well each id is what is due
 
-    def states(self, rows: list[np.ndarray], lead: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
-        with torch.autocast("cpu", torch.bfloat16):
-            hidden, astray = self.net(padded(rows, 0), lead=lead)
-        return hidden.float(), astray
+    def aims(self, ids: np.ndarray, rows: list[int], tries: list[Try]) -> Aims:
+        """Where attention should have been in the text while `ids` [B, L] were said, `rows` tokens of each."""
+        none, counts = (None,) * len(ids), np.zeros(ids.shape, np.float32)
+        for length, one, count in zip(rows, tries, counts, strict=True):
+            count[len(one.task.prompt) - 1:length] = 1
+        return aims(Batch(ids, ids, counts, tuple(t.course for t in tries), none, none, none), self.vocabulary)
 
-    def lead(self, rows: list[np.ndarray], tries: list[Try]) -> Tensor:
-        """Where attention should have been in the text while `rows` were said."""
-        ids, none = padded(rows, 0).numpy(), (None,) * len(rows)
-        counts = np.zeros(ids.shape, np.float32)
-        for row, one, count in zip(rows, tries, counts, strict=True):
-            count[len(one.task.prompt) - 1:len(row)] = 1
-        return torch.from_numpy(guide(Batch(ids, ids, counts, tuple(t.course for t in tries), none, none, none), self.vocabulary))
-
-    def learn(self, tries: list[Try], worth: list[float]) -> dict[str, float]:
-        """Gradients of what was due, and of what each try is `worth` for its length, means over ids."""
-        count, sums = sum(len(t.said) for t in tries), dict.fromkeys(("due", "astray", "clipped", "entropy"), 0.0)
-        lengths, legal = [len(t.task.prompt) + len(t.said) - 1 for t in tries], self.manner.legal.numpy()
-        for rows in packs(lengths):
-            ids = [np.concatenate([tries[n].task.prompt, legal[tries[n].said[:-1]]]) for n in rows]
-            hidden, astray = self.states(ids, self.lead(ids, [tries[n] for n in rows]))
-            hidden = torch.cat([hidden[k, len(tries[n].task.prompt) - 1:lengths[n]] for k, n in enumerate(rows)])
-            said, odds, due = (torch.from_numpy(np.concatenate([getattr(tries[n], name) for n in rows]))
-                               for name in ("said", "odds", "due"))
-            gain = torch.from_numpy(np.concatenate([np.full(len(tries[n].said), worth[n], np.float32) for n in rows]))
+    def learn(self, tries: list[Try], worth: list[float]) -> dict[str, Tensor]:
+        """Gradients of what was due, and of what each try is `worth`, means over ids."""
+        count, sums = sum(len(t.said) for t in tries), {}
+        lengths, legal = [len(t.task.prompt) + len(t.said) - 1 for t in tries], self.manner.legal.cpu().numpy()
+        for rows in packs(lengths, self.tokens):
+            some = [tries[n] for n in rows]
+            ids = padded([np.concatenate([t.task.prompt, legal[t.said[:-1]]]) for t in some], 0)
+            where = self.aims(ids.numpy(), [lengths[n] for n in rows], some)
+            with short(self.net.device):
+                hidden, astray = self.net(ids.to(self.net.device), where=where)
+            hidden = torch.cat([hidden[k, len(tries[n].task.prompt) - 1:lengths[n]] for k, n in enumerate(rows)]).float()
+            said, odds, due, gain = (torch.from_numpy(np.concatenate(each)).to(self.net.device) for each in (
+                [t.said for t in some], [t.odds for t in some], [t.due for t in some],
+                [np.full(len(tries[n].said), worth[n], np.float32) for n in rows]))
             likely = self.manner.likely(self.net, hidden)
             missed = -((likely.exp() * self.fits[due].sum(1)).sum(-1) + 1e-4).log().sum() / count
             ratio = (likely.gather(1, said[:, None])[:, 0] - odds).exp()
             kept = torch.minimum(ratio * gain, ratio.clamp(1 - TRUST, 1 + TRUST) * gain).sum() / count
             astray = sum(weight * part / count for weight, part in zip(GUIDE, astray, strict=False))
             (DUE * (missed - kept) + astray).backward()
-            sums["due"] += missed.item()
-            sums["astray"] += astray.item()
-            sums["clipped"] += ((ratio - 1).abs() > TRUST).float().sum().item() / count
-            sums["entropy"] -= (likely.exp() * likely).sum().item() / count
+            with torch.no_grad():
+                found = {"due": missed, "astray": astray, "clipped": ((ratio - 1).abs() > TRUST).float().sum() / count,
+                         "entropy": -(likely.exp() * likely).sum() / count}
+            sums = {name: sums.get(name, 0.0) + value.detach() for name, value in found.items()}
         return sums
 
 
-def imitated(lesson: Lesson, true: list[Sequence]) -> dict[str, float]:
-    """Gradients of true speech's lesson."""
-    found, parts = {}, packs([len(s.ids) - 1 for s in true])
-    for part in parts:
-        batch = stack([true[n] for n in part], max(len(true[n].ids) for n in part) - 1, len(part))
-        for name, value in lesson(batch, share=1 / len(parts)).items():
-            found[name] = found.get(name, 0.0) + value / len(parts)
-    return found
+class Homework(Dataset):
+    """Of each step the tasks that are asked, and pages of true speech for its updates, drawn by (seed, step)."""
+
+    def __init__(self, v: Vocabulary, tasks: Tasks, portion: Portion, seed: int):
+        self.v, self.tasks, self.portion, self.seed = v, tasks, portion, seed
+
+    def __getitem__(self, step: int) -> tuple[list[Task], list[Page]]:
+        random, portion = np.random.default_rng((self.seed, step)), self.portion
+        pages = drawn(self.v, self.tasks.spoken, random, portion.updates * portion.true // 2, portion.updates, LONGEST)
+        return [self.tasks.draw(random) for _ in range(portion.texts)], [page(batch, self.v) for batch in pages]
 
 
-def practise(corpus_folder: Path, codec: Path, model: Path, work: Path, steps: int, rate: float, reader_steps: int, seed: int,
-             threads: int, check_every: int) -> None:
+def practise(corpus: Path, codec: Path, model: Path, work: Path, steps: int, rate: float | None, reader_steps: int, seed: int,
+             threads: int, workers: int, device: str, check_every: int, exams: int) -> None:
+    portion = PORTIONS[device]
+    rate, updates = rate or portion.rate, portion.updates
     torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("high")
     work.mkdir(parents=True, exist_ok=True)
     config, weights = read_config(model).llm, model / "LLM" / "model.safetensors"
     v = Vocabulary(model / "LLM" / "tokenizer.json", config.eos_token_id, config.vocab_size)
-    corpus = Corpus(corpus_folder)
-    spoken, lists = known(corpus, codec), {line["text"] for line in corpus.lines if line["audio"].startswith("wide")}
-    learnt = [one for n, one in enumerate(spoken) if n % HELD != HELD - 1]
-    held = [one for n, one in enumerate(spoken) if n % HELD == HELD - 1]
-    phones, codes = Phones(spoken), v.bicodec_semantic.count
-    table, reader = phones.table(learnt, codes), reader_of(work, phones, learnt, codes, reader_steps)
-    manner = Manner(torch.tensor([*v.bicodec_semantic.ids(), v.end_semantic_token, v.end]), 2)
-    judge, net, mean = Judge(reader, table, manner), Qwen2.read(weights, config), Qwen2.read(weights, config)
-    tasks, unseen = (Tasks(v, phones, part, LONGEST, lists) for part in (learnt, held))
-    pupil, lesson = Pupil(net, v, manner, table), Lesson(net, v)
+    recordings = known(corpus, codec)
+    learnt, phones, codes = recordings.learnt, Phones(recordings.spoken), v.bicodec_semantic.count
+    tasks, unseen = (Tasks(v, phones, part, LONGEST, recordings.rows) for part in (learnt, recordings.held))
+    exam = {kind: [unseen.draw(np.random.default_rng((seed, n)), kind) for n in range(exams)] for kind in Tasks.KINDS}
+    homework = Homework(v, tasks, portion, seed)
+    table = phones.table(learnt, codes)
+    manner = Manner(torch.tensor([*v.bicodec_semantic.ids(), v.end_semantic_token, v.end], device=device), 2)
+    judge = Judge(reader_of(work, phones, learnt, codes, reader_steps, device), table, manner, workers)
+    net, mean = (Qwen2.read(weights, config).to(device) for _ in range(2))
+    pupil, lesson = Pupil(net, v, manner, table, portion.tokens), Lesson(net)
     optimizer = torch.optim.AdamW(net.parameters(), rate, betas=(0.9, 0.98), weight_decay=0.0)
-    exam = {kind: [unseen.draw(np.random.default_rng((seed, n)), kind) for n in range(120)] for kind in Tasks.KINDS}
     done = load(work, "practice", net=net, mean=mean, optimizer=optimizer)
-    true: list[Sequence] = []
 
     def check(step: int) -> None:
-        tries = {kind: judge.attempts(mean, asked, 1) for kind, asked in exam.items()}
-        note(work, {"step": step, **{f"{kind}, held out": round(error_rate(found), 4) for kind, found in tries.items()},
-                    "unfit": round(float(np.mean([t.unfit for found in tries.values() for t in found])), 4)}, "practice")
+        found = {kind: judge.attempts(mean, asked, 1) for kind, asked in exam.items()}
+        note(work, {"step": step, **{f"{kind}, held out": round(error_rate(some), 4) for kind, some in found.items()},
+                    **{f"{kind}, lost": round(float(np.mean([t.lost > 0.3 for t in some])), 4) for kind, some in found.items()},
+                    "unfit": round(float(np.mean([t.unfit for some in found.values() for t in some])), 4)}, "practice")
     if not done:
         check(0)
-    for step in range(done, steps):
+    loader = DataLoader(homework, None, sampler=range(done, steps), num_workers=workers // 4, collate_fn=lambda item: item)
+    for step, (asked, pages) in enumerate(loader, done):
         began = time.monotonic()
-        random = np.random.default_rng((seed, step))
-        asked = [tasks.draw(random) for _ in range(TEXTS)]
-        tries = judge.attempts(net, [task for task in asked for _ in range(TRIES)], seed * 1_000_003 + step)
+        found = judge.attempts(net, [task for task in asked for _ in range(portion.tries)], seed * 1_000_003 + step)
         spoke = time.monotonic()
-        unfit = np.array([t.unfit for t in tries]).reshape(TEXTS, TRIES)
-        worth = (LENGTH * (unfit.mean(1, keepdims=True) - unfit)).reshape(-1)
-        worst = np.argsort([-t.wrong / len(t.task.phones) - t.unfit for t in tries], kind="stable")[:WORST]
-        order = random.permutation(worst).reshape(-1, ROWS)
-        if step == done or step % 100 == 0:
-            true = sequences(v, learnt, np.random.default_rng((seed, step // 100)), LONGEST)
+        shape = portion.texts, portion.tries
+        unfit, lost = (np.array([getattr(t, name) for t in found]).reshape(shape) for name in ("unfit", "lost"))
+        price = LENGTH * unfit + WRONG * lost
+        worth = (price.mean(1, keepdims=True) - price).reshape(-1)
+        worst = np.argsort(-(lost + unfit).reshape(-1) - np.abs(worth), kind="stable")[:updates * portion.rows]
+        order = np.random.default_rng((seed, step)).permutation(worst).reshape(updates, portion.rows)
         optimizer.param_groups[0]["lr"] = rate * min(1, (step + 1) / 5) * (0.1 + 0.9 * (1 - step / steps))
-        sums: dict[str, float] = {}
-        for n, part in enumerate(order, step % 100 * len(order)):
+        sums: dict[str, Tensor] = {}
+        for part, one in zip(order, pages, strict=True):
             optimizer.zero_grad()
-            found = pupil.learn([tries[k] for k in part], [float(worth[k]) for k in part])
-            found |= imitated(lesson, [true[(n * TRUE + k) % len(true)] for k in range(TRUE)])
-            found["norm"] = float(nn.utils.clip_grad_norm_(net.parameters(), 1.0))
+            losses = pupil.learn([found[k] for k in part], worth[part].tolist()) | lesson(one)
+            losses["norm"] = nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimizer.step()
             with torch.no_grad():
-                for kept, new in zip(mean.parameters(), net.parameters(), strict=True):
-                    kept.lerp_(new, 1 - KEPT)
-            sums = {name: sums.get(name, 0.0) + value / len(order) for name, value in found.items()}
-        sums |= {"wrong": error_rate(tries), "unfit": float(unfit.mean()), "speaking": spoke - began,
+                torch._foreach_lerp_(list(mean.parameters()), list(net.parameters()), 1 - portion.kept)
+            sums = {name: sums.get(name, 0.0) + value / updates for name, value in losses.items()}
+        line = {name: float(value) for name, value in sums.items()}
+        line |= {"wrong": error_rate(found), "unfit": float(unfit.mean()), "speaking": spoke - began,
                  "s": time.monotonic() - began}
-        note(work, {"step": step + 1, **{name: round(value, 4) for name, value in sums.items()}}, "practice")
+        note(work, {"step": step + 1, **{name: round(value, 4) for name, value in line.items()}}, "practice")
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             save(work, step + 1, "practice", net=net, mean=mean, optimizer=optimizer)
         if (step + 1) % check_every == 0 or step + 1 == steps:
@@ -226,60 +250,29 @@ def practise(corpus_folder: Path, codec: Path, model: Path, work: Path, steps: i
             write(model, work / "model", mean)
 
 
-def save(work: Path, step: int, stage: str, **parts) -> None:
-    part = work / f"{stage}.part"
-    torch.save({"step": step, **{name: part.state_dict() for name, part in parts.items()}}, part)
-    os.replace(part, work / f"{stage}.pt")
-
-
-def load(work: Path, stage: str, **parts) -> int:
-    """Go on from what was saved; returns how many steps that are."""
-    if not (work / f"{stage}.pt").exists():
-        return 0
-    state = torch.load(work / f"{stage}.pt", weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    return state["step"]
-
-
-def note(work: Path, line: dict, stage: str) -> None:
-    print(json.dumps(line), flush=True)
-    with open(work / f"{stage}.log", "a") as log:
-        log.write(json.dumps(line) + "\n")
-
-
-def reader_of(work: Path, phones: Phones, learnt: list[Encoded], codes: int, steps: int) -> Reader:
-    path, reader = work / "reader.pt", Reader(codes, phones.pause)
+def reader_of(work: Path, phones: Phones, learnt: list[Encoded], codes: int, steps: int, device: str) -> Reader:
+    path, reader = work / "reader.pt", Reader(codes, phones.pause).to(device)
     if not path.exists():
         made = train_reader([np.array(one.semantic_ids) for one in learnt], [phones.said(one) for one in learnt], codes,
-                            phones.pause, steps, 1)
+                            phones.pause, steps, 1, device)
         torch.save(made.state_dict(), path)
-    reader.load_state_dict(torch.load(path, weights_only=True))
+    reader.load_state_dict(torch.load(path, weights_only=True, map_location=device))
     return reader.eval().requires_grad_(False)
-
-
-def write(model: Path, target: Path, net: Qwen2) -> None:
-    """MODEL with the language model that was learnt, as float16."""
-    if not target.exists():
-        shutil.copytree(model, target)
-    config, count = json.loads((model / "LLM" / "config.json").read_text()), net.sizes.num_hidden_layers
-    config |= {"num_hidden_layers": count, "max_window_layers": count}
-    (target / "LLM" / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    part = target / "LLM" / "model.safetensors.part"
-    save_file({name: w.astype(np.float16) for name, w in net.released().items()}, part, metadata={"format": "pt"})
-    os.replace(part, target / "LLM" / "model.safetensors")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("corpus_folder", "codec", "model", "work"):
+    for name in ("corpus", "codec", "model", "work"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--rate", type=float, default=6e-4)
+    parser.add_argument("--rate", type=float, help="instead of the device's")
     parser.add_argument("--reader_steps", type=int, default=1000, help="of the network that reads phones off ids")
     parser.add_argument("--check_every", type=int, default=20)
+    parser.add_argument("--exams", type=int, default=120, help="tasks of each kind at a check")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw tasks and compare phones")
+    parser.add_argument("--device", choices=PORTIONS, default="cpu")
     practise(**vars(parser.parse_args()))
 
 

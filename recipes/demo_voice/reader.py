@@ -41,10 +41,10 @@ def padded(rows: list[np.ndarray], empty: int) -> Tensor:
 @torch.no_grad()
 def read(reader: Reader, spoken: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Of each utterance's ids the phones, and the frame at which each is over."""
-    found = []
+    found, device = [], reader.tell.weight.device
     for begin in range(0, len(spoken), 64):
         rows = spoken[begin:begin + 64]
-        for row, best in zip(rows, reader(padded(rows, -1)).argmax(-1).numpy(), strict=True):
+        for row, best in zip(rows, reader(padded(rows, -1).to(device)).argmax(-1).cpu().numpy(), strict=True):
             best = best[:len(row)]
             last = np.flatnonzero(np.append(best[1:] != best[:-1], True)) if len(best) else np.zeros(0, int)
             last = last[best[last] != reader.nothing]
@@ -52,17 +52,18 @@ def read(reader: Reader, spoken: list[np.ndarray]) -> list[tuple[np.ndarray, np.
     return found
 
 
-def train(ids: list[np.ndarray], phones: list[np.ndarray], codes: int, names: int, steps: int, seed: int, log=print) -> Reader:
+def train(ids: list[np.ndarray], phones: list[np.ndarray], codes: int, names: int, steps: int, seed: int, device: str = "cpu",
+          log=print) -> Reader:
     torch.manual_seed(seed)
-    reader, random = Reader(codes, names), np.random.default_rng(seed)
+    reader, random = Reader(codes, names).to(device), np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(reader.parameters(), 2e-3, weight_decay=1e-2)
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = 2e-3 * min(1, (step + 1) / 100) * (1 - step / steps)
         picks = random.integers(len(ids), size=32)
         rows, said = [ids[n] for n in picks], [phones[n] for n in picks]
-        likely = reader(padded(rows, -1)).transpose(0, 1)
-        loss = F.ctc_loss(likely, torch.from_numpy(np.concatenate(said)).long(), torch.tensor([len(r) for r in rows]),
+        likely = reader(padded(rows, -1).to(device)).transpose(0, 1)
+        loss = F.ctc_loss(likely, torch.from_numpy(np.concatenate(said)).to(device), torch.tensor([len(r) for r in rows]),
                           torch.tensor([len(s) for s in said]), reader.nothing, zero_infinity=True)
         optimizer.zero_grad()
         loss.backward()

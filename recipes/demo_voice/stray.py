@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 SHARE = 0.25            # of the tokens, where there is always somewhere else to go
-STRETCH = (4, 40)       # tokens of each stretch: long enough to be followed by who has no memory
+STRETCH = (4, 60)       # tokens of each stretch: long enough to be followed by who has no memory
 
 
 def strayed(ids: np.ndarray, speech: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import gzip
+import json
 import math
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,26 +21,59 @@ from sparktts_ms.training.encoded import Encoded, joined
 from sparktts_ms.training.sequences import TRIED, USUAL, style_sequence
 from sparktts_ms.vocabulary import Vocabulary
 
+HELD = 50               # every so manieth recording is never trained on
 PAUSE = "pau"
 OFTEN = 0.3             # of a row of words, where a sentence has 1
 UNLIKELY = 1e-3         # of a frame, in counts of what was heard with an id
 
 
-def known(corpus: Corpus, work: Path, levels: int = 4) -> list[Encoded]:
-    """The corpus as the language model sees it, by the ids that `train.py` kept in WORK."""
+@dataclass(frozen=True)
+class Known:
+    """The corpus as the language model sees it, and which texts of it are `rows` of words, not sentences. Every so manieth
+    recording is `held` out."""
+
+    spoken: list[Encoded]
+    rows: frozenset[str]
+
+    @property
+    def learnt(self) -> list[Encoded]:
+        return [one for n, one in enumerate(self.spoken) if n % HELD != HELD - 1]
+
+    @property
+    def held(self) -> list[Encoded]:
+        return self.spoken[HELD - 1::HELD]
+
+
+def known(folder: Path, work: Path) -> Known:
+    """By the ids that `train.py` kept in WORK; kept there as encoded.jsonl.gz, which is all that is needed from then on."""
+    path = work / "encoded.jsonl.gz"
+    if not path.exists():
+        part = path.with_suffix(".part")
+        with gzip.open(part, "wt", encoding="utf-8") as file:
+            file.writelines(json.dumps(line) + "\n" for line in encoded(Corpus(folder), work))
+        os.replace(part, path)
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    rows = frozenset(line["text"] for line in lines if line.pop("row"))
+    found = Known([Encoded(**{**line, "word_ends": tuple(line["word_ends"]), "phones": tuple(map(tuple, line["phones"]))})
+                   for line in lines], rows)
+    gc.freeze()         # millions of small objects, which stay
+    return found
+
+
+def encoded(corpus: Corpus, work: Path, levels: int = 4) -> Iterator[dict]:
     kept = torch.load(work / "tokens.pt", weights_only=True)
     digits = (kept["codes"].double() * (levels // 2)).round().long().numpy() + levels // 2
     voices = (digits * levels ** np.arange(digits.shape[-1])).sum(-1)
     hertz = np.exp(corpus.features[:, 80].astype(np.float32) / 2 + MIDDLE)
     voiced = corpus.features[:, 81] > 0
-    found = []
     for n, line in enumerate(corpus.lines):
         a, b = int(corpus.start[n]), int(corpus.start[n + 1])
         pitch = float(np.median(hertz[a:b][voiced[a:b]])) if voiced[a:b].any() else 0.0
-        found.append(Encoded(line["text"], line["speaker"], line["gender"], voices[n].tolist(), kept["ids"][a:b].tolist(), pitch,
-                             spoken_seconds(corpus.wave(n).numpy(), RATE), tuple(line["word_ends"]),
-                             tuple((name, end) for name, end in line["phones"])))
-    return found
+        yield {"row": line["audio"].startswith("wide"), **{key: line[key] for key in ("text", "speaker", "gender")},
+               "global_ids": voices[n].tolist(), "semantic_ids": kept["ids"][a:b].tolist(), "pitch": round(pitch, 2),
+               "seconds": round(spoken_seconds(corpus.wave(n).numpy(), RATE), 3),
+               **{key: line[key] for key in ("word_ends", "phones")}}
 
 
 class Phones:
