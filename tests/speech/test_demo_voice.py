@@ -1,7 +1,7 @@
 """The demonstration voice speaks: a recogniser understands it, it sounds like the prompt, it does what the labels ask.
 
-A dozen sentences come out with a few letters in a hundred heard wrongly, and with nine in ten when they are compared with each
-other's. The bounds lie between; `make eval` judges more of them, against what was asked for.
+A dozen sentences come out with less than a quarter of their letters heard wrongly, and with nine in ten when they are compared
+with each other's. The bounds lie between; `make eval` judges more of them, against what was asked for.
 The recordings are flite's, of sentences that no part of the model was trained on and that the recogniser reads without fault.
 """
 
