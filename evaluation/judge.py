@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from evaluation.measures import Voices, gender_by_pitch, intelligibility, mel_distance
+from evaluation.measures import Voices, gender_by_pitch, intelligibility, mel_distance, pitch_off
 from evaluation.recogniser import error_rate, transcripts
 from evaluation.sentences import sentences
 from evaluation.teacher import GENDER, speak
@@ -78,8 +78,10 @@ def judge_codec(tts: SparkTTS, readings: list[Reading], progress: Progress = ite
     made = error_rate(expected, transcripts(copies))
     distance = statistics.mean(mel_distance(copy, reading.samples) for copy, reading in zip(copies, readings, strict=True))
     clarity = statistics.mean(intelligibility(copy, reading.samples) for copy, reading in zip(copies, readings, strict=True))
+    off = statistics.mean(pitch_off(copy, reading.samples) for copy, reading in zip(copies, readings, strict=True))
     return [Figure("teacher: word error rate", teacher), Figure("codec: word error rate", made, 1.25 * teacher),
-            Figure("codec: mel distance", distance, unit="dB"), Figure("codec: STOI", clarity)]
+            Figure("codec: mel distance", distance, unit="dB"), Figure("codec: STOI", clarity),
+            Figure("codec: median pitch off", 100 * off, unit="%")]
 
 
 def judge_cloning(service: Service, tts: SparkTTS, readings: list[Reading], teacher: float, sampling: Callable[[int], Sampling],

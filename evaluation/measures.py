@@ -7,6 +7,7 @@ from pystoi import stoi
 from scipy.fft import dct
 
 from sparktts_ms.audio.mel import MelSpectrogram
+from sparktts_ms.audio.pitch import median_pitch
 from sparktts_ms.labels import PITCH
 
 MEL = MelSpectrogram(16000, 1024, 400, 160, 40, 60.0, 7600.0)
@@ -52,6 +53,11 @@ def intelligibility(made: np.ndarray, true: np.ndarray) -> float:
     """STOI (Taal et al., 2011): how well the envelopes of the true recording are kept, 0 to 1."""
     n = min(len(made), len(true))
     return float(stoi(true[:n], made[:n], 16000))
+
+
+def pitch_off(made: np.ndarray, true: np.ndarray) -> float:
+    """By what share of it the median pitch of a recording's copy is off."""
+    return abs(median_pitch(made) / median_pitch(true) - 1)
 
 
 def gender_by_pitch(hertz: float, label: int) -> str:

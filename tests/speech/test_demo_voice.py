@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from conftest import ROOT
 
-from evaluation.measures import Voices, gender_by_pitch
+from evaluation.measures import Voices, gender_by_pitch, pitch_off
 from evaluation.recogniser import error_rate, transcript
 from sparktts_ms import Sampling, Service, SparkTTS
 from sparktts_ms.audio.pitch import median_pitch
@@ -54,15 +54,17 @@ def test_the_recogniser_understands_the_teacher_and_not_noise():
     assert error_rate([entry["spoken"] for entry in INDEX.values()], [transcript(noise)] * len(INDEX)) > 0.8
 
 
-def test_the_codec_keeps_words_and_voices(demo, known):
-    heard, voices = [], []
+def test_the_codec_keeps_words_voices_and_pitch(demo, known):
+    heard, voices, off = [], [], []
     for name, entry in INDEX.items():
         voice = demo.encode_voice(RECORDINGS / name, entry["text"])
         samples = demo.decode(global_ids=voice.global_ids, semantic_ids=voice.semantic_ids)
         heard.append(transcript(samples))
         voices.append(known.nearest(samples))
+        off.append(pitch_off(samples, soundfile.read(RECORDINGS / name)[0]))
     assert error_rate([entry["spoken"] for entry in INDEX.values()], heard) <= 0.2
     assert voices == [entry["voice"] for entry in INDEX.values()]
+    assert statistics.median(off) < 0.04        # 0.055 by a codec without a sense of phase: 91 Hz became 100
 
 
 @pytest.mark.parametrize("transcribed", [False, True])
@@ -102,5 +104,5 @@ def test_labels_are_obeyed(demo):
     for gender in GENDERS:
         pitch, seconds = ([statistics.mean(measure(x) for kind, g, level, x in told if (kind, g, level) == (name, gender, n))
                            for n in range(5)] for name, measure in (("pitch", median_pitch), ("speed", spoken_seconds)))
-        assert pitch[0] < pitch[3] < pitch[4] and seconds[0] > seconds[2] > seconds[4]
-        assert gender == "male" or pitch[0] < pitch[2] < pitch[3]           # of men, the three lower ones are hardly told apart
+        assert max(pitch[:2]) < pitch[2] < pitch[4] > pitch[3] > pitch[0] and seconds[0] > seconds[2] > seconds[4]
+        assert gender == "male" or pitch[2] < pitch[3]          # one man in fifteen who should be high is low

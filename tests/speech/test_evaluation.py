@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.alignment import alignment
-from evaluation.measures import Voices, centre, gender_by_pitch, intelligibility, mel_distance
+from evaluation.measures import Voices, centre, gender_by_pitch, intelligibility, mel_distance, pitch_off
 from evaluation.recogniser import error_rate, word_errors
 from evaluation.sentences import held_out, phrases, sentences, spoken_number, spoken_year, wide_sentences
 from sparktts_ms.labels import PITCH
@@ -135,3 +135,9 @@ def test_gender_by_pitch():
         for label in range(5):
             assert gender_by_pitch(centre(gender, label), label) == gender
     assert gender_by_pitch(150, 0) == "female" and gender_by_pitch(150, 3) == "male"
+
+
+def test_pitch_off_is_a_share():
+    def tone(hertz):
+        return np.sin(2 * np.pi * hertz * np.arange(16000) / 16000)
+    assert pitch_off(tone(110), tone(100)) == pytest.approx(0.1, abs=1e-3) == pitch_off(tone(90), tone(100))
