@@ -1,11 +1,13 @@
 """The corpus in memory, and what its 50 Hz frames sound like: the generator's first input and the prenet's target.
 
-A frame of 320 samples is described by 164 numbers: 80 log mels, log pitch and voicing at each of its halves.
+A frame of 320 samples is described by 164 numbers: 80 log mels, log pitch and voicing at each of its halves. Two more
+tell how the pitch turns (phase.py).
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from scipy.signal import fftconvolve, firwin, hilbert
 from torch import Tensor
 
 from sparktts_ms.audio.pitch import pitch_track
@@ -20,8 +23,11 @@ from sparktts_ms.audio.pitch import pitch_track
 RATE, HOP, HALF = 16000, 320, 160
 MELS, FFT, WINDOW = 80, 1024, 480
 FEATURES = 2 * (MELS + 2)
+RAMP, BASE = FEATURES, FEATURES + 1     # the two numbers behind them tell how the pitch turns (phase.py)
 FLOOR = 1e-3            # of a mel magnitude, before its logarithm
 MIDDLE = np.log(130.0)  # Hz, where log pitch is 0
+HIGH = 145.0            # Hz of a voice's median, above which its base is 4 periods a frame
+SURE = 0.2              # periods by which the phase may contradict the pitch
 
 
 def mel_filters(mels: int, fft: int, low: float = 40.0, high: float = 8000.0) -> np.ndarray:
@@ -57,31 +63,60 @@ def describe(x: np.ndarray) -> np.ndarray:
     return y.reshape(frames, FEATURES).astype(np.float16)
 
 
-def _read(path: str) -> tuple[np.ndarray, np.ndarray]:
+def turns(x: np.ndarray) -> np.ndarray:
+    """Samples [N] -> float32 [N // 320, 3]: ramp and base in the middle of each frame, and the ramp's increase to the next frame,
+    NaN where that is not known. The phase is that of the fundamental; where there is none, the ramp is a straight line."""
+    frames = len(x) // HOP
+    made = np.full((frames, 3), (0, 2, np.nan), np.float32)
+    pitch = pitch_track(np.pad(x, (320, 960)))[1:2 * frames:2]      # in the middle of each frame
+    if not pitch.any():
+        return made
+    middle = float(np.median(pitch[pitch > 0]))
+    made[:, 1] = base = 4 if middle > HIGH else 2
+    band = firwin(801, [0.55 * middle, min(1.6 * middle, 400)], pass_zero=False, fs=RATE)
+    phase = np.unwrap(np.angle(hilbert(fftconvolve(x, band, "same")))) / (2 * math.pi)
+    centre = np.arange(frames) * HOP + HOP // 2
+    at = (phase[centre - 1] + phase[centre]) / 2
+    expected = (pitch[1:] + pitch[:-1]) / 2 * HOP / RATE
+    turn = at[1:] - at[:-1]
+    turn += np.round(expected - turn)
+    sure = (pitch[1:] > 0) & (pitch[:-1] > 0) & (np.abs(turn - expected) < SURE)
+    made[:-1, 2][sure] = (turn - base)[sure]
+    known = np.append(sure, False) | np.append(False, sure)
+    for t in np.flatnonzero(known):
+        made[t, 0] = made[t - 1, 0] + turn[t - 1] - base if t and sure[t - 1] else (at[t] + 0.5) % 1 - 0.5
+    if known.any():
+        made[:, 0] = np.interp(np.arange(frames), np.flatnonzero(known), made[known, 0])
+    return made
+
+
+def _read(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     x = soundfile.read(path, dtype="int16")[0]
     x = x[:len(x) // HOP * HOP]
-    return x, describe(x / 32768.0)
+    return x, describe(x / 32768.0), turns(x / 32768.0)
 
 
 class Corpus:
-    """All utterances end to end: samples int16 [S], features float16 [S / 320, 164]; utterance n has the frames from
-    start[n] to start[n + 1]."""
+    """All utterances end to end: samples int16 [S], features float16 [S / 320, 164], turns float32 [S / 320, 3]; utterance n has
+    the frames from start[n] to start[n + 1]."""
+
+    PARTS = ("samples", "features", "turns")
 
     def __init__(self, folder: Path, part: str = "manifest"):
         self.lines = [json.loads(line) for line in (folder / f"{part}.jsonl").read_text().splitlines()]
         self.cache = folder / f"{part}.features"
         if not (self.cache / "done").exists():
             self.prepare(folder)
-        self.samples, self.features, self.start = (np.load(self.cache / f"{name}.npy", mmap_mode="r")
-                                                   for name in ("samples", "features", "start"))
+        self.samples, self.features, self.turns, self.start = (np.load(self.cache / f"{name}.npy", mmap_mode="r")
+                                                               for name in (*self.PARTS, "start"))
 
     def prepare(self, folder: Path) -> None:
         self.cache.mkdir(exist_ok=True)
         with ProcessPoolExecutor(os.cpu_count()) as pool:
-            pairs = list(pool.map(_read, [str(folder / line["audio"]) for line in self.lines], chunksize=32))
-        np.save(self.cache / "samples.npy", np.concatenate([x for x, _ in pairs]))
-        np.save(self.cache / "features.npy", np.concatenate([y for _, y in pairs]))
-        np.save(self.cache / "start.npy", np.cumsum([0, *(len(y) for _, y in pairs)]))
+            read = list(pool.map(_read, [str(folder / line["audio"]) for line in self.lines], chunksize=32))
+        for name, parts in zip(self.PARTS, zip(*read, strict=True), strict=True):
+            np.save(self.cache / f"{name}.npy", np.concatenate(parts))
+        np.save(self.cache / "start.npy", np.cumsum([0, *(len(y) for _, y, _ in read)]))
         (self.cache / "done").touch()
 
     def __len__(self) -> int:
@@ -90,13 +125,18 @@ class Corpus:
     def frames(self, n: int) -> int:
         return int(self.start[n + 1] - self.start[n])
 
+    def span(self, n: int, first: int, frames: int | None) -> slice:
+        begin = int(self.start[n]) + first
+        return slice(begin, int(self.start[n + 1]) if frames is None else begin + frames)
+
     def wave(self, n: int, first: int = 0, frames: int | None = None) -> Tensor:
         """Samples of `frames` frames of utterance n from frame `first` on."""
-        begin = int(self.start[n]) + first
-        end = int(self.start[n + 1]) if frames is None else begin + frames
-        return torch.from_numpy(self.samples[begin * HOP:end * HOP].astype(np.float32)) / 32768
+        span = self.span(n, first, frames)
+        return torch.from_numpy(self.samples[span.start * HOP:span.stop * HOP].astype(np.float32)) / 32768
 
     def described(self, n: int, first: int = 0, frames: int | None = None) -> Tensor:
-        begin = int(self.start[n]) + first
-        end = int(self.start[n + 1]) if frames is None else begin + frames
-        return torch.from_numpy(self.features[begin:end].astype(np.float32))
+        return torch.from_numpy(self.features[self.span(n, first, frames)].astype(np.float32))
+
+    def turning(self, n: int, first: int = 0, frames: int | None = None) -> Tensor:
+        """How the pitch turns [frames, 3]: ramp, base, and the ramp's increase."""
+        return torch.from_numpy(self.turns[self.span(n, first, frames)].copy())

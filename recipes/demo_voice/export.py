@@ -51,10 +51,12 @@ def trained(work: Path) -> tuple[dict, dict]:
 
 
 def with_norm(weights: dict, name: str) -> dict:
-    """A plain weight as the released pair: direction and, for each index of axis 0, length."""
+    """A plain weight as the released pair: direction and, for each index of axis 0, length. Zeros have a direction too, for
+    PyTorch divides by its length."""
     v = weights.pop(f"{name}.weight")
     v = v[:, :, None] if v.ndim == 2 else v                  # linear layers of the quantizer are 1x1 convolutions there
     length = np.sqrt((v.astype(np.float64) ** 2).sum(axis=tuple(range(1, v.ndim)), keepdims=True)).astype(np.float32)
+    v = np.where(length == 0, np.float32(1), v)
     return {f"{name}.weight_v": v, f"{name}.weight_g": length, f"{name}.bias": weights.pop(f"{name}.bias")}
 
 

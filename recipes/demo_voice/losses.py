@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from acoustics import HOP, RATE, mel_filters
+from scipy.signal import firwin
 from torch import Tensor, nn
 
 from sparktts_ms.audio.mel import mel_filters as released_filters
@@ -66,3 +68,15 @@ class VoiceMel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         spectrum = torch.stft(x, 1024, HOP, 640, self.window, center=True, pad_mode="reflect", return_complex=True)
         return self.filters @ spectrum.abs()
+
+
+class LowLoss(nn.Module):
+    """Distance of the waveforms below 1 kHz, as a share of the true one: for those that share their phase."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("low", torch.from_numpy(firwin(161, 1000, fs=RATE).astype(np.float32))[None, None])
+
+    def forward(self, made: Tensor, true: Tensor) -> Tensor:
+        off, whole = (F.conv1d(x[:, None], self.low).abs().mean() for x in (made - true, true))
+        return off / whole

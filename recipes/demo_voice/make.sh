@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make the demonstration voice in the folder given; the same command goes on after an interruption.
 # PYTHON=... chooses the interpreter; DEVICE=cuda lets the language model drill and practise on a GPU, with much more speech in each
-# step. The result is FOLDER/labels/model. A second argument, such as 0.002, takes only that share of all steps and sentences: to
+# step. The result is FOLDER/practice/model. A second argument, such as 0.002, takes only that share of all steps and sentences: to
 # see that everything runs, in minutes.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,5 +34,3 @@ if [ "$device" = cpu ]; then drill=3500 practice=160 helpers=0; else drill=1500 
     --device "$device" --workers "$helpers"
 "$python" "$here/practise.py" "$work/corpus" "$work/codec" "$work/drill/model" "$work/practice" --steps "$(of $practice)" \
     --reader_steps "$(of 3000)" --device "$device" --workers "$helpers"
-"$python" "$here/labels.py" "$work/corpus" "$work/codec" "$work/practice/model" "$work/labels" --some "$(sentences 600)" \
-    --steps "$(of 100)"

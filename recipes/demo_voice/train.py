@@ -3,7 +3,8 @@
 python train.py STAGE CORPUS WORK --steps N. Every stage draws step n's batch from (seed, n), saves WORK/STAGE.pt every few
 hundred steps and goes on from there when started again.
 
-- generator: described frames (acoustics.py) -> samples; log mels at five resolutions.
+- generator: described frames and how the pitch turns (acoustics.py, phase.py) -> samples; log mels at five resolutions, and the
+  waveform below 1 kHz.
 - content: samples -> feature network -> encoder -> quantizer -> prenet, conditioned on the voice, -> described frames; the
   quantized frames must also tell the phone that flite spoke, the voice vector the pitch.
 - listener: samples -> phones, a recogniser for the stage that follows (listener.py).
@@ -24,11 +25,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from acoustics import FEATURES, HOP, RATE, Corpus
+from acoustics import BASE, FEATURES, HOP, RAMP, RATE, Corpus
 from imported import read_model
 from listener import Ear, Listener, disturbed
-from losses import EnvelopeLoss, MelLoss, VoiceMel
+from losses import EnvelopeLoss, LowLoss, MelLoss, VoiceMel
 from nets import Prenet, Quantizer, SemanticEncoder, SpeakerEncoder, Wav2Vec2, WaveGenerator
+from phase import Wires, turning_loss
 from sizes import BICODEC, TRAINED_BLOCKS, WAV2VEC2
 from torch import Tensor, nn
 
@@ -71,25 +73,35 @@ class GeneratorStage(nn.Module):
         super().__init__()
         self.generator = WaveGenerator(BICODEC["decoder"]["input_channel"], **{
             k: v for k, v in BICODEC["decoder"].items() if k != "input_channel"})
+        self.wires = Wires(self.generator)
         self.fast = torch.compile(self.generator)
-        self.loss = MelLoss()
+        self.loss, self.low = MelLoss(), LowLoss()
         self.corpus = corpus
 
     def batch(self, random: np.random.Generator):
         picks = pick(self.corpus, self.FRAMES, self.BATCH, random)
         x = torch.stack([self.corpus.described(n, first, self.FRAMES) for n, first in picks])
-        return widen(x), torch.stack([self.corpus.wave(n, first, self.FRAMES) for n, first in picks])
+        turning = torch.stack([self.corpus.turning(n, first, self.FRAMES) for n, first in picks])
+        wave = torch.stack([self.corpus.wave(n, first, self.FRAMES) for n, first in picks])
+        return widen(torch.cat([x, from_zero(turning)], -1)), wave
 
     def forward(self, batch):
         x, wave = batch
         edge = self.MARGIN * HOP
-        loss = self.loss(self.fast(x.mT)[:, edge:-edge], wave[:, edge:-edge])
-        return loss, {"mel": loss.item()}
+        made, wave = self.fast(x.mT)[:, edge:-edge], wave[:, edge:-edge]
+        mel, low = self.loss(made, wave), self.low(made, wave)
+        return mel + 0.5 * low, {"mel": mel.item(), "low": low.item()}
+
+
+def from_zero(turning: Tensor) -> Tensor:
+    """Ramp and base, less the whole periods at the start, which make no difference."""
+    ramp, base = turning[..., :1], turning[..., 1:2]
+    return torch.cat([ramp - ramp[:, :1].round(), base], -1)
 
 
 def widen(described: Tensor) -> Tensor:
     """Described frames with zeros up to the generator's input width."""
-    return F.pad(described, (0, BICODEC["decoder"]["input_channel"] - FEATURES))
+    return F.pad(described, (0, BICODEC["decoder"]["input_channel"] - described.shape[-1]))
 
 
 class Codec(nn.Module):
@@ -140,12 +152,13 @@ class ContentStage(nn.Module):
         return (torch.stack([self.corpus.wave(n, first, frames) for n, first in picks]),
                 torch.stack([voice(n) for n, _ in picks]),
                 torch.stack([self.corpus.described(n, first, frames) for n, first in picks]),
+                torch.stack([self.corpus.turning(n, first, frames) for n, first in picks]),
                 torch.stack([self.phones.at(n, (np.arange(first, first + frames) + 0.6) * HOP / RATE) for n, first in picks]),
                 torch.tensor([self.speakers.index(self.corpus.lines[n]["speaker"]) for n, _ in picks]),
                 torch.tensor([self.heights[n] for n, _ in picks], dtype=torch.float32))
 
     def forward(self, batch):
-        wave, clip, described, phones, speakers, heights = batch
+        wave, clip, described, turning, phones, speakers, heights = batch
         c = self.codec
         features = c.wav2vec2(F.pad(wave, (0, 80)))
         quantized, commitment, ids = c.quantizer(c.encoder(features))
@@ -153,15 +166,16 @@ class ContentStage(nn.Module):
         made = c.prenet(quantized, d) + d[:, None]
         frame = (made[..., :FEATURES] - described).abs().mean()
         step = (made[:, 1:, :FEATURES] - made[:, :-1, :FEATURES] - (described[:, 1:] - described[:, :-1])).abs().mean()
-        rest = made[..., FEATURES:].square().mean()
+        turn, rest = turning_loss(made, turning), made[..., BASE + 1:].square().mean()
         told = self.tell_voice(d)
         voice = F.cross_entropy(told[:, 1:], speakers)
         height = (told[:, 0] - 2 * heights).abs().mean()
         early = F.cross_entropy(self.tell_early(features).flatten(0, 1), phones.flatten())
         late = F.cross_entropy(self.tell_phone(quantized).flatten(0, 1), phones.flatten())
-        loss = 3 * frame + 1.5 * step + rest + commitment + 0.3 * early + late + 0.1 * voice + 0.5 * height
-        return loss, {"frame": frame.item(), "slope": step.item(), "commit": commitment.item(), "early": early.item(),
-                      "phone": late.item(), "voice": voice.item(), "pitch": height.item(), "codes": len(ids.unique())}
+        loss = 3 * frame + 1.5 * step + 0.5 * turn + rest + commitment + 0.3 * early + late + 0.1 * voice + 0.5 * height
+        return loss, {"frame": frame.item(), "slope": step.item(), "turn": turn.item(), "commit": commitment.item(),
+                      "early": early.item(), "phone": late.item(), "voice": voice.item(), "pitch": height.item(),
+                      "codes": len(ids.unique())}
 
 
 class ListenerStage(nn.Module):
@@ -192,6 +206,7 @@ class JointStage(nn.Module):
     FRAMES, CONTEXT, BATCH, RATE = 80, 36, 6, 8e-4
     FINISHED_RATE = 4e-4        # from a finished codec
     MARGIN = 4
+    LED = 3         # of the batch turn as the recordings do, whose waveform they should then have; the others as the ids tell
 
     def __init__(self, corpus: Corpus, work: Path, model: Path | None):
         super().__init__()
@@ -206,7 +221,7 @@ class JointStage(nn.Module):
             self.RATE = self.FINISHED_RATE
         else:
             self.read_stages(work, begun)
-        self.generator = begun.generator
+        self.generator, self.wires, self.low = begun.generator, begun.wires, begun.low
         self.fast = torch.compile(self.generator)
         for part in (self.codec.wav2vec2, self.codec.encoder, self.codec.quantizer, self.codec.speaker_encoder,
                      self.listener):
@@ -233,12 +248,13 @@ class JointStage(nn.Module):
                  for n, first in picks]
         inside = self.FRAMES - 2 * self.MARGIN
         wave = torch.stack([self.corpus.wave(n, first + self.MARGIN, inside) for n, first in picks])
-        return (spans, torch.stack([self.corpus.described(n, first, self.FRAMES) for n, first in picks]), wave,
+        return (spans, torch.stack([self.corpus.described(n, first, self.FRAMES) for n, first in picks]),
+                torch.stack([self.corpus.turning(n, first, self.FRAMES) for n, first in picks]), wave,
                 torch.stack([self.phones.at(n, (first + self.MARGIN) * HOP / RATE + Ear.times(inside * HOP))
                              for n, first in picks]))
 
     def forward(self, batch):
-        spans, described, wave, said = batch
+        spans, described, turning, wave, said = batch
         c, width = self.codec, self.FRAMES + 2 * self.CONTEXT
         ids = torch.zeros(len(spans), width, dtype=torch.long)
         for row, (n, begin, end, _) in enumerate(spans):        # an utterance's end counts as the silence it is
@@ -251,12 +267,15 @@ class JointStage(nn.Module):
         made = torch.stack([made[row, first - begin:first - begin + self.FRAMES]
                             for row, (_, begin, _, first) in enumerate(spans)])
         frame = (made[..., :FEATURES] - described).abs().mean()
-        edge = self.MARGIN * HOP
-        sound = self.fast(made.mT)[:, edge:-edge]
+        turn, edge = turning_loss(made, turning), self.MARGIN * HOP
+        turned = torch.cat([from_zero(turning[:self.LED]), made[self.LED:, :, RAMP:BASE + 1].detach()])
+        sound = self.fast(torch.cat([made[..., :RAMP], turned, made[..., BASE + 1:]], -1).mT)[:, edge:-edge]
         mel, heard = self.loss(sound, wave), self.heard(sound, wave)
+        low = self.low(sound[:self.LED], wave[:self.LED])
         phone, apart = self.listener.compare(sound, wave, said)
-        return 0.4 * mel + heard + 0.3 * frame + phone + apart, {
-            "mel": mel.item(), "heard": heard.item(), "frame": frame.item(), "phone": phone.item(), "apart": apart.item()}
+        return 0.4 * mel + heard + 0.3 * (2 * frame + turn) + low + phone + apart, {
+            "mel": mel.item(), "heard": heard.item(), "frame": frame.item(), "turn": turn.item(), "low": low.item(),
+            "phone": phone.item(), "apart": apart.item()}
 
 
 @torch.no_grad()
@@ -306,6 +325,8 @@ def train(stage: str, corpus: Path, work: Path, model: Path | None, steps: int, 
         net.load_state_dict(state["net"], strict=False)
         optimizer.load_state_dict(state["optimizer"])
         done = state["step"]
+    if hasattr(net, "wires"):
+        net.wires.hold()
     net.train()
     sums, count, since = {}, 0, time.monotonic()
     for step in range(done, steps):
@@ -317,6 +338,8 @@ def train(stage: str, corpus: Path, work: Path, model: Path | None, steps: int, 
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 2.0)
         optimizer.step()
+        if hasattr(net, "wires"):
+            net.wires.hold()
         for name, value in parts.items():
             sums[name] = sums.get(name, 0.0) + value
         count += 1
