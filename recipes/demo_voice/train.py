@@ -325,8 +325,9 @@ def train(stage: str, corpus: Path, work: Path, model: Path | None, steps: int, 
         net.load_state_dict(state["net"], strict=False)
         optimizer.load_state_dict(state["optimizer"])
         done = state["step"]
-    if hasattr(net, "wires"):
-        net.wires.hold()
+    if wires := getattr(net, "wires", None):
+        wires.hold()
+        optimizer.register_step_post_hook(lambda *_: wires.hold())
     net.train()
     sums, count, since = {}, 0, time.monotonic()
     for step in range(done, steps):
@@ -338,8 +339,6 @@ def train(stage: str, corpus: Path, work: Path, model: Path | None, steps: int, 
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 2.0)
         optimizer.step()
-        if hasattr(net, "wires"):
-            net.wires.hold()
         for name, value in parts.items():
             sums[name] = sums.get(name, 0.0) + value
         count += 1
