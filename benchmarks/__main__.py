@@ -90,7 +90,7 @@ def engines(model_dir: Path, peer: str) -> dict[str, list[str]]:
         return [python, "-m", f"benchmarks.{module}", str(model_dir), *options]
 
     return {FLOAT: command(sys.executable, "ours", "--weights", "float"),
-            INT8: command(sys.executable, "ours", "--weights", "int8"),
+            INT8: command(sys.executable, "ours", "--quantize", "int8"),
             TORCH: command(peer, "pytorch", "--dtype", "float32"),
             BFLOAT16: command(peer, "pytorch", "--dtype", "bfloat16"),
             LLAMA: command(peer, "llama")}

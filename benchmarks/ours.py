@@ -1,4 +1,4 @@
-"""The worker of this package: python -m benchmarks.ours MODEL_DIR --weights {float,int8}"""
+"""The worker of this package: python -m benchmarks.ours MODEL_DIR --quantize {none,int8}"""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ SENTENCE = "The quick brown fox jumps over the lazy dog while rain falls softly 
 
 
 class Ours(Measures):
-    def __init__(self, model_dir: Path, weights: str):
+    def __init__(self, model_dir: Path, quantize: str):
         import mindspore
 
         from sparktts_ms import SparkTTS, Voice
-        from sparktts_ms.qwen2.language_model import CHUNK
+        from sparktts_ms.qwen2.language_model import PREFILL_CHUNK
 
         began = time.perf_counter()
-        tts = self.tts = SparkTTS.from_pretrained(model_dir, device_target="CPU", weights=weights).load()
+        tts = self.tts = SparkTTS.from_pretrained(model_dir, device_target="CPU", quantize=quantize).load()
         self.about = {"seconds": time.perf_counter() - began, "versions": {"mindspore": mindspore.__version__}}
-        self.chunk = CHUNK
+        self.chunk = PREFILL_CHUNK
         generator = np.random.default_rng(0)
         self.noise = generator.standard_normal(96000) * 0.1                 # 6 s
         self.frames = generator.integers(0, 8192, 250)
@@ -84,12 +84,12 @@ class Ours(Measures):
 
     def _read(self, slot: int, start: int, end: int) -> None:
         for first in range(start, end, self.chunk):
-            self.tts.llm.read(slot, self.ids[first:min(first + self.chunk, end)], first).asnumpy()
+            self.tts.llm.prefill(slot, self.ids[first:min(first + self.chunk, end)], first).asnumpy()
 
     def _step(self, ids: np.ndarray, position: int, slots: np.ndarray) -> list[np.ndarray]:
         """One step of the sequences in `slots`; the logits of all speech ids for each."""
         head, count = self.tts._head(True), len(slots)
-        scores = head.step(ids, np.full(count, position), slots, np.array([(0, self.speech_rows)] * count))
+        scores = head.decode_step(ids, np.full(count, position), slots, np.array([(0, self.speech_rows)] * count))
         return [scores.of(place, np.arange(self.speech_rows), 0)[1] for place in range(count)]
 
 
@@ -106,6 +106,6 @@ def _exactly(tokens: int):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model_dir", type=Path)
-    parser.add_argument("--weights", choices=("float", "int8"), default="float")
+    parser.add_argument("--quantize", choices=("none", "int8"), default="none")
     args = parser.parse_args()
-    serve(lambda: Ours(args.model_dir, args.weights))
+    serve(lambda: Ours(args.model_dir, args.quantize))

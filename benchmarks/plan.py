@@ -12,7 +12,7 @@ STAGES, GROWTH = TABLES = "Stages", "Growth"
 
 TOKENS_PER_SECOND = 50
 TOKENS_PER_WORD = 15                # 200 words a minute
-STREAMS = (1, 2, 4, 8, 16)
+BATCH_SIZES = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def groups(quick: bool) -> list[list[Task]]:
     return [
         [Task("encode", {}, (*OURS, TORCH), (Row("recording of 6 s to ids (PyTorch: wav2vec 2.0 only)"),))],
         [Task("prefill", {"context": 400}, (*OURS, TORCH, BFLOAT16, LLAMA), (Row("prompt of 400 tokens read"),))],
-        [decode(400, streams) for streams in STREAMS],
+        [decode(400, streams) for streams in BATCH_SIZES],
         [Task("wave", {"frames": frames}, (*OURS, TORCH), (Row(f"{frames} frames to waveform"),)) for frames in (50, 250)],
         [Task("first_audio", {"tokens": 250}, OURS, (Row("text to first audio, known voice"),))],
         *([utterance(seconds)] for seconds in ((5,) if quick else (5, 20))),

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.others import watched
+from benchmarks.machine_load import watched
 from benchmarks.plan import CLONING, COMMAND, FIRST, FLOAT, GRAPHS, INT8, LOADING, MEMORY, OURS, Results, Task
 from benchmarks.worker import ROOT, Worker
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from tqdm import tqdm
 
-from cli.report import Parser, guarded
+from cli.common import Parser, run_command
 from sparktts_ms.weights.download import LICENCE, download
 from sparktts_ms.weights.hubs import HUBS, open_hub
 
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
         print(LICENCE, file=sys.stderr)
         print(download(hub, args.local_dir, partial(tqdm, unit="B", unit_scale=True, unit_divisor=1024)))
 
-    return guarded(command, "Interrupted. What has arrived is kept; the same command resumes.")
+    return run_command(command, "Interrupted. What has arrived is kept; the same command resumes.")
 
 
 if __name__ == "__main__":

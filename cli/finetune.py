@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from cli.report import Parser, guarded
+from cli.common import Parser, run_command
 
 
 def parser() -> Parser:
@@ -55,7 +55,7 @@ def parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
-    return guarded(lambda: run(args), interrupted="Interrupted; the same command goes on from the last saved state.")
+    return run_command(lambda: run(args), interrupted="Interrupted; the same command goes on from the last saved state.")
 
 
 def run(args) -> None:
@@ -68,7 +68,7 @@ def run(args) -> None:
     from tqdm import tqdm  # late: bad arguments are answered before MindSpore loads
 
     from sparktts_ms import SparkTTS
-    from sparktts_ms.training.encoded import encode
+    from sparktts_ms.training.dataset import encode
     from sparktts_ms.training.trainer import Settings, Trainer
 
     rate = args.rate if args.rate is not None else 5e-4 if args.lora else 1e-4
@@ -82,7 +82,7 @@ def run(args) -> None:
     trainer.train(report=report)
     picture = args.out / "loss.png"
     try:
-        from sparktts_ms.training.picture import draw
+        from sparktts_ms.training.plot import draw
         draw(picture, trainer.progress_file)
         print(picture, file=sys.stderr)
     except ImportError:
@@ -102,7 +102,7 @@ def report(entry: dict) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    from sparktts_ms.audio.files import check_writable
+    from sparktts_ms.files import check_writable
 
     check_writable(folder)
 

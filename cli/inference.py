@@ -15,10 +15,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from cli.report import Parser, guarded
-from sparktts_ms.audio.files import check_writable, unused_name, write_wav
+from cli.common import Parser, run_command
+from sparktts_ms.audio.wav import write_wav
 from sparktts_ms.errors import InputError, OutputError
-from sparktts_ms.labels import LEVELS
+from sparktts_ms.files import check_writable, unused_path
+from sparktts_ms.generation.attributes import LEVELS
 
 
 def parser() -> Parser:
@@ -43,7 +44,7 @@ def parser() -> Parser:
     model.add_argument("--mode", choices=("graph", "pynative"), default="graph")
     model.add_argument("--dtype", choices=("float32", "bfloat16"),
                        help="of the language model; bfloat16 on Ascend and float32 on CPU if not given")
-    model.add_argument("--weights", choices=("float", "int8"), default="float",
+    model.add_argument("--quantize", choices=("none", "int8"), default="none",
                        help="int8: the language model's matrices in 8 bits, three times as fast on a CPU")
     sampling = p.add_argument_group("sampling")
     sampling.add_argument("--seed", type=int, help="the same seed gives the same speech")
@@ -72,7 +73,7 @@ def level(value: str) -> str | float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
-    return guarded(lambda: run(args), interrupted="Interrupted; unfinished speech was not written.")
+    return run_command(lambda: run(args), interrupted="Interrupted; unfinished speech was not written.")
 
 
 def run(args) -> None:
@@ -87,7 +88,7 @@ def run(args) -> None:
     voice = Voice.load(args.voice) if args.voice else None
     sampling = Sampling(args.temperature, args.top_k, args.top_p, args.max_new_tokens, seed=args.seed)
     chunks = Chunks(args.lookahead)
-    tts = SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode, args.dtype, args.weights)
+    tts = SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode, args.dtype, args.quantize)
     if args.prompt_speech_path:
         voice = tts.encode_voice(args.prompt_speech_path, args.prompt_text)
     tts.release_prompt_encoder()
@@ -104,8 +105,14 @@ def run(args) -> None:
         if args.save_voice and voice is None and number == 0:
             keep(speech.voice, args)
         if args.plot:
-            from sparktts_ms.audio.picture import draw
+            from sparktts_ms.audio.plot import draw
             draw(path.with_suffix(".png"), speech.samples, speech.sample_rate, title=text)
+
+
+def request_for(text: str, voice, args, sampling):
+    from sparktts_ms import SpeechRequest
+
+    return SpeechRequest(text, voice, args.gender, args.pitch, args.speed, sampling, args.normalize)
 
 
 def speak(tts, text: str, voice, args, sampling):
@@ -113,7 +120,7 @@ def speak(tts, text: str, voice, args, sampling):
     from tqdm import tqdm
 
     with tqdm(desc="speech", unit="s", disable=None, leave=False, bar_format="{desc} {n:.1f} s [{elapsed}]") as bar:
-        speech = tts.synthesize(text, voice, args.gender, args.pitch, args.speed, sampling, args.normalize,
+        speech = tts.synthesize(request_for(text, voice, args, sampling),
                                 progress=lambda seconds: bar.update(seconds - bar.n))
     note = "" if speech.complete else "; it was cut off, at --max_new_tokens or because the model fell silent"
     print(f"{speech.seconds:.2f} s of speech{note}", file=sys.stderr)
@@ -126,13 +133,13 @@ def keep(voice, args) -> None:
 
 def stream(tts, file, texts, voice, args, sampling, chunks) -> None:
     """All utterances, one after another, into `file` as they are made."""
-    from sparktts_ms.audio.streaming import SampleWriter
+    from sparktts_ms.audio.wav import WavStream
 
     began, seconds, first = time.perf_counter(), 0.0, None
     try:
-        writer = SampleWriter(file, tts.sample_rate, args.stream_format == "wav")
+        writer = WavStream(file, tts.sample_rate, args.stream_format == "wav")
         for text in texts:
-            for samples in tts.stream(text, voice, args.gender, args.pitch, args.speed, sampling, args.normalize, chunks):
+            for samples in tts.stream(request_for(text, voice, args, sampling), chunks=chunks):
                 writer.write(samples)
                 seconds += len(samples) / tts.sample_rate
                 first = first or time.perf_counter() - began
@@ -165,7 +172,7 @@ def opened(name: str) -> Iterator[BinaryIO]:
 def save(speech, args) -> Path:
     """Write the wav; a name from the clock that somebody else took meanwhile is no reason to lose what was said."""
     while True:
-        path = args.output or unused_name(args.save_dir, f"{datetime.now():%Y%m%d%H%M%S}", ".wav")
+        path = args.output or unused_path(args.save_dir, f"{datetime.now():%Y%m%d%H%M%S}", ".wav")
         try:
             return write_wav(path, speech.samples, speech.sample_rate)
         except OutputError:

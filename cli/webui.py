@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli.report import Parser, guarded
+from cli.common import Parser, run_command
 from sparktts_ms.errors import InputError
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "sparktts"
@@ -20,7 +20,7 @@ def parser() -> Parser:
     model.add_argument("--device_target", choices=("auto", "Ascend", "CPU"), default="auto")
     model.add_argument("--mode", choices=("graph", "pynative"), default="graph")
     model.add_argument("--dtype", choices=("float32", "bfloat16"), help="of the language model")
-    model.add_argument("--weights", choices=("float", "int8"), default="float", help="int8: three times as fast on a CPU")
+    model.add_argument("--quantize", choices=("none", "int8"), default="none", help="int8: three times as fast on a CPU")
     server = p.add_argument_group("server")
     server.add_argument("--server_name", default="127.0.0.1", metavar="ADDRESS", help="0.0.0.0: reachable from other computers")
     server.add_argument("--server_port", type=int, default=7860, metavar="PORT")
@@ -34,7 +34,7 @@ def parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
-    return guarded(lambda: run(args), interrupted="The server has ended.")
+    return run_command(lambda: run(args), interrupted="The server has ended.")
 
 
 def run(args) -> None:
@@ -44,9 +44,9 @@ def run(args) -> None:
         raise InputError("The page needs Gradio: pip install -r requirements-web.txt") from None
 
     from sparktts_ms import Service, SparkTTS
-    from sparktts_ms.web.serving import Settings
+    from sparktts_ms.web.app import Settings
 
-    tts = SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode, args.dtype, args.weights)
+    tts = SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode, args.dtype, args.quantize)
     recording, transcript = EXAMPLE / "prompt.wav", EXAMPLE / "prompt.txt"
     known = recording.is_file() and transcript.is_file()
     settings = Settings(args.server_name, args.server_port, args.root_path, args.share, args.voices, tuple(args.allow_origin),
@@ -58,7 +58,7 @@ def run(args) -> None:
 
 def serve(service, settings) -> None:
     """Until Ctrl-C; then nothing that visitors left stays behind."""
-    from sparktts_ms.web.serving import Site
+    from sparktts_ms.web.app import Site
 
     site = Site(service, settings)
     try:

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from cli.report import Parser, guarded
+from cli.common import Parser, run_command
 from sparktts_ms.errors import InputError
 
 
@@ -21,7 +21,7 @@ def parser() -> Parser:
     p.add_argument("--out", type=Path, default=Path("build/evaluation"), metavar="DIR", help="recordings, figures and pictures")
     p.add_argument("--sentences", type=int, default=60, help="held-out sentences, each in four voices")
     p.add_argument("--only", choices=("codec", "cloning", "control"), help="one of the three questions")
-    p.add_argument("--weights", choices=("float", "int8"), default="float")
+    p.add_argument("--quantize", choices=("none", "int8"), default="none")
     p.add_argument("--temperature", type=float, default=0.8)
     p.add_argument("--seed", type=int, default=0)
     return p
@@ -29,7 +29,7 @@ def parser() -> Parser:
 
 def main() -> int:
     args, status = parser().parse_args(), []
-    return guarded(lambda: status.append(run(args)), interrupted="Interrupted; nothing was judged.") or status[0]
+    return run_command(lambda: status.append(run(args)), interrupted="Interrupted; nothing was judged.") or status[0]
 
 
 def run(args) -> int:
@@ -42,11 +42,11 @@ def run(args) -> int:
         raise InputError(f"{missing.name}, which judges speech, is not installed: pip install {missing.name}") from None
     from tqdm import tqdm
 
-    from evaluation.judge import judge_cloning, judge_codec, judge_control, read_aloud
+    from evaluation.evaluate import judge_cloning, judge_codec, judge_control, read_aloud
     from sparktts_ms import Sampling, Service, SparkTTS
 
     began = time.time()
-    tts = SparkTTS.from_pretrained(args.model_dir, weights=args.weights)
+    tts = SparkTTS.from_pretrained(args.model_dir, quantize=args.quantize)
     readings = read_aloud(args.out / "teacher", args.sentences)
     figures = judge_codec(tts, readings, lambda items: tqdm(items, desc="codec", disable=None))
     teacher = figures[0].value
@@ -72,7 +72,7 @@ def run(args) -> int:
 
 def draw_labels(path: Path, told) -> None:
     try:
-        from evaluation.picture import draw
+        from evaluation.plot import draw
         draw(path, told)
     except ImportError:
         print("No picture of the labels: pip install matplotlib", file=sys.stderr)

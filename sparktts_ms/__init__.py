@@ -10,20 +10,36 @@ from typing import TYPE_CHECKING
 from sparktts_ms.errors import SparkTTSError
 
 if TYPE_CHECKING:
+    from sparktts_ms.generation.request import Chunks, SpeechRequest
     from sparktts_ms.pipeline import SparkTTS
     from sparktts_ms.qwen2.sampling import Sampling
     from sparktts_ms.service import Service
-    from sparktts_ms.utterance import Chunks
     from sparktts_ms.voice import Speech, Voice
 
-__all__ = ["Chunks", "Sampling", "Service", "SparkTTS", "SparkTTSError", "Speech", "Voice"]
-_HOMES = {"SparkTTS": "pipeline", "Sampling": "qwen2.sampling", "Service": "service", "Chunks": "utterance", "Voice": "voice",
-          "Speech": "voice"}
+__all__ = [
+    "Chunks",
+    "Sampling",
+    "Service",
+    "SparkTTS",
+    "SparkTTSError",
+    "Speech",
+    "SpeechRequest",
+    "Voice",
+]
+_MODULES = {
+    "Chunks": "generation.request",
+    "Sampling": "qwen2.sampling",
+    "Service": "service",
+    "SparkTTS": "pipeline",
+    "Speech": "voice",
+    "SpeechRequest": "generation.request",
+    "Voice": "voice",
+}
 
 
 def __getattr__(name: str):
     """Load MindSpore only when something that needs it is asked for: command lines answer --help at once."""
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -12,30 +12,32 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from sparktts_ms.audio.files import read_prompt
 from sparktts_ms.audio.loudness import normalize_volume, reference_clip
 from sparktts_ms.audio.mel import MelSpectrogram
+from sparktts_ms.audio.recording import read_recording
 from sparktts_ms.bicodec.codec import BiCodec
 from sparktts_ms.config import ModelConfig
 from sparktts_ms.config_files import read_config
 from sparktts_ms.errors import AudioError, InputError, ModelError, SparkTTSError, VoiceError
-from sparktts_ms.normalize import normalize as normalized
-from sparktts_ms.phases import clone_phases, free_phases, style_phases
-from sparktts_ms.prompt import Style, check_text, clone_prompt, style_prompt
-from sparktts_ms.qwen2.engine import Engine, Phase
-from sparktts_ms.qwen2.language_model import Head, LanguageModel
+from sparktts_ms.generation.grammar import clone_grammar, style_grammar, unconstrained_grammar
+from sparktts_ms.generation.long_form import LongFormRequest
+from sparktts_ms.generation.prompt import Style, clone_prompt, style_prompt
+from sparktts_ms.generation.request import Chunks, SpeechRequest, as_request, check_text
+from sparktts_ms.generation.utterance import Utterance
+from sparktts_ms.generation.vocabulary import Vocabulary
+from sparktts_ms.qwen2.engine import Engine, GrammarState
+from sparktts_ms.qwen2.language_model import LanguageModel, LMHead
 from sparktts_ms.qwen2.sampling import Sampling
-from sparktts_ms.reading import Reading
 from sparktts_ms.runtime import Runtime
-from sparktts_ms.text import parts
-from sparktts_ms.utterance import Chunks, Utterance
-from sparktts_ms.vocabulary import Vocabulary
+from sparktts_ms.text.normalize import normalize
+from sparktts_ms.text.split import Segment, split_text
 from sparktts_ms.voice import Speech, Voice
 from sparktts_ms.wav2vec2.features import FeatureExtractor
-from sparktts_ms.weights.open import find_weights
+from sparktts_ms.weights.checkpoint import find_weights
 
 logger = logging.getLogger("sparktts_ms")
 
@@ -54,7 +56,7 @@ class SparkTTS:
         self._check_vocabulary(model_dir)
         self._wav2vec2_file = find_weights(model_dir / "wav2vec2-large-xlsr-53")
         self._features: FeatureExtractor | None = None
-        self._heads: dict[bool, Head] = {}
+        self._heads: dict[bool, LMHead] = {}
         self._voices: OrderedDict[tuple[bytes, str | None], Voice] = OrderedDict()
         self.mel = MelSpectrogram(**vars(config.bicodec.mel))
         self.codec = BiCodec(find_weights(model_dir / "BiCodec"), config.bicodec, runtime)
@@ -62,11 +64,11 @@ class SparkTTS:
 
     @classmethod
     def from_pretrained(cls, model_dir: str | Path, device_target: str = "auto", device_id: int = 0,
-                        mode: str = "graph", dtype: str | None = None, weights: str = "float") -> SparkTTS:
+                        mode: str = "graph", dtype: str | None = None, quantize: str = "none") -> SparkTTS:
         """Load a model directory in the released layout (SparkAudio/Spark-TTS-0.5B).
 
         device_target: "auto" (Ascend where there is one), "Ascend" or "CPU". mode: "graph" or "pynative". dtype: of the
-        language model, "float32" or "bfloat16"; None is bfloat16 on Ascend and float32 on CPU. weights: "int8" stores the
+        language model, "float32" or "bfloat16"; None is bfloat16 on Ascend and float32 on CPU. quantize: "int8" stores the
         language model's matrices in 8 bits (CPU), which speaks three times as fast from a quarter of the memory. Networks
         are loaded when they are first needed (see `load`).
         Raises ModelError for a directory that is missing, incomplete or damaged, DeviceError for the device.
@@ -76,7 +78,7 @@ class SparkTTS:
             raise ModelError(f"The model directory {folder} does not exist. `python -m cli.download` fetches it; "
                              "--model_dir says where it is, and pretrained_models/Spark-TTS-demo is a small one to try.")
         config = read_config(folder)
-        return cls(folder, config, Runtime.start(device_target, device_id, mode, dtype, weights))
+        return cls(folder, config, Runtime.start(device_target, device_id, mode, dtype, quantize))
 
     def encode_voice(self, path: str | Path, transcript: str | None = None) -> Voice:
         """Turn a recording into a Voice: its first 6 s (repeated if shorter) define the speaker.
@@ -85,7 +87,7 @@ class SparkTTS:
         use) and speech continues it; such a recording may last at most 30 s. What was encoded before is remembered by its
         content. Raises AudioError.
         """
-        recording = read_prompt(path, self.sample_rate, MAX_PROMPT_SECONDS)
+        recording = read_recording(path, self.sample_rate, MAX_PROMPT_SECONDS)
         transcript = (transcript or "").strip() or None
         if recording.truncated and transcript:
             raise AudioError(f"{path} lasts {recording.source_seconds:.1f} s; with a transcript at most "
@@ -110,65 +112,71 @@ class SparkTTS:
             return Voice(global_ids)
         return Voice(global_ids, self.codec.semantic_ids(self.features(samples)), transcript)
 
-    def synthesize(self, text: str, voice: Voice | None = None, gender: str | None = None, pitch: str | float | None = None,
-                   speed: str | float | None = None, sampling: Sampling = Sampling(), normalize: bool = True,
-                   progress: Callable[[float], None] | None = None) -> Speech:
-        """Say `text` in a recorded `voice`, or in one made from gender ("female", "male"), pitch and speed ("very_low",
-        "low", "moderate", "high", "very_high", or Hz and syllables per second; "moderate" if not given). A recorded voice can
-        be given pitch and speed too, as words.
+    def synthesize(
+        self,
+        text: str | SpeechRequest,
+        voice: Voice | None = None,
+        *,
+        progress: Callable[[float], None] | None = None,
+        **options: Any,
+    ) -> Speech:
+        """Speak a text in a recorded `voice`, or in one made from gender, pitch and speed.
 
-        The text may have any length: it is cut at sentence ends, and where one speaks longer than 20 s also within, and read
-        in parts, in one voice.
-        `normalize` writes numbers and symbols out as words first. `progress` is called with the seconds of speech so far.
-        Raises InputError for a request that makes no sense, VoiceError for another model's voice, NoSpeech if the model says
-        nothing.
+        text: a SpeechRequest, or its text; `options` are then the other fields of SpeechRequest
+        (gender, pitch, speed, sampling, normalize, split).
+        progress: called with the seconds of speech generated so far.
+        Raises InputError for a request that makes no sense, VoiceError for another model's voice,
+        NoSpeech if the model produces nothing audible.
         """
-        reading = self.read(text, voice, gender, pitch, speed, sampling, normalize)
-        with _ended(reading):
-            while not reading.proceed():
+        generation = self.start(as_request(text, voice, options))
+        with _cancelled_at_exit(generation):
+            while not generation.proceed():
                 self.engine.step()
                 if progress is not None:
-                    progress(reading.seconds)
-        return reading.speech()
+                    progress(generation.seconds)
+        return generation.speech()
 
-    def stream(self, text: str, voice: Voice | None = None, gender: str | None = None, pitch: str | float | None = None,
-               speed: str | float | None = None, sampling: Sampling = Sampling(), normalize: bool = True,
-               chunks: Chunks = Chunks()) -> Iterator[np.ndarray]:
-        """Like `synthesize`, but yields samples, float32 in (-1, 1), while the model still speaks; chunks follow each other
-        without a gap or a fade. Leaving the iterator early stops the reading.
+    def stream(
+        self,
+        text: str | SpeechRequest,
+        voice: Voice | None = None,
+        *,
+        chunks: Chunks = Chunks(),
+        **options: Any,
+    ) -> Iterator[np.ndarray]:
+        """Like `synthesize`, but yields samples, float32 in (-1, 1), while speech is generated.
 
-        With a look-ahead of the decoder's field (67 frames at the released size, 1.3 s) the chunks together equal what
-        `synthesize` returns; the default differs by less than -50 dB of the signal.
+        Chunks follow each other without a gap or cross-fade. Leaving the iterator early cancels
+        the request. With a look-ahead of the decoder's receptive field (67 frames at the released
+        size, 1.3 s) the chunks together equal what `synthesize` returns; the default differs by
+        less than -50 dB of the signal.
         """
-        return self._chunks(self.read(text, voice, gender, pitch, speed, sampling, normalize), chunks)
+        return self._chunks(self.start(as_request(text, voice, options)), chunks)
 
-    def read(self, text: str, voice: Voice | None = None, gender: str | None = None, pitch: str | float | None = None,
-             speed: str | float | None = None, sampling: Sampling = Sampling(), normalize: bool = True) -> Reading:
-        """Ask for a text of any length: it is made as the engine steps, in company with all else that was asked for."""
-        style = choose_speaker(voice, gender, pitch, speed)
-        text = check_text(text)
-        cut = parts(check_text(normalized(text)) if normalize else text)
+    def start(self, request: SpeechRequest) -> LongFormRequest:
+        """Start a request: it is generated as the engine steps, batched with all others."""
+        text = request.text
+        if request.normalize:
+            text = check_text(normalize(text))
+        segments = split_text(text) if request.split else [Segment(text, 0.0)]
 
-        def begin(part: str, luck: Sampling, first: Utterance | None) -> Utterance:
-            return self._begin(part, voice, style, luck, first)
-        return Reading(cut, sampling, self.engine, self.sample_rate, begin)
+        def begin(segment: str, sampling: Sampling, first: Utterance | None) -> Utterance:
+            return self._begin(segment, request, sampling, first)
 
-    def request(self, text: str, voice: Voice | None = None, gender: str | None = None, pitch: str | float | None = None,
-                speed: str | float | None = None, sampling: Sampling = Sampling()) -> Utterance:
-        """Ask for one utterance of exactly this text, uncut (`read` is for texts of any length)."""
-        return self._begin(check_text(text), voice, choose_speaker(voice, gender, pitch, speed), sampling, None)
+        return LongFormRequest(segments, request.sampling, self.engine, self.sample_rate, begin)
 
-    def _begin(self, text: str, voice: Voice | None, style: Style | None, sampling: Sampling,
+    def _begin(self, text: str, request: SpeechRequest, sampling: Sampling,
                first: Utterance | None) -> Utterance:
-        prompt, phases = self.prompt_for(text, voice, style, first.opening if first is not None else ())
+        voice = request.voice
+        prompt, grammar = self.prompt_for(text, voice, request.style, first.opening if first is not None else ())
         head = self._head(sampling.constrained)
         if not sampling.constrained:
-            phases = free_phases(head.ids, self.vocabulary)
-        made = first.made_voice if first is not None and voice is None else voice
-        return Utterance(self.engine.add(prompt, phases, sampling, head), made, self.vocabulary, self.codec, self.sample_rate)
+            grammar = unconstrained_grammar(head.ids, self.vocabulary)
+        made = first.generated_voice if first is not None and voice is None else voice
+        return Utterance(self.engine.add(prompt, grammar, sampling, head), made, self.vocabulary, self.codec, self.sample_rate)
 
-    def _chunks(self, reading: Reading, chunks: Chunks) -> Iterator[np.ndarray]:
-        with _ended(reading):
+    def _chunks(self, reading: LongFormRequest, chunks: Chunks) -> Iterator[np.ndarray]:
+        with _cancelled_at_exit(reading):
             while True:
                 finished = reading.proceed()
                 samples = reading.chunk(chunks)
@@ -180,19 +188,19 @@ class SparkTTS:
                     self.engine.step()
 
     def prompt_for(self, text: str, voice: Voice | None, style: Style | None = None,
-                   opening: Sequence[int] = ()) -> tuple[np.ndarray, list[Phase]]:
+                   opening: Sequence[int] = ()) -> tuple[np.ndarray, list[GrammarState]]:
         """Prompt ids [N], and what may follow them. `opening`: what an utterance before began with, whose made-up voice is to
         speak."""
         v = self.vocabulary
         if voice is not None:
             self._check_ids("the voice's ", VoiceError, voice.global_ids, voice.semantic_ids, speech=False)
             return (clone_prompt(v, text, voice.global_ids, voice.transcript, voice.semantic_ids, style),
-                    clone_phases(v, continues=voice.transcript is not None))
+                    clone_grammar(v, continues=voice.transcript is not None))
         assert style is not None
         prompt = style_prompt(v, text, style, opening)
         if opening:
-            return prompt, clone_phases(v, continues=False)
-        return prompt, style_phases(v, self.config.bicodec.speaker_encoder.token_num, style)
+            return prompt, clone_grammar(v, continues=False)
+        return prompt, style_grammar(v, self.config.bicodec.speaker_encoder.token_num, style)
 
     def decode(self, *, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
         """32 global ids and T semantic ids -> samples [320 T], float32 in (-1, 1). Raises InputError for ids that the
@@ -243,7 +251,7 @@ class SparkTTS:
         self._head(constrained=True)
         return self
 
-    def _head(self, constrained: bool) -> Head:
+    def _head(self, constrained: bool) -> LMHead:
         if constrained not in self._heads:
             ids = self.vocabulary.speakable() if constrained else np.arange(self.config.llm.vocab_size)
             self._heads[constrained] = self.llm.head(ids)
@@ -258,26 +266,10 @@ class SparkTTS:
                                  "LLM and BiCodec do not belong together.")
 
 
-def choose_speaker(voice: Voice | None, gender: str | None, pitch: str | float | None, speed: str | float | None) -> Style | None:
-    """How to speak; None: as the recorded voice does. Raises InputError for anything ambiguous."""
-    if voice is not None and gender:
-        raise InputError("Give either a voice to clone or a gender, not both.")
-    if voice is not None and pitch is None and speed is None:
-        return None
-    if voice is None and gender is None:
-        if pitch is not None or speed is not None:
-            raise InputError("pitch and speed need a voice; add --gender female or --gender male, or a recording.")
-        raise InputError("No voice was given: add a recording (--prompt_speech_path) or a gender (--gender).")
-    for name, value in (("pitch", pitch), ("speed", speed)):
-        if value is None:
-            logger.warning("No %s was given; moderate is used.", name)
-    return Style(gender, "moderate" if pitch is None else pitch, "moderate" if speed is None else speed)
-
-
 @contextmanager
-def _ended(reading: Reading) -> Iterator[None]:
-    """Whatever ends the driving ends the reading."""
+def _cancelled_at_exit(generation: LongFormRequest) -> Iterator[None]:
+    """Whatever ends the iteration cancels the request."""
     try:
         yield
     finally:
-        reading.cancel()
+        generation.cancel()

@@ -26,15 +26,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")       # MindSpore's idle thr
 
 import mindspore as ms
 
-from sparktts_ms.buckets import fit
 from sparktts_ms.errors import DeviceError
 from sparktts_ms.ops.native import library
+from sparktts_ms.ops.padding import padded_length
 
 logger = logging.getLogger("sparktts_ms")
 
 MODES = ("graph", "pynative")
 DTYPES = ("float32", "bfloat16")
-WEIGHTS = ("float", "int8")
+QUANTIZATIONS = ("none", "int8")
 TARGETS = ("auto", "Ascend", "CPU")
 
 
@@ -49,13 +49,13 @@ class Runtime:
 
     @classmethod
     def start(cls, target: str = "auto", device_id: int = 0, mode: str = "graph", dtype: str | None = None,
-              weights: str = "float") -> Runtime:
-        """Claim a device. `dtype` None means bfloat16 on Ascend and float32 on CPU. `weights` "int8" stores the language
+              quantize: str = "none") -> Runtime:
+        """Claim a device. `dtype` None means bfloat16 on Ascend and float32 on CPU. `quantize` "int8" stores the language
         model's matrices in 8 bits, on the CPU; without its kernels they stay float32, and that is said.
 
         Raises DeviceError for a device that is not there, an unknown mode, or a data type without kernels.
         """
-        for name, value, allowed in (("device_target", target, TARGETS), ("mode", mode, MODES), ("weights", weights, WEIGHTS)):
+        for name, value, allowed in (("device_target", target, TARGETS), ("mode", mode, MODES), ("quantize", quantize, QUANTIZATIONS)):
             if value not in allowed:
                 raise DeviceError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
         if dtype not in (None, *DTYPES):
@@ -64,13 +64,13 @@ class Runtime:
             target = "Ascend" if _ascend_count() else "CPU"
         if dtype == "bfloat16" and target == "CPU":
             raise DeviceError("bfloat16 has no kernels on the CPU; use --dtype float32 there.")
-        if weights == "int8" and target == "Ascend":
-            raise DeviceError("8-bit weights are computed by CPU kernels only; leave out --weights on Ascend.")
+        if quantize == "int8" and target == "Ascend":
+            raise DeviceError("8-bit weights are computed by CPU kernels only; use quantize='none' on Ascend.")
         _claim(target, device_id)
         dtype = dtype or ("bfloat16" if target == "Ascend" else "float32")
-        if weights == "int8" and not library.enabled():
+        if quantize == "int8" and not library.enabled():
             logger.warning("8-bit weights need the compiled CPU kernels; float32 is used.")
-        elif weights == "int8":
+        elif quantize == "int8":
             dtype = "int8"
         return cls(target, mode == "graph", dtype)
 
@@ -85,9 +85,9 @@ class Runtime:
         Otherwise lengths are padded to a few fixed ones."""
         return library.enabled()
 
-    def fit(self, length: int, sizes: Sequence[int]) -> int:
+    def padded_length(self, length: int, sizes: Sequence[int]) -> int:
         """The length at which to compute."""
-        return length if self.any_length else fit(length, sizes)
+        return length if self.any_length else padded_length(length, sizes)
 
     def give_back_memory(self) -> None:
         """Let go of networks that nobody holds any more: PyNative mode remembers every Parameter it has met."""

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from sparktts_ms.errors import ServiceClosed
+from sparktts_ms.generation.long_form import LongFormRequest
+from sparktts_ms.generation.request import Chunks, SpeechRequest, as_request
 from sparktts_ms.pipeline import SparkTTS
-from sparktts_ms.reading import Reading
-from sparktts_ms.utterance import Chunks
 from sparktts_ms.voice import Speech, Voice
 
 logger = logging.getLogger("sparktts_ms")
@@ -34,7 +34,7 @@ SMALL_WINDOWS = (64,)       # frames decoded at a time while others speak
 class Job:
     """A reading in the service's hands. Iterate over it for its samples, or wait for `result`."""
 
-    def __init__(self, reading: Reading, chunks: Chunks | None):
+    def __init__(self, reading: LongFormRequest, chunks: Chunks | None):
         self.reading, self.chunks, self.cancelled = reading, chunks, False
         self._ready: queue.SimpleQueue[np.ndarray | BaseException | None] = queue.SimpleQueue()
         self._speech: Future[Speech] = Future()
@@ -104,14 +104,22 @@ class Service:
         """As `SparkTTS.encode_voice`; the speakers wait meanwhile."""
         return self._call(lambda: self.tts.encode_voice(path, transcript))
 
-    def submit(self, text: str, voice: Voice | None = None, chunks: Chunks | None = None, **how) -> Job:
-        """Ask for a text to be read; `how` as for `SparkTTS.synthesize`. With `chunks` its samples come while it is being made,
-        without they are decoded at once in the end. Raises InputError."""
-        return self._call(lambda: self._admit(text, voice, chunks, how))
+    def submit(
+        self,
+        text: str | SpeechRequest,
+        voice: Voice | None = None,
+        *,
+        chunks: Chunks | None = None,
+        **options: Any,
+    ) -> Job:
+        """Start a request (see `SparkTTS.synthesize`). With `chunks` its samples come while it is
+        generated, without they are decoded once all tokens are there. Raises InputError."""
+        request = as_request(text, voice, options)
+        return self._call(lambda: self._admit(request, chunks))
 
-    def synthesize(self, text: str, voice: Voice | None = None, **how) -> Speech:
-        """As `SparkTTS.synthesize`, in company."""
-        return self.submit(text, voice, **how).result()
+    def synthesize(self, text: str | SpeechRequest, voice: Voice | None = None, **options: Any) -> Speech:
+        """As `SparkTTS.synthesize`, batched with all other requests."""
+        return self.submit(text, voice, **options).result()
 
     @property
     def load(self) -> int:
@@ -140,8 +148,8 @@ class Service:
             self._calls.put((action, future))
         return future.result()
 
-    def _admit(self, text: str, voice: Voice | None, chunks: Chunks | None, how: dict) -> Job:
-        job = Job(self.tts.read(text, voice, **how), chunks)
+    def _admit(self, request: SpeechRequest, chunks: Chunks | None) -> Job:
+        job = Job(self.tts.start(request), chunks)
         self._jobs.append(job)
         return job
 

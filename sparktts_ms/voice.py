@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sparktts_ms.audio.files import new_file
 from sparktts_ms.errors import VoiceError
+from sparktts_ms.files import atomic_write
 
 FORMAT, VERSION = "spark-tts-voice", 1
 LARGEST = 1 << 20           # bytes of a voice file
@@ -35,7 +35,7 @@ class Voice:
         `overwrite`) or cannot be written."""
         entry = {"format": FORMAT, "version": VERSION, "global_ids": self.global_ids.tolist(),
                  "semantic_ids": self.semantic_ids.tolist(), "transcript": self.transcript}
-        with new_file(path, overwrite) as file:
+        with atomic_write(path, overwrite) as file:
             file.write((json.dumps(entry, ensure_ascii=False) + "\n").encode("utf-8"))
         return Path(path)
 

@@ -29,7 +29,7 @@ def main() -> None:
     for lookahead in (0, 2, 4, 8, 12, 16, 20, 24, 25, 26, 28, 32, 48, tts.codec.field):
         errors = []
         for first in range(0, len(ids) - lookahead, 5):         # one frame each, as if the ids behind were not yet known
-            part = tts.codec.decode_part(speech.global_ids, ids[:first + 1 + lookahead], first, first + 1)
+            part = tts.codec.decode_frames(speech.global_ids, ids[:first + 1 + lookahead], first, first + 1)
             errors.append(part - speech.samples[first * step:(first + 1) * step])
         print(f"{lookahead:10d}  {10 * np.log10(np.mean(np.square(errors, dtype=np.float64)) / power + 1e-20):8.1f}")
 

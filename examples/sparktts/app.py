@@ -48,13 +48,13 @@ def main() -> None:
     from cli.webui import serve
     from sparktts_ms import Service, SparkTTS
     from sparktts_ms.errors import DeviceError
-    from sparktts_ms.web.serving import Settings
+    from sparktts_ms.web.app import Settings
 
     folder = model()
     try:
         tts = SparkTTS.from_pretrained(folder, device_target="Ascend")
     except DeviceError:
-        tts = SparkTTS.from_pretrained(folder, device_target="CPU", weights="int8")
+        tts = SparkTTS.from_pretrained(folder, device_target="CPU", quantize="int8")
     # A space is public and shown inside its hub's page: strangers keep no voices for each other, and any site may ask.
     settings = Settings(server_name="0.0.0.0", server_port=int(os.environ.get("PORT", 7860)), voices=None, origins=("*",),
                         note=NOTE.get(folder, f"Voice: **{folder.name}**"), example=HERE / "prompt.wav",
@@ -64,6 +64,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from cli.report import guarded
+    from cli.common import run_command
 
-    sys.exit(guarded(main, interrupted="The space has ended."))
+    sys.exit(run_command(main, interrupted="The space has ended."))

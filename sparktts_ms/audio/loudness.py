@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+SILENT = 0.02           # of the peak, below which a recording's ends do not count
+
 
 def normalize_volume(x: np.ndarray, target: float = 0.2) -> np.ndarray:
     """Scale samples [N] (float64, finite) so that their loud parts lie at `target`; what would exceed 1 is scaled to 1.
@@ -32,3 +34,10 @@ def reference_clip(x: np.ndarray, samples: int) -> np.ndarray:
     if len(x) < samples:
         x = np.tile(x, samples // len(x) + 1)
     return x[:samples]
+
+
+def speech_seconds(samples: np.ndarray, sample_rate: int = 16000) -> float:
+    """How long samples [N] last without the silence before and after."""
+    level = np.abs(samples)
+    loud = np.flatnonzero(level > SILENT * level.max(initial=0.0))
+    return (loud[-1] - loud[0] + 1) / sample_rate if len(loud) else 0.0

@@ -12,7 +12,7 @@ from sparktts_ms.config import BackboneConfig
 from sparktts_ms.ops.convolution import FrameConv
 from sparktts_ms.ops.linear import Linear
 from sparktts_ms.ops.normalization import LayerNorm
-from sparktts_ms.weights.source import WeightSource
+from sparktts_ms.weights.checkpoint import Checkpoint
 
 EPS = 1e-6
 
@@ -20,7 +20,7 @@ EPS = 1e-6
 class Norm(nn.Cell):
     """LayerNorm; with a condition its scale and shift are predicted from the speaker vector (scale, not 1 + scale)."""
 
-    def __init__(self, weights: WeightSource, dim: int, condition_dim: int | None):
+    def __init__(self, weights: Checkpoint, dim: int, condition_dim: int | None):
         super().__init__()
         self.conditioned = condition_dim is not None
         if condition_dim is None:
@@ -40,7 +40,7 @@ class Norm(nn.Cell):
 class Block(nn.Cell):
     """Depthwise convolution, norm, two linear layers; the learned gain `gamma` is folded into the second."""
 
-    def __init__(self, weights: WeightSource, config: BackboneConfig):
+    def __init__(self, weights: Checkpoint, config: BackboneConfig):
         super().__init__()
         dim, inner = config.dim, config.intermediate_dim
         self.depthwise = frame_conv(weights.at("dwconv"), dim, dim, groups=dim)
@@ -57,7 +57,7 @@ class Block(nn.Cell):
 class Backbone(nn.Cell):
     """Embedding convolution, norm, blocks, final norm."""
 
-    def __init__(self, weights: WeightSource, config: BackboneConfig):
+    def __init__(self, weights: Checkpoint, config: BackboneConfig):
         super().__init__()
         self.embed = frame_conv(weights.at("embed"), config.input_channels, config.dim)
         self.norm = Norm(weights.at("norm"), config.dim, config.condition_dim)
@@ -76,7 +76,7 @@ class SamplingStage(nn.Cell):
     """A resampling block at rate 1, which is three times its input (the input and two identical skip paths), then a
     backbone of two layers."""
 
-    def __init__(self, weights: WeightSource, config: BackboneConfig):
+    def __init__(self, weights: Checkpoint, config: BackboneConfig):
         super().__init__()
         self.backbone = Backbone(weights, config)
 
@@ -84,11 +84,11 @@ class SamplingStage(nn.Cell):
         return self.backbone(3.0 * x, keep)
 
 
-def linear(weights: WeightSource, inputs: int, outputs: int) -> Linear:
+def linear(weights: Checkpoint, inputs: int, outputs: int) -> Linear:
     """The linear layer stored as `weight` (out, in) and `bias`."""
     return Linear(weights.take("weight", outputs, inputs), weights.take("bias", outputs))
 
 
-def frame_conv(weights: WeightSource, inputs: int, outputs: int, groups: int = 1) -> FrameConv:
+def frame_conv(weights: Checkpoint, inputs: int, outputs: int, groups: int = 1) -> FrameConv:
     """A convolution of seven taps over frames."""
     return FrameConv(weights.take("weight", outputs, inputs // groups, 7), weights.take("bias", outputs), groups)

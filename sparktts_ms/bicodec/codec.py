@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from mindspore import Tensor, nn
 
+from sparktts_ms.bicodec.chunking import WINDOWS, plan
 from sparktts_ms.bicodec.prenet import Prenet, prenet_context
 from sparktts_ms.bicodec.semantic import Codebook, SemanticEncoder, SemanticQuantizer
 from sparktts_ms.bicodec.speaker import FiniteScalarQuantizer, SpeakerDecoder, SpeakerEncoder
 from sparktts_ms.bicodec.wave_generator import WaveGenerator, context_frames
-from sparktts_ms.bicodec.windows import WINDOWS, plan
-from sparktts_ms.buckets import PROMPT_FRAMES, keep_rows, pad_rows
 from sparktts_ms.config import BiCodecConfig
+from sparktts_ms.ops.padding import PROMPT_FRAME_BUCKETS, pad_rows, row_mask
 from sparktts_ms.runtime import Runtime
-from sparktts_ms.weights.source import WeightSource
+from sparktts_ms.weights.checkpoint import Checkpoint
 
 SPEECH_FRAMES = (64, 256, 1024, 3072)      # 1.3 s to 60 s, what max_new_tokens allows by default
 
@@ -31,7 +31,7 @@ LEFT_OUT = (r"postnet\..*", r"quantizer\.cluster_size", r"speaker_encoder\.speak
             r".*\.num_batches_tracked", r"mel_transformer\..*")
 
 
-class Colouring(nn.Cell):
+class DecoderFrontEnd(nn.Cell):
     """Codes of speech and voice -> the wave generator's input: prenet output plus d-vector."""
 
     def __init__(self, quantizer: SemanticQuantizer, speaker: SpeakerDecoder, prenet: Prenet):
@@ -60,33 +60,33 @@ class BiCodec:
     @property
     def codebook(self) -> Codebook:
         if self._codebook is None:
-            self._codebook = Codebook(WeightSource(self.path).at("quantizer.codebook"), self.config.quantizer)
+            self._codebook = Codebook(Checkpoint(self.path).at("quantizer.codebook"), self.config.quantizer)
         return self._codebook
 
     def load_decoder(self) -> tuple[Callable, Callable]:
         """Prenet and wave generator, made when they are first needed."""
         if self._decoder is None:
-            weights, config = WeightSource(self.path), self.config
-            colouring = Colouring(SemanticQuantizer(weights.at("quantizer"), config.quantizer),
+            weights, config = Checkpoint(self.path), self.config
+            colouring = DecoderFrontEnd(SemanticQuantizer(weights.at("quantizer"), config.quantizer),
                                   SpeakerDecoder(weights.at("speaker_encoder"), config.speaker_encoder),
                                   Prenet(weights.at("prenet"), config.prenet))
             generator = WaveGenerator(weights.at("decoder"), config.decoder)
             weights.finish((*LEFT_OUT, *CODEBOOK, *SEMANTIC_ENCODER, *SPEAKER_ENCODER))
 
-            def colour(semantic_codes, speaker_codes, keep):
+            def condition_frames(semantic_codes, speaker_codes, keep):
                 return colouring(semantic_codes, speaker_codes, keep)
 
             def generate(frames, keep):
                 return generator(frames, keep)
 
-            self._decoder = (self.runtime.compile_padded(colour, "prenet"),
+            self._decoder = (self.runtime.compile_padded(condition_frames, "prenet"),
                              self.runtime.compile_padded(generate, "wave generator"))
         return self._decoder
 
     def semantic_ids(self, features: np.ndarray) -> np.ndarray:
         """wav2vec 2.0 features [T, F] of a recording -> its semantic ids [T]."""
         if self._semantic_encoder is None:
-            weights = WeightSource(self.path)
+            weights = Checkpoint(self.path)
             encoder = SemanticEncoder(weights.at("encoder"), weights.at("quantizer.in_project"), self.config.encoder,
                                       self.config.quantizer)
             weights.finish((*LEFT_OUT, *CODEBOOK, *SPEAKER_ENCODER, *DECODER))
@@ -95,14 +95,14 @@ class BiCodec:
                 return encoder(features, keep)
 
             self._semantic_encoder = self.runtime.compile_padded(encode, "semantic encoder")
-        frames, bucket = len(features), self.runtime.fit(len(features), PROMPT_FRAMES)
+        frames, bucket = len(features), self.runtime.padded_length(len(features), PROMPT_FRAME_BUCKETS)
         vectors = self._semantic_encoder(Tensor(pad_rows(features, bucket)), self._keep(frames, bucket))
         return self.codebook.nearest(vectors.asnumpy()[:frames])
 
     def global_ids(self, mel: np.ndarray) -> np.ndarray:
         """Mel spectrogram [M, T] of the reference clip -> the voice's ids [32]."""
         if self._speaker_encoder is None:
-            weights = WeightSource(self.path)
+            weights = Checkpoint(self.path)
             encoder = SpeakerEncoder(weights.at("speaker_encoder"), self.config.speaker_encoder)
             weights.finish((*LEFT_OUT, *CODEBOOK, *SEMANTIC_ENCODER, *DECODER))
 
@@ -118,36 +118,36 @@ class BiCodec:
 
     def decode(self, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
         """A voice [32] and at least one semantic id [T] -> samples [320 T], float32 in (-1, 1)."""
-        return self.generate(self.colour(global_ids, semantic_ids))
+        return self.generate(self.condition_frames(global_ids, semantic_ids))
 
-    def decode_part(self, global_ids: np.ndarray, semantic_ids: np.ndarray, first: int, last: int) -> np.ndarray:
+    def decode_frames(self, global_ids: np.ndarray, semantic_ids: np.ndarray, first: int, last: int) -> np.ndarray:
         """Samples of the frames first .. last - 1 of an utterance that begins with `semantic_ids` [T]; the same as if all of
         it were decoded if `field` more ids are known behind `last`, or it ends with them."""
         known, start = len(semantic_ids), max(0, first - self.field)
-        coloured = self.colour(global_ids, semantic_ids[start:min(known, last + self.field)])
+        conditioned = self.condition_frames(global_ids, semantic_ids[start:min(known, last + self.field)])
         begin, end = max(0, first - self.context), min(known, last + self.context)
-        samples, step = self.generate(coloured[begin - start:end - start]), self.config.decoder.samples_per_token
+        samples, step = self.generate(conditioned[begin - start:end - start]), self.config.decoder.samples_per_token
         return samples[(first - begin) * step:(last - begin) * step]
 
-    def colour(self, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
+    def condition_frames(self, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
         """The wave generator's input [T, D]."""
-        frames, bucket = len(semantic_ids), self.runtime.fit(len(semantic_ids), SPEECH_FRAMES)
+        frames, bucket = len(semantic_ids), self.runtime.padded_length(len(semantic_ids), SPEECH_FRAMES)
         codes = pad_rows(self.codebook.codes(semantic_ids), bucket)
-        coloured = self.load_decoder()[0](Tensor(codes), Tensor(self.levels.codes(global_ids)), self._keep(frames, bucket))
-        return coloured.asnumpy()[:frames]
+        conditioned = self.load_decoder()[0](Tensor(codes), Tensor(self.levels.codes(global_ids)), self._keep(frames, bucket))
+        return conditioned.asnumpy()[:frames]
 
-    def generate(self, coloured: np.ndarray) -> np.ndarray:
+    def generate(self, conditioned: np.ndarray) -> np.ndarray:
         """Coloured frames [T, D] -> samples [320 T]."""
-        return np.concatenate(list(self.generate_pieces(coloured)))
+        return np.concatenate(list(self.vocode_windows(conditioned)))
 
-    def generate_pieces(self, coloured: np.ndarray, sizes: tuple[int, ...] = WINDOWS) -> Iterator[np.ndarray]:
+    def vocode_windows(self, conditioned: np.ndarray, sizes: tuple[int, ...] = WINDOWS) -> Iterator[np.ndarray]:
         """The same in pieces, each the work of one window."""
         step = self.config.decoder.samples_per_token
-        for window in plan(len(coloured), self.context, sizes):
-            frames = coloured[window.start:window.start + window.size]
-            size = self.runtime.fit(len(frames), (window.size,))
+        for window in plan(len(conditioned), self.context, sizes):
+            frames = conditioned[window.start:window.start + window.size]
+            size = self.runtime.padded_length(len(frames), (window.size,))
             samples = self.load_decoder()[1](Tensor(pad_rows(frames, size)), self._keep(len(frames), size))
             yield samples.asnumpy()[(window.first - window.start) * step:(window.last - window.start) * step]
 
     def _keep(self, real: int, length: int) -> Tensor | None:
-        return None if self.runtime.any_length else Tensor(keep_rows(real, length))
+        return None if self.runtime.any_length else Tensor(row_mask(real, length))

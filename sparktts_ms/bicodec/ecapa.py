@@ -8,8 +8,7 @@ from mindspore import Tensor, nn, ops
 from sparktts_ms.bicodec.backbone import linear
 from sparktts_ms.ops.activation import ChannelScale
 from sparktts_ms.ops.convolution import Conv1d
-from sparktts_ms.weights.folding import batch_norm
-from sparktts_ms.weights.source import WeightSource
+from sparktts_ms.weights.checkpoint import Checkpoint, fuse_batch_norm
 
 SCALE = 8           # channel groups of a Res2 block
 BOTTLENECK = 128    # of the squeeze-and-excitation block
@@ -18,12 +17,12 @@ BOTTLENECK = 128    # of the squeeze-and-excitation block
 class ScaledConv(nn.Cell):
     """Convolution, ReLU, batch norm."""
 
-    def __init__(self, conv: WeightSource, norm: WeightSource, inputs: int, outputs: int, taps: int = 1,
+    def __init__(self, conv: Checkpoint, norm: Checkpoint, inputs: int, outputs: int, taps: int = 1,
                  dilation: int = 1):
         super().__init__()
         self.conv = Conv1d(conv.take("weight", outputs, inputs, taps), conv.take("bias", outputs),
                            padding=dilation * (taps // 2), dilation=dilation)
-        self.norm = ChannelScale(*batch_norm(norm, outputs))
+        self.norm = ChannelScale(*fuse_batch_norm(norm, outputs))
 
     def construct(self, x: Tensor) -> Tensor:
         # x [1, I, 1, T] -> [1, O, 1, T]
@@ -33,7 +32,7 @@ class ScaledConv(nn.Cell):
 class Res2(nn.Cell):
     """Channel groups, each convolved after adding the result of the group before; the last stays as it is."""
 
-    def __init__(self, weights: WeightSource, channels: int, dilation: int):
+    def __init__(self, weights: Checkpoint, channels: int, dilation: int):
         super().__init__()
         width = channels // SCALE
         self.convs = nn.CellList([
@@ -53,7 +52,7 @@ class Res2(nn.Cell):
 class SqueezeExcite(nn.Cell):
     """Each channel is weighted by a gate computed from the channels' means over time."""
 
-    def __init__(self, weights: WeightSource, channels: int):
+    def __init__(self, weights: Checkpoint, channels: int):
         super().__init__()
         self.squeeze = linear(weights.at("linear1"), channels, BOTTLENECK)
         self.excite = linear(weights.at("linear2"), BOTTLENECK, channels)
@@ -65,7 +64,7 @@ class SqueezeExcite(nn.Cell):
 
 
 class ResidualBlock(nn.Cell):
-    def __init__(self, weights: WeightSource, channels: int, dilation: int):
+    def __init__(self, weights: Checkpoint, channels: int, dilation: int):
         super().__init__()
         first, last = weights.at("0"), weights.at("2")
         self.first = ScaledConv(first.at("conv"), first.at("bn"), channels, channels)
@@ -80,7 +79,7 @@ class ResidualBlock(nn.Cell):
 class Ecapa(nn.Cell):
     """Mel spectrogram -> frame features of 3 x `channels`."""
 
-    def __init__(self, weights: WeightSource, mels: int, channels: int):
+    def __init__(self, weights: Checkpoint, mels: int, channels: int):
         super().__init__()
         first, mix = weights.at("layer1"), weights.at("conv")
         self.first = ScaledConv(first.at("conv"), first.at("bn"), mels, channels, taps=5)

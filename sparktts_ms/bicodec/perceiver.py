@@ -13,7 +13,7 @@ from sparktts_ms.bicodec.backbone import linear
 from sparktts_ms.ops.activation import GELU
 from sparktts_ms.ops.linear import Linear
 from sparktts_ms.ops.parameter import weight
-from sparktts_ms.weights.source import WeightSource
+from sparktts_ms.weights.checkpoint import Checkpoint
 
 HEADS, HEAD_DIM, DEPTH = 8, 64, 2
 
@@ -21,7 +21,7 @@ HEADS, HEAD_DIM, DEPTH = 8, 64, 2
 class CrossAttention(nn.Cell):
     """Latents look at themselves and at the frames; no norm before, no positions."""
 
-    def __init__(self, weights: WeightSource, dim: int):
+    def __init__(self, weights: Checkpoint, dim: int):
         super().__init__()
         inner = HEADS * HEAD_DIM
         self.query = Linear(weights.at("to_q").take("weight", inner, dim) * HEAD_DIM**-0.5)
@@ -39,7 +39,7 @@ class CrossAttention(nn.Cell):
 
 
 class GatedFeedForward(nn.Cell):
-    def __init__(self, weights: WeightSource, dim: int):
+    def __init__(self, weights: Checkpoint, dim: int):
         super().__init__()
         self.inner = int(dim * 4 * 2 / 3)
         self.widen = linear(weights.at("0"), dim, 2 * self.inner)
@@ -52,7 +52,7 @@ class GatedFeedForward(nn.Cell):
 
 
 class Perceiver(nn.Cell):
-    def __init__(self, weights: WeightSource, frame_dim: int, dim: int, latents: int):
+    def __init__(self, weights: Checkpoint, frame_dim: int, dim: int, latents: int):
         super().__init__()
         self.context = linear(weights.at("proj_context"), frame_dim, dim)
         self.latents = weight(weights.take("latents", latents, dim))

@@ -10,11 +10,11 @@ from mindspore import Tensor, nn
 from sparktts_ms.bicodec.backbone import Backbone, SamplingStage, linear
 from sparktts_ms.config import FeatureStackConfig
 from sparktts_ms.ops.activation import tanh
-from sparktts_ms.weights.source import WeightSource
+from sparktts_ms.weights.checkpoint import Checkpoint
 
 
 class Prenet(nn.Cell):
-    def __init__(self, weights: WeightSource, config: FeatureStackConfig):
+    def __init__(self, weights: Checkpoint, config: FeatureStackConfig):
         super().__init__()
         dim = config.vocos_dim
         self.enter = linear(weights.at("linear_pre"), config.input_channels, dim)

@@ -12,7 +12,7 @@ from sparktts_ms.bicodec.backbone import linear
 from sparktts_ms.bicodec.ecapa import Ecapa
 from sparktts_ms.bicodec.perceiver import Perceiver
 from sparktts_ms.config import SpeakerEncoderConfig
-from sparktts_ms.weights.source import WeightSource
+from sparktts_ms.weights.checkpoint import Checkpoint
 
 
 class FiniteScalarQuantizer:
@@ -42,7 +42,7 @@ class FiniteScalarQuantizer:
 class SpeakerEncoder(nn.Cell):
     """Mel spectrogram -> what the quantizer rounds."""
 
-    def __init__(self, weights: WeightSource, config: SpeakerEncoderConfig):
+    def __init__(self, weights: Checkpoint, config: SpeakerEncoderConfig):
         super().__init__()
         self.ecapa = Ecapa(weights.at("speaker_encoder"), config.input_dim, config.ecapa_channels)
         self.perceiver = Perceiver(weights.at("perceiver_sampler"), 3 * config.ecapa_channels, config.latent_dim,
@@ -57,7 +57,7 @@ class SpeakerEncoder(nn.Cell):
 class SpeakerDecoder(nn.Cell):
     """Codes of the global ids -> d-vector."""
 
-    def __init__(self, weights: WeightSource, config: SpeakerEncoderConfig):
+    def __init__(self, weights: Checkpoint, config: SpeakerEncoderConfig):
         super().__init__()
         self.expand = linear(weights.at("quantizer.project_out"), len(config.fsq_levels), config.latent_dim)
         self.project = linear(weights.at("project"), config.latent_dim * config.token_num, config.out_dim)

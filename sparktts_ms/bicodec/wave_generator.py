@@ -13,8 +13,7 @@ from sparktts_ms.config import WaveGeneratorConfig
 from sparktts_ms.ops.activation import tanh
 from sparktts_ms.ops.convolution import Conv, Conv7, ResidualUnit, Upsample, as_signal
 from sparktts_ms.ops.masking import kept
-from sparktts_ms.weights.folding import weight_norm
-from sparktts_ms.weights.source import WeightSource
+from sparktts_ms.weights.checkpoint import Checkpoint, fuse_weight_norm
 
 DILATIONS = (1, 3, 9)
 
@@ -22,12 +21,12 @@ DILATIONS = (1, 3, 9)
 class UpsamplingStage(nn.Cell):
     """Snake, transposed convolution to half the channels, three residual units."""
 
-    def __init__(self, weights: WeightSource, inputs: int, rate: int, taps: int):
+    def __init__(self, weights: Checkpoint, inputs: int, rate: int, taps: int):
         super().__init__()
         outputs = inputs // 2
         self.rate = rate
         frequency, up = frequencies(weights.at("0"), inputs), weights.at("1")
-        kernel = weight_norm(up, inputs, outputs, taps) / frequency[:, None, None]
+        kernel = fuse_weight_norm(up, inputs, outputs, taps) / frequency[:, None, None]
         self.up = Upsample(kernel, up.take("bias", outputs), rate, frequency)
         self.units = nn.CellList([residual_unit(weights.at(f"{2 + n}.block"), outputs, dilation)
                                   for n, dilation in enumerate(DILATIONS)])
@@ -43,10 +42,10 @@ class UpsamplingStage(nn.Cell):
 
 
 class WaveGenerator(nn.Cell):
-    def __init__(self, weights: WeightSource, config: WaveGeneratorConfig):
+    def __init__(self, weights: Checkpoint, config: WaveGeneratorConfig):
         super().__init__()
         enter = weights.at("model.0")
-        self.enter = Conv7(weight_norm(enter, config.channels, config.input_channel, 7), enter.take("bias", config.channels))
+        self.enter = Conv7(fuse_weight_norm(enter, config.channels, config.input_channel, 7), enter.take("bias", config.channels))
         stages, channels = [], config.channels
         for n, (rate, taps) in enumerate(zip(config.rates, config.kernel_sizes, strict=True)):
             stages.append(UpsamplingStage(weights.at(f"model.{n + 1}.block"), channels, rate, taps))
@@ -74,19 +73,19 @@ def context_frames(config: WaveGeneratorConfig) -> int:
     return reach + 3
 
 
-def frequencies(weights: WeightSource, channels: int) -> np.ndarray:
+def frequencies(weights: Checkpoint, channels: int) -> np.ndarray:
     """The snake's frequency of each channel [C]; one of zero (no snake there) becomes tiny, as upstream's 1e-9 does."""
     alpha = weights.take("alpha", 1, channels, 1).reshape(-1)
     return np.where(np.abs(alpha) < 1e-6, np.float32(1e-6), alpha)
 
 
-def residual_unit(weights: WeightSource, channels: int, dilation: int) -> ResidualUnit:
+def residual_unit(weights: Checkpoint, channels: int, dilation: int) -> ResidualUnit:
     first, second = frequencies(weights.at("0"), channels), frequencies(weights.at("2"), channels)
     return ResidualUnit(after_snake(weights.at("1"), first, channels, 7), after_snake(weights.at("3"), second, channels, 1),
                         dilation)
 
 
-def after_snake(weights: WeightSource, frequency: np.ndarray, outputs: int, taps: int) -> tuple[np.ndarray, ...]:
+def after_snake(weights: Checkpoint, frequency: np.ndarray, outputs: int, taps: int) -> tuple[np.ndarray, ...]:
     """Kernel, bias and frequency of a weight-normed convolution whose input is a snake, divided by its frequency."""
-    kernel = weight_norm(weights, outputs, len(frequency), taps) / frequency[:, None]
+    kernel = fuse_weight_norm(weights, outputs, len(frequency), taps) / frequency[:, None]
     return kernel, weights.take("bias", outputs), frequency

@@ -12,8 +12,8 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from sparktts_ms.ops.native import library
+from sparktts_ms.ops.native.huge_pages import zero_pages
 from sparktts_ms.ops.native.library import kernel
-from sparktts_ms.ops.native.memory import zero_pages
 from sparktts_ms.ops.parameter import weight
 
 BARRED = -1e9
@@ -41,7 +41,7 @@ class CachedAttention(nn.Cell):
         self.spare = slots * self.capacity
         self.places = Tensor(np.arange(self.capacity, dtype=np.int32)[None])
         self.blocks = Tensor(np.arange(self.capacity // BLOCK, dtype=np.int32)[None])
-        self.turn = weight(half_turn(self.head_dim))
+        self.turn = weight(rotate_half_matrix(self.head_dim))
         self.rotate = ops.MatMul()
         self.scores, self.gather = ops.BatchMatMul(transpose_b=True), ops.BatchMatMul()
 
@@ -129,7 +129,7 @@ def empty_cache(shape: tuple[int, int], dtype) -> Parameter:
     return weight(np.zeros(shape, np.float32), dtype)
 
 
-def half_turn(head_dim: int) -> np.ndarray:
+def rotate_half_matrix(head_dim: int) -> np.ndarray:
     """The matrix R [head_dim, head_dim] with x R = (-second half, first half): a quarter turn of every pair.
 
     As a product it is one operator where slicing, negating and joining are four."""

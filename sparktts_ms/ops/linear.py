@@ -1,6 +1,6 @@
 """Linear layers, with the RMS norm before them and the activation or residual after them.
 
-On the CPU each is one kernel over a packed matrix (native/product.h). Elsewhere they are plain operators, with weights
+On the CPU each is one kernel over a packed matrix (native/gemm.h). Elsewhere they are plain operators, with weights
 stored (in, out): on MindSpore's CPU backend one row then moves the matrix at memory bandwidth.
 """
 

@@ -7,20 +7,19 @@ long prompt holds the others up by one chunk a token. What a sequence says depen
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sparktts_ms.errors import InputError
-from sparktts_ms.qwen2.language_model import CHUNK, Head, LanguageModel
-from sparktts_ms.qwen2.sampling import Sampling, choose
+from sparktts_ms.qwen2.language_model import PREFILL_CHUNK, LanguageModel, LMHead
+from sparktts_ms.qwen2.sampling import Sampling, sample
 
-FEW = 4     # ids that are sooner fed one by one, in company, than read as a chunk
+MIN_PREFILL = 4     # ids that are sooner fed one by one, in company, than read as a chunk
 
 
 @dataclass(frozen=True)
-class Phase:
+class GrammarState:
     """`count` tokens out of `allowed` [N]; `count` None: until one of `stops`."""
 
     allowed: np.ndarray
@@ -28,22 +27,22 @@ class Phase:
     stops: tuple[int, ...] = ()
 
 
-class Stream:
+class Sequence:
     """One sequence on its way: the ids still to be read, and what has been said."""
 
-    def __init__(self, prompt: np.ndarray, phases: Sequence[Phase], sampling: Sampling, head: Head, limit: int):
+    def __init__(self, prompt: np.ndarray, grammar: list[GrammarState], sampling: Sampling, head: LMHead, limit: int):
         if len(prompt) >= limit:
             raise InputError(f"Text and prompt make {len(prompt)} tokens; at most {limit - 1} fit. "
                              "Split the text (--text_file takes a sentence a line) or use a shorter prompt.")
         self.head, self.sampling, self.generator = head, sampling, sampling.generator()
-        self.room = min(sampling.max_new_tokens, limit - len(prompt))
+        self.token_budget = min(sampling.max_new_tokens, limit - len(prompt))
         self.pending = [int(token) for token in prompt]
-        self.read = 0                       # ids in the cache
+        self.cached = 0                       # ids in the cache
         self.tokens: list[int] = []         # new ids
         self.slot = -1
         self.finished = False
-        self._phases, self._done = deque(phases), 0
-        self._enter()
+        self._states, self._done = deque(grammar), 0
+        self._start_state()
 
     @property
     def rows(self) -> np.ndarray:
@@ -51,29 +50,29 @@ class Stream:
         return self._unending if len(self.tokens) < self.sampling.min_new_tokens else self._rows
 
     def take(self, scores, place: int) -> None:
-        """Choose the next token; `place` is this stream's in the step."""
+        """Choose the next token; `place` is this sequence's in the step."""
         rows, logits = scores.of(place, self.rows, self.sampling.top_k)
-        self._say(int(self.head.ids[rows[choose(logits, self.sampling, self.generator)]]))
+        self._append(int(self.head.ids[rows[sample(logits, self.sampling, self.generator)]]))
 
-    def _say(self, token: int) -> None:
-        phase = self._phases[0]
+    def _append(self, token: int) -> None:
+        phase = self._states[0]
         self.tokens.append(token)
         self.pending.append(token)
         self._done += 1
-        self.finished = token in phase.stops or len(self.tokens) == self.room
+        self.finished = token in phase.stops or len(self.tokens) == self.token_budget
         if not self.finished and self._done == phase.count:
-            self._phases.popleft()
-            self._enter()
+            self._states.popleft()
+            self._start_state()
 
-    def _enter(self) -> None:
+    def _start_state(self) -> None:
         """Begin the first of the phases left; what has only one outcome is said at once."""
         self._done = 0
-        if not self._phases:
+        if not self._states:
             self.finished = True
             return
-        phase = self._phases[0]
+        phase = self._states[0]
         if phase.count == 1 and len(phase.allowed) == 1 and not phase.stops:
-            self._say(int(phase.allowed[0]))
+            self._append(int(phase.allowed[0]))
             return
         self._rows = np.sort(self.head.row_of[phase.allowed])
         self._unending = np.sort(self.head.row_of[phase.allowed[~np.isin(phase.allowed, phase.stops)]])
@@ -84,60 +83,60 @@ class Engine:
 
     def __init__(self, model: LanguageModel):
         self.model = model
-        self.waiting: deque[Stream] = deque()
-        self.active: list[Stream] = []
+        self.waiting: deque[Sequence] = deque()
+        self.active: list[Sequence] = []
         self._free = list(range(model.slots))
 
-    def add(self, prompt: np.ndarray, phases: Sequence[Phase], sampling: Sampling, head: Head) -> Stream:
+    def add(self, prompt: np.ndarray, grammar: list[GrammarState], sampling: Sampling, head: LMHead) -> Sequence:
         """Ask for a sequence; its `tokens` grow from the next step on. Raises InputError for a prompt that is too long."""
-        stream = Stream(prompt, phases, sampling, head, self.model.limit)
-        if not stream.finished:
-            self.waiting.append(stream)
-        return stream
+        sequence = Sequence(prompt, grammar, sampling, head, self.model.limit)
+        if not sequence.finished:
+            self.waiting.append(sequence)
+        return sequence
 
-    def cancel(self, stream: Stream) -> None:
+    def cancel(self, sequence: Sequence) -> None:
         """Take a sequence out, whatever its state; the others do not notice."""
-        stream.finished = True
-        if stream in self.waiting:
-            self.waiting.remove(stream)
-        self._dismiss()
+        sequence.finished = True
+        if sequence in self.waiting:
+            self.waiting.remove(sequence)
+        self._remove_finished()
 
     def step(self) -> bool:
         """One step for everybody; False if there is nothing to do."""
         while self.waiting and self._free:
-            stream = self.waiting.popleft()
-            stream.slot = self._free.pop(0)
-            self.active.append(stream)
-        self._read_chunk()
-        ready = [stream for stream in self.active if len(stream.pending) <= FEW]
-        for head in dict.fromkeys(stream.head for stream in ready):
-            self._speak(head, [stream for stream in ready if stream.head is head])
-        self._dismiss()
+            sequence = self.waiting.popleft()
+            sequence.slot = self._free.pop(0)
+            self.active.append(sequence)
+        self._prefill_chunk()
+        ready = [sequence for sequence in self.active if len(sequence.pending) <= MIN_PREFILL]
+        for head in dict.fromkeys(sequence.head for sequence in ready):
+            self._decode_step(head, [sequence for sequence in ready if sequence.head is head])
+        self._remove_finished()
         return bool(self.active or self.waiting)
 
-    def _read_chunk(self) -> None:
+    def _prefill_chunk(self) -> None:
         """A chunk of the oldest prompt that is not read yet; its last id is left to the first step."""
-        stream = next((s for s in self.active if len(s.pending) > FEW), None)
-        if stream is None:
+        sequence = next((s for s in self.active if len(s.pending) > MIN_PREFILL), None)
+        if sequence is None:
             return
-        ids = stream.pending[:min(CHUNK, len(stream.pending) - 1)]
-        self.model.read(stream.slot, np.array(ids), stream.read)
-        del stream.pending[:len(ids)]
-        stream.read += len(ids)
+        ids = sequence.pending[:min(PREFILL_CHUNK, len(sequence.pending) - 1)]
+        self.model.prefill(sequence.slot, np.array(ids), sequence.cached)
+        del sequence.pending[:len(ids)]
+        sequence.cached += len(ids)
 
-    def _speak(self, head: Head, streams: list[Stream]) -> None:
-        # A stream that has more than one id to read gets no token yet; its range is empty.
-        ranges = [(s.rows[0], s.rows[-1] + 1) if len(s.pending) == 1 else (0, 0) for s in streams]
-        scores = head.step(np.array([s.pending[0] for s in streams]), np.array([s.read for s in streams]),
-                           np.array([s.slot for s in streams]), np.array(ranges))
-        for place, stream in enumerate(streams):
-            del stream.pending[0]
-            stream.read += 1
-            if not stream.pending:
-                stream.take(scores, place)
+    def _decode_step(self, head: LMHead, sequences: list[Sequence]) -> None:
+        # A sequence that has more than one id to read gets no token yet; its range is empty.
+        ranges = [(s.rows[0], s.rows[-1] + 1) if len(s.pending) == 1 else (0, 0) for s in sequences]
+        scores = head.decode_step(np.array([s.pending[0] for s in sequences]), np.array([s.cached for s in sequences]),
+                           np.array([s.slot for s in sequences]), np.array(ranges))
+        for place, sequence in enumerate(sequences):
+            del sequence.pending[0]
+            sequence.cached += 1
+            if not sequence.pending:
+                sequence.take(scores, place)
 
-    def _dismiss(self) -> None:
-        for stream in [s for s in self.active if s.finished]:
-            self.active.remove(stream)
-            self._free.append(stream.slot)
+    def _remove_finished(self) -> None:
+        for sequence in [s for s in self.active if s.finished]:
+            self.active.remove(sequence)
+            self._free.append(sequence.slot)
         self._free.sort()

@@ -14,11 +14,11 @@ from sparktts_ms.ops.attention import CachedAttention
 from sparktts_ms.ops.linear import Linear, SwiGLU
 from sparktts_ms.ops.parameter import weight
 from sparktts_ms.qwen2.rotary import rotary_tables
-from sparktts_ms.weights.source import WeightSource
+from sparktts_ms.weights.checkpoint import Checkpoint
 
 
 class Layer(nn.Cell):
-    def __init__(self, weights: WeightSource, config: Qwen2Config, attention: CachedAttention, dtype: str):
+    def __init__(self, weights: Checkpoint, config: Qwen2Config, attention: CachedAttention, dtype: str):
         super().__init__()
         size, inner, eps = config.hidden_size, config.intermediate_size, config.rms_norm_eps
         source, feed = weights.at("self_attn"), weights.at("mlp")
@@ -47,9 +47,9 @@ class Layer(nn.Cell):
 
 
 class Qwen2(nn.Cell):
-    """The layers and their caches: embeddings in, the residual stream out. The final norm belongs to the `Head`."""
+    """The layers and their caches: embeddings in, the residual stream out. The final norm belongs to the `LMHead`."""
 
-    def __init__(self, weights: WeightSource, config: Qwen2Config, slots: int, capacity: int, dtype: str, cache_dtype):
+    def __init__(self, weights: Checkpoint, config: Qwen2Config, slots: int, capacity: int, dtype: str, cache_dtype):
         super().__init__()
         cos, sin = (weight(table) for table in rotary_tables(capacity, config.head_dim, config.rope_theta))
         self.layers = nn.CellList([

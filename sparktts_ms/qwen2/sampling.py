@@ -49,7 +49,7 @@ class Sampling:
         return np.random.default_rng(self.seed)
 
 
-def survivors(logits: np.ndarray, sampling: Sampling) -> tuple[np.ndarray, np.ndarray]:
+def filter_logits(logits: np.ndarray, sampling: Sampling) -> tuple[np.ndarray, np.ndarray]:
     """What is drawn from: indices into `logits` [N], and their probabilities, float64, ascending.
 
     Ids tied with the k-th largest stay; top-p keeps the smallest set whose mass reaches top_p, at least one id.
@@ -71,10 +71,10 @@ def survivors(logits: np.ndarray, sampling: Sampling) -> tuple[np.ndarray, np.nd
     return kept, weights
 
 
-def choose(logits: np.ndarray, sampling: Sampling, generator: np.random.Generator) -> int:
+def sample(logits: np.ndarray, sampling: Sampling, generator: np.random.Generator) -> int:
     """Index of the next id among `logits` [N]."""
     if sampling.temperature == 0:
         return int(logits.argmax())
-    kept, weights = survivors(logits, sampling)
+    kept, weights = filter_logits(logits, sampling)
     mass = np.cumsum(weights)
     return int(kept[min(np.searchsorted(mass, generator.random() * mass[-1], side="right"), len(kept) - 1)])

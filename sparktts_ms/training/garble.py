@@ -15,14 +15,14 @@ def garble(ids: np.ndarray, speech: np.ndarray, share: float, random: np.random.
     """A copy of `ids` [B, L] in which about `share` of each row's tokens at `speech` [B, L] come from elsewhere in that row."""
     ids = ids.copy()
     for row, where in zip(ids, speech, strict=True):
-        places = np.flatnonzero(where)
-        if len(places) < 2:
+        phone_positions = np.flatnonzero(where)
+        if len(phone_positions) < 2:
             continue
-        starts = np.flatnonzero(random.random(len(places)) < share / (LONGEST / 2))
-        ends = np.minimum(starts + random.integers(1, LONGEST, len(starts)), len(places))
-        wrong = np.zeros(len(places), bool)
+        starts = np.flatnonzero(random.random(len(phone_positions)) < share / (LONGEST / 2))
+        ends = np.minimum(starts + random.integers(1, LONGEST, len(starts)), len(phone_positions))
+        wrong = np.zeros(len(phone_positions), bool)
         for start, end in zip(starts, ends, strict=True):
             wrong[start:end] = True
-        elsewhere = np.roll(row[places], int(random.integers(1, len(places))))
-        row[places[wrong]] = elsewhere[wrong]
+        elsewhere = np.roll(row[phone_positions], int(random.integers(1, len(phone_positions))))
+        row[phone_positions[wrong]] = elsewhere[wrong]
     return ids

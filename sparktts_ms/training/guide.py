@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparktts_ms.generation.vocabulary import Vocabulary
 from sparktts_ms.training.batches import Batch
-from sparktts_ms.vocabulary import Vocabulary
 
 HEADS = 2
 WIDTH, LEAST_WIDTH = 0.04, 1.5      # standard deviation: of the text's length, and in letters
@@ -23,11 +23,11 @@ END_WIDTH = 0.7                     # of the letter after a word
 @dataclass(frozen=True)
 class Aims:
     """Where two heads should look, in letters of the text: `centres` [B, 2, L] of what is welcome to a position, NaN where it is
-    led nowhere; `widths` [B, 2, L] of that and `places` [B, L] of the pieces of the text looked at, infinite elsewhere."""
+    led nowhere; `widths` [B, 2, L] of that and `phone_positions` [B, L] of the pieces of the text looked at, infinite elsewhere."""
 
     centres: np.ndarray
     widths: np.ndarray
-    places: np.ndarray
+    phone_positions: np.ndarray
 
 
 def aims(batch: Batch, v: Vocabulary) -> Aims:
@@ -43,17 +43,17 @@ def aims(batch: Batch, v: Vocabulary) -> Aims:
         begin, pieces = text
         end, speech = begin + len(pieces), int(starts[0])
         letters = np.array([len(piece) for piece in pieces], np.float32)
-        places = np.cumsum(letters) - letters / 2
+        phone_positions = np.cumsum(letters) - letters / 2
         steps = np.arange(speech, ends[-1] + 1)
-        frames, course = steps - speech + 0.5, batch.courses[row]
-        if course is None:
+        frames, word_alignment = steps - speech + 0.5, batch.word_alignments[row]
+        if word_alignment is None:
             reached = letters.sum() * frames / len(steps)
         else:
-            reached = np.interp(frames, *np.concatenate([np.zeros((1, 2)), course]).T)
-        learnt = batch.counts[row, steps] > 0
-        pieces_at[row, begin:end] = places
-        centres[row, 0, steps[learnt]] = reached[learnt]
-        centres[row, 1, steps[learnt]] = np.minimum(word_end(pieces, reached) + 0.5, places[-1])[learnt]
+            reached = np.interp(frames, *np.concatenate([np.zeros((1, 2)), word_alignment]).T)
+        loss_mask = batch.counts[row, steps] > 0
+        pieces_at[row, begin:end] = phone_positions
+        centres[row, 0, steps[loss_mask]] = reached[loss_mask]
+        centres[row, 1, steps[loss_mask]] = np.minimum(word_end(pieces, reached) + 0.5, phone_positions[-1])[loss_mask]
         widths[row, 0, begin:end] = np.maximum(max(LEAST_WIDTH, WIDTH * letters.sum()), letters / 2)
         widths[row, 1, begin:end] = np.maximum(END_WIDTH, letters / 2)
     return Aims(centres, widths, pieces_at)
@@ -62,7 +62,7 @@ def aims(batch: Batch, v: Vocabulary) -> Aims:
 def guide(batch: Batch, v: Vocabulary) -> np.ndarray:
     """[B, 2, L, L]: how welcome it is that a position's two heads look at another, 0 to 1; 1 where they are led nowhere."""
     where = aims(batch, v)
-    away = (where.places[:, None, None] - where.centres[..., None]) / where.widths[:, :, None]
+    away = (where.phone_positions[:, None, None] - where.centres[..., None]) / where.widths[:, :, None]
     return np.where(np.isnan(away), np.float32(1), np.exp(-0.5 * np.square(away)))
 
 

@@ -8,7 +8,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
-from sparktts_ms.training.network import TrainedQwen2
+from sparktts_ms.training.model import TrainableQwen2
 
 BETAS, EPSILON = (0.9, 0.98), 1e-8
 NORM = 1.0              # gradients longer than this are shortened to it
@@ -40,7 +40,7 @@ class TrainingStep(nn.Cell):
     """Updates the network's trainable parameters and returns the batch's mean loss, the share of its targets that were hit,
     the norm that the gradients had, and the summed cross-entropy of all phones that were taught."""
 
-    def __init__(self, network: TrainedQwen2, decay: float, guiding: float = 0.0, reading: float = 0.0):
+    def __init__(self, network: TrainableQwen2, decay: float, guiding: float = 0.0, reading: float = 0.0):
         super().__init__()
         self.network, self.guiding, self.reading = network, guiding, reading
         self.weights = ParameterTuple(network.trainable_params())
@@ -51,18 +51,18 @@ class TrainingStep(nn.Cell):
         self.gradient = ms.value_and_grad(self.objective, None, self.weights, has_aux=True)
         self.update, self.over_all = ops.AdamWeightDecay(), ops.HyperMap()
 
-    def objective(self, ids, targets, counts, cos, sin, mask, guide, hold, spellings, sounds, words):
-        if guide is None and sounds is None:
+    def objective(self, ids, targets, counts, cos, sin, mask, guide, hold, pronunciations, frame_phones, words):
+        if guide is None and frame_phones is None:
             loss, hits = self.network(ids, targets, counts, cos, sin, mask)
             return loss, loss, hits, ops.zeros((), ms.float32)
-        loss, hits, astray, misread = self.network(ids, targets, counts, cos, sin, mask, guide, hold, spellings, sounds,
+        loss, hits, astray, misread = self.network(ids, targets, counts, cos, sin, mask, guide, hold, pronunciations, frame_phones,
                                                     words)
         return loss + self.guiding * astray + self.reading * misread, loss, hits, misread
 
     def construct(self, rate: Tensor, ids: Tensor, targets: Tensor, counts: Tensor, cos: Tensor, sin: Tensor, mask: Tensor,
-                  guide: Tensor | None = None, hold: Tensor | None = None, spellings: Tensor | None = None,
-                  sounds: Tensor | None = None, words: Tensor | None = None):
-        (_, loss, hits, misread), gradients = self.gradient(ids, targets, counts, cos, sin, mask, guide, hold, spellings, sounds,
+                  guide: Tensor | None = None, hold: Tensor | None = None, pronunciations: Tensor | None = None,
+                  frame_phones: Tensor | None = None, words: Tensor | None = None):
+        (_, loss, hits, misread), gradients = self.gradient(ids, targets, counts, cos, sin, mask, guide, hold, pronunciations, frame_phones,
                                                             words)
         share = 1.0 / ops.maximum(counts.sum(), 1.0)
         norm = ops.sqrt(ops.addn(self.over_all(_square, gradients))) * share

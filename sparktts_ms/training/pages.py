@@ -11,10 +11,10 @@ from collections import Counter, defaultdict
 import numpy as np
 
 from sparktts_ms.errors import InputError
+from sparktts_ms.generation.vocabulary import Vocabulary
 from sparktts_ms.training.batches import Batch, stack
-from sparktts_ms.training.encoded import Encoded
-from sparktts_ms.training.sequences import Sequence
-from sparktts_ms.vocabulary import Vocabulary
+from sparktts_ms.training.dataset import EncodedRecording
+from sparktts_ms.training.examples import TrainingExample
 
 LENGTH = 192            # ids of a page, one of `batches.LENGTHS`
 COMMON = 0.5            # a word is drawn in proportion to this power of how often it is said
@@ -23,11 +23,11 @@ COMMON = 0.5            # a word is drawn in proportion to this power of how oft
 class Pages:
     """Page n follows from the seed and n alone. Raises InputError if nothing says how any word is spoken."""
 
-    def __init__(self, v: Vocabulary, spoken: list[Encoded], tokens: int, seed: int):
+    def __init__(self, v: Vocabulary, spoken: list[EncodedRecording], tokens: int, seed: int):
         self.vocabulary, self.rows, self.seed = v, max(1, tokens // LENGTH), seed
         said: dict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
         for one in spoken:
-            for word, phones in zip(one.text.split(), one.spelling or (), strict=False):
+            for word, phones in zip(one.text.split(), one.pronunciation or (), strict=False):
                 if phones:
                     said[word][phones] += 1
         if not said:
@@ -41,7 +41,7 @@ class Pages:
         random = np.random.default_rng((self.seed, number))
         return stack([self._row(random) for _ in range(self.rows)], LENGTH, self.rows)
 
-    def _row(self, random: np.random.Generator) -> Sequence:
+    def _row(self, random: np.random.Generator) -> TrainingExample:
         v = self.vocabulary
         ids: list[int] = []
         chosen: list[int] = []
@@ -52,4 +52,4 @@ class Pages:
             chosen.append(int(word))
             ids = longer
         row = np.array([v.task_tts, v.start_content, *ids, v.end_content, v.start_global_token], np.int32)
-        return Sequence(row, len(row), spelling=tuple(self.phones[n] for n in chosen))
+        return TrainingExample(row, len(row), pronunciation=tuple(self.phones[n] for n in chosen))

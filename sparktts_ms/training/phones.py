@@ -11,23 +11,23 @@ from __future__ import annotations
 
 import numpy as np
 
+from sparktts_ms.generation.vocabulary import Vocabulary
 from sparktts_ms.training.batches import Batch
-from sparktts_ms.training.encoded import Encoded
+from sparktts_ms.training.dataset import EncodedRecording
 from sparktts_ms.training.guide import text_pieces, word_begins
-from sparktts_ms.vocabulary import Vocabulary
 
 SLOTS = 10          # phones of a word that are taught
 
 
-def inventory(spoken: list[Encoded]) -> list[str]:
+def inventory(spoken: list[EncodedRecording]) -> list[str]:
     """The names of all phones, sorted; first the empty one, which says that the word is over."""
     return ["", *sorted({name for one in spoken for name, _ in one.phones or () if name})]
 
 
-def sounds(batch: Batch, names: list[str]) -> np.ndarray:
+def frame_phones(batch: Batch, names: list[str]) -> np.ndarray:
     """[B * L, 1]: which phone each target is a frame of; -1 where that is not known."""
     found = np.full(batch.ids.shape, -1, np.int32)
-    for row, said in enumerate(batch.sounds):
+    for row, said in enumerate(batch.frame_phones):
         if said is not None:
             end = int(np.flatnonzero(batch.counts[row])[-1])
             found[row, end - len(said):end] = np.searchsorted(names, said)
@@ -38,24 +38,24 @@ def words(batch: Batch, names: list[str]) -> np.ndarray:
     """[B * L, 11]: of the word that each target is a frame of its phones, in order, and which of them the frame belongs to; -1
     in pauses and where that is not known."""
     found = np.full((*batch.ids.shape, SLOTS + 1), -1, np.int32)
-    for row, (spelling, places) in enumerate(zip(batch.spellings, batch.places, strict=True)):
-        if spelling is None or places is None:
+    for row, (pronunciation, phone_positions) in enumerate(zip(batch.pronunciations, batch.phone_positions, strict=True)):
+        if pronunciation is None or phone_positions is None:
             continue
-        table = np.zeros((len(spelling) + 1, SLOTS), np.int32)
-        for n, word in enumerate(spelling):
+        table = np.zeros((len(pronunciation) + 1, SLOTS), np.int32)
+        for n, word in enumerate(pronunciation):
             table[n, :len(word[:SLOTS])] = np.searchsorted(names, word[:SLOTS])
-        left, phone = places.T
-        said = np.concatenate([table[len(spelling) - left], np.minimum(phone, min(SLOTS, len(names)) - 1)[:, None]], 1)
-        known = (left > 0) & (left <= len(spelling)) & (phone >= 0) & (said[:, 0] > 0)
+        left, phone = phone_positions.T
+        said = np.concatenate([table[len(pronunciation) - left], np.minimum(phone, min(SLOTS, len(names)) - 1)[:, None]], 1)
+        known = (left > 0) & (left <= len(pronunciation)) & (phone >= 0) & (said[:, 0] > 0)
         end = int(np.flatnonzero(batch.counts[row])[-1])
         found[row, end - len(said):end][known] = said[known]
     return found.reshape(-1, SLOTS + 1)
 
 
-def spellings(batch: Batch, names: list[str], v: Vocabulary) -> np.ndarray:
+def pronunciations(batch: Batch, names: list[str], v: Vocabulary) -> np.ndarray:
     """[B * L, 10]: at the token after each word its phones, in order; -1 elsewhere."""
     found = np.full((*batch.ids.shape, SLOTS), -1, np.int32)
-    for row, words in enumerate(batch.spellings):
+    for row, words in enumerate(batch.pronunciations):
         text = text_pieces(batch.ids[row], v)
         if words is None or text is None:
             continue

@@ -18,20 +18,19 @@ from mindspore import Tensor
 
 from sparktts_ms.config import ModelConfig
 from sparktts_ms.errors import InputError
+from sparktts_ms.generation.vocabulary import Vocabulary
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.training.batches import Batch, Schedule, batches
-from sparktts_ms.training.encoded import Encoded
+from sparktts_ms.training.checkpoint import State, append_line, forget_lines, write_model
+from sparktts_ms.training.dataset import EncodedRecording
+from sparktts_ms.training.examples import make_examples
 from sparktts_ms.training.garble import garble
 from sparktts_ms.training.guide import guide
-from sparktts_ms.training.network import TrainedQwen2
+from sparktts_ms.training.model import TrainableQwen2
 from sparktts_ms.training.optimizer import TrainingStep, rate
 from sparktts_ms.training.pages import Pages
-from sparktts_ms.training.phones import inventory, sounds, spellings, words
-from sparktts_ms.training.sequences import sequences
-from sparktts_ms.training.store import State, append_line, forget_lines, write_model
-from sparktts_ms.vocabulary import Vocabulary
-from sparktts_ms.weights.open import find_weights
-from sparktts_ms.weights.source import WeightSource
+from sparktts_ms.training.phones import frame_phones, inventory, pronunciations, words
+from sparktts_ms.weights.checkpoint import Checkpoint, find_weights
 
 logger = logging.getLogger("sparktts_ms")
 
@@ -89,15 +88,15 @@ class Settings:
 class Trainer:
     """One run in the folder `out`; created anew after a kill, it goes on from the last saved state."""
 
-    def __init__(self, base: Path, out: Path, config: ModelConfig, spoken: list[Encoded], settings: Settings, runtime: Runtime):
+    def __init__(self, base: Path, out: Path, config: ModelConfig, spoken: list[EncodedRecording], settings: Settings, runtime: Runtime):
         self.base, self.out, self.settings, self.runtime = base, out, settings, runtime
         self.vocabulary = Vocabulary(base / "LLM" / "tokenizer.json", config.llm.eos_token_id, config.llm.vocab_size)
-        weights = WeightSource(find_weights(base / "LLM"))
+        weights = Checkpoint(find_weights(base / "LLM"))
         dtype = {"float32": ms.float32, "bfloat16": ms.bfloat16}[runtime.llm_dtype]
         self.phones = inventory(spoken) if settings.phones else []
         if len(self.phones) == 1:
             raise InputError("--phones: no line of the manifest has phones.")
-        self.network = TrainedQwen2(weights.at("model"), config.llm, settings.lora, dtype, len(self.phones))
+        self.network = TrainableQwen2(weights.at("model"), config.llm, settings.lora, dtype, len(self.phones))
         weights.finish((r"lm_head\.weight",))
         self.network.set_train()
         step = TrainingStep(self.network, settings.decay, settings.guide, settings.phones)
@@ -112,10 +111,10 @@ class Trainer:
         held = [one for n, one in enumerate(spoken) if n % settings.holdout == settings.holdout - 1]
         self.known = [one for n, one in enumerate(spoken) if n % settings.holdout != settings.holdout - 1]
         longest = settings.longest
-        self.schedule = Schedule(lambda random: sequences(self.vocabulary, self.known, random, longest, settings.warp),
+        self.schedule = Schedule(lambda random: make_examples(self.vocabulary, self.known, random, longest, settings.warp),
                                  settings.tokens, longest, settings.seed)
         self.pages = Pages(self.vocabulary, self.known, settings.tokens, settings.seed) if settings.pages else None
-        self.unseen = list(batches(sequences(self.vocabulary, held, np.random.default_rng(settings.seed), longest),
+        self.unseen = list(batches(make_examples(self.vocabulary, held, np.random.default_rng(settings.seed), longest),
                                    settings.tokens, longest)) if held else []
         self.progress_file = out / "progress.jsonl"
         self.state = State(out / "state.safetensors", {**settings.lasting, "recordings": len(spoken)},
@@ -204,7 +203,7 @@ class Trainer:
         lead = (Tensor(guide(batch, self.vocabulary)), hold) if s.guide else (None, None)
         if not s.phones:
             return (*lead, None, None, None)
-        return (*lead, Tensor(spellings(batch, self.phones, self.vocabulary)), Tensor(sounds(batch, self.phones)),
+        return (*lead, Tensor(pronunciations(batch, self.phones, self.vocabulary)), Tensor(frame_phones(batch, self.phones)),
                 Tensor(words(batch, self.phones)))
 
     def _note(self, entry: dict, report: Callable[[dict], None]) -> None:

@@ -10,19 +10,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from sparktts_ms.training.encoded import Encoded
-from sparktts_ms.vocabulary import TOKENS_PER_SECOND
+from sparktts_ms.generation.vocabulary import TOKENS_PER_SECOND
+from sparktts_ms.training.dataset import EncodedRecording
 
 APART = 75              # tokens: one stretch in each second and a half
 SHORTEST, LONGEST = 10, 40      # tokens of a stretch: 0.2 to 0.8 s
 FACTOR = 2.0            # so much slower or faster at most
 
 
-def warp(one: Encoded, random: np.random.Generator) -> Encoded:
+def warp(one: EncodedRecording, random: np.random.Generator) -> EncodedRecording:
     """`one` with stretches of it at another pace, tokens said again or left out; what is known of its words and phones moves with
     them. Pitch and spoken seconds stay as they were: they tell of what is learnt, which is all but those stretches."""
     length = len(one.semantic_ids)
-    pieces, learnt = [], []
+    pieces, loss_mask = [], []
     done = 0
     for begin in range(0, length - 2 * SHORTEST + 1, APART):
         room = min(APART, length - begin)
@@ -30,7 +30,7 @@ def warp(one: Encoded, random: np.random.Generator) -> Encoded:
         start = begin + int(random.integers(0, room - size + 1))
         count = max(1, round(size * FACTOR ** random.uniform(-1, 1)))
         pieces += [np.arange(done, start), start + np.arange(count) * size // count]
-        learnt += [np.ones(start - done, bool), np.zeros(count, bool)]
+        loss_mask += [np.ones(start - done, bool), np.zeros(count, bool)]
         done = start + size
     taken = np.concatenate([*pieces, np.arange(done, length)])
     begins = np.searchsorted(taken, np.arange(length + 1))          # where a token, or the first after it that is left, is now
@@ -40,4 +40,4 @@ def warp(one: Encoded, random: np.random.Generator) -> Encoded:
     return replace(one, semantic_ids=[one.semantic_ids[n] for n in taken],
                    word_ends=one.word_ends and tuple(moved(end) for end in one.word_ends),
                    phones=one.phones and tuple((name, moved(end)) for name, end in one.phones),
-                   learnt=np.concatenate([*learnt, np.ones(length - done, bool)]))
+                   loss_mask=np.concatenate([*loss_mask, np.ones(length - done, bool)]))

@@ -17,8 +17,7 @@ from sparktts_ms.ops.attention import SelfAttention
 from sparktts_ms.ops.convolution import Conv, PositionConv, as_rows, as_signal
 from sparktts_ms.ops.linear import Linear
 from sparktts_ms.ops.normalization import LayerNorm
-from sparktts_ms.weights.folding import weight_norm
-from sparktts_ms.weights.source import WeightSource
+from sparktts_ms.weights.checkpoint import Checkpoint, fuse_weight_norm
 
 # The pre-training heads, the mask vector, and the encoder's final norm, which only the 24th layer feeds.
 LEFT_OUT = (r"wav2vec2\.masked_spec_embed", r"wav2vec2\.encoder\.layer_norm\..*", r"quantizer\..*", r"project_hid\..*",
@@ -28,7 +27,7 @@ LEFT_OUT = (r"wav2vec2\.masked_spec_embed", r"wav2vec2\.encoder\.layer_norm\..*"
 class ConvLayer(nn.Cell):
     """Convolution, LayerNorm over channels, GELU, on signals."""
 
-    def __init__(self, weights: WeightSource, inputs: int, outputs: int, taps: int, stride: int):
+    def __init__(self, weights: Checkpoint, inputs: int, outputs: int, taps: int, stride: int):
         super().__init__()
         conv, norm = weights.at("conv"), weights.at("layer_norm")
         self.conv = Conv(conv.take("weight", outputs, inputs, taps), conv.take("bias", outputs), stride)
@@ -40,7 +39,7 @@ class ConvLayer(nn.Cell):
 
 
 class Attention(nn.Cell):
-    def __init__(self, weights: WeightSource, size: int, heads: int):
+    def __init__(self, weights: Checkpoint, size: int, heads: int):
         super().__init__()
         parts = [weights.at(name) for name in ("q_proj", "k_proj", "v_proj")]
         matrices, biases = ([part.take("weight", size, size) for part in parts], [part.take("bias", size) for part in parts])
@@ -56,7 +55,7 @@ class Attention(nn.Cell):
 
 
 class Layer(nn.Cell):
-    def __init__(self, weights: WeightSource, config: Wav2Vec2Config):
+    def __init__(self, weights: Checkpoint, config: Wav2Vec2Config):
         super().__init__()
         size, inner = config.hidden_size, config.intermediate_size
         self.attention_norm = layer_norm(weights.at("layer_norm"), size, config.layer_norm_eps)
@@ -73,7 +72,7 @@ class Layer(nn.Cell):
 class Wav2Vec2(nn.Cell):
     """Normalised samples -> the mean of three hidden states (before the encoder's final norm, which is never reached)."""
 
-    def __init__(self, weights: WeightSource, config: Wav2Vec2Config):
+    def __init__(self, weights: Checkpoint, config: Wav2Vec2Config):
         super().__init__()
         base, channels, convs = weights.at("wav2vec2"), 1, []
         for n, (outputs, taps, stride) in enumerate(zip(config.conv_dim, config.conv_kernel, config.conv_stride,
@@ -86,7 +85,7 @@ class Wav2Vec2(nn.Cell):
         self.project = linear(projection.at("projection"), channels, config.hidden_size)
         conv, size = base.at("encoder.pos_conv_embed.conv"), config.hidden_size
         groups = config.num_conv_pos_embedding_groups
-        kernel = weight_norm(conv, size, size // groups, config.num_conv_pos_embeddings, gain_axes=(2,))
+        kernel = fuse_weight_norm(conv, size, size // groups, config.num_conv_pos_embeddings, gain_axes=(2,))
         self.positions = PositionConv(kernel, conv.take("bias", size), groups)
         self.layers = nn.CellList([Layer(base.at(f"encoder.layers.{n}"), config) for n in range(config.used_layers)])
         self.mixed = config.mixed_layers
@@ -110,7 +109,7 @@ def load_wav2vec2(path, config: Wav2Vec2Config) -> Wav2Vec2:
 
     Newer files name the positional convolution's weight norm `parametrizations.weight.original0/1`."""
     pair = "wav2vec2.encoder.pos_conv_embed.conv."
-    source = WeightSource(path, renames={
+    source = Checkpoint(path, renames={
         f"{pair}parametrizations.weight.original0": f"{pair}weight_g",
         f"{pair}parametrizations.weight.original1": f"{pair}weight_v"})
     network = Wav2Vec2(source, config)
@@ -119,9 +118,9 @@ def load_wav2vec2(path, config: Wav2Vec2Config) -> Wav2Vec2:
     return network
 
 
-def linear(weights: WeightSource, inputs: int, outputs: int, gelu: bool = False) -> Linear:
+def linear(weights: Checkpoint, inputs: int, outputs: int, gelu: bool = False) -> Linear:
     return Linear(weights.take("weight", outputs, inputs), weights.take("bias", outputs), gelu=gelu)
 
 
-def layer_norm(weights: WeightSource, size: int, eps: float) -> LayerNorm:
+def layer_norm(weights: Checkpoint, size: int, eps: float) -> LayerNorm:
     return LayerNorm(weights.take("weight", size), weights.take("bias", size), eps)

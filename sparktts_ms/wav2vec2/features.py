@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from mindspore import Tensor
 
-from sparktts_ms.buckets import PROMPT_FRAMES, keep_rows, pad_rows
 from sparktts_ms.config import Wav2Vec2Config
+from sparktts_ms.ops.padding import PROMPT_FRAME_BUCKETS, pad_rows, row_mask
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.wav2vec2.encoder import load_wav2vec2
 
@@ -30,9 +30,9 @@ class FeatureExtractor:
     def __call__(self, samples: np.ndarray) -> np.ndarray:
         """Samples [N] at 16 kHz, N at least 400 -> features [T, C] float32, T = floor((N - 400) / 320) + 1."""
         frames = self.config.frames(len(samples))
-        bucket = self.runtime.fit(frames, PROMPT_FRAMES)
+        bucket = self.runtime.padded_length(frames, PROMPT_FRAME_BUCKETS)
         padded = pad_rows(standardise(samples)[:self.config.samples(frames)], self.config.samples(bucket))
-        keep = None if self.runtime.any_length else Tensor(keep_rows(frames, bucket))
+        keep = None if self.runtime.any_length else Tensor(row_mask(frames, bucket))
         return self.encode(Tensor(padded), keep).asnumpy()[:frames]
 
 

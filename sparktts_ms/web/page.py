@@ -8,12 +8,12 @@ from typing import Any
 
 import gradio as gr
 
-from sparktts_ms.labels import LEVELS
-from sparktts_ms.web.acting import Actions
-from sparktts_ms.web.clients import add_endpoints
+from sparktts_ms.generation.attributes import LEVELS
+from sparktts_ms.web.gradio_api import add_endpoints
+from sparktts_ms.web.handlers import Actions
+from sparktts_ms.web.i18n import EXAMPLES, LANGUAGES, WORDS
 from sparktts_ms.web.player import SCRIPT, TEMPLATE
-from sparktts_ms.web.shelf import LONGEST
-from sparktts_ms.web.wording import EXAMPLES, LANGUAGES, WORDS
+from sparktts_ms.web.voice_store import LONGEST
 
 Words = dict[str, str]
 AS_RECORDED = ("as_recorded", *LEVELS)

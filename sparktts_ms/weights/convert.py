@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from sparktts_ms.errors import InputError, ModelError, OutputError
-from sparktts_ms.weights.open import open_weights
+from sparktts_ms.weights.checkpoint import open_weights
 from sparktts_ms.weights.safetensors_file import SafetensorsFile, write_safetensors
 from sparktts_ms.weights.wav2vec2_layout import check_layout
 

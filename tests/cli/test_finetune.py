@@ -7,11 +7,11 @@ import sys
 import time
 
 import pytest
-from conftest import ROOT
 
 from cli.finetune import main
 from sparktts_ms import SparkTTS
 from sparktts_ms.weights.safetensors_file import SafetensorsFile
+from tests.helpers import ROOT
 
 LINES = [{"audio": "p16k_mono_3s.wav", "text": "One two three.", "speaker": "a", "gender": "male"},
          {"audio": "p24k_mono_0s5.wav", "text": "Four.", "speaker": "a"}, {"audio": "missing.wav", "text": "Five."}]

@@ -13,10 +13,10 @@ import time
 import numpy as np
 import pytest
 import soundfile
-from conftest import ROOT, generate_model
 from safetensors.numpy import load_file, save_file
 
 from cli.inference import main
+from tests.helpers import ROOT, generate_model
 
 TEXT = "Hello there."
 FEMALE = ("--gender", "female", "--pitch", "low", "--speed", "high")

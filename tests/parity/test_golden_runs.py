@@ -5,11 +5,11 @@ import json
 
 import numpy as np
 import pytest
-from conftest import OneSequence, probabilities
 
 from sparktts_ms import Sampling, SparkTTS
 from sparktts_ms.bicodec.speaker import FiniteScalarQuantizer
-from sparktts_ms.prompt import Style, clone_prompt, style_prompt
+from sparktts_ms.generation.prompt import Style, clone_prompt, style_prompt
+from tests.helpers import OneSequence, probabilities
 
 RECORDINGS = {"codec_16k_3s": "p16k_mono_3s.wav", "codec_24k_0s5": "p24k_mono_0s5.wav",
               "codec_44k_9s": "p44k_stereo_9s.wav"}

@@ -9,12 +9,12 @@ from sparktts_ms.bicodec.prenet import Prenet
 from sparktts_ms.bicodec.semantic import Codebook, SemanticEncoder, SemanticQuantizer
 from sparktts_ms.bicodec.speaker import FiniteScalarQuantizer, SpeakerDecoder, SpeakerEncoder
 from sparktts_ms.bicodec.wave_generator import WaveGenerator
-from sparktts_ms.buckets import keep_rows
 from sparktts_ms.config_files import read_config
 from sparktts_ms.ops.convolution import as_rows, as_signal
+from sparktts_ms.ops.padding import row_mask
 from sparktts_ms.wav2vec2.encoder import load_wav2vec2
 from sparktts_ms.wav2vec2.features import standardise
-from sparktts_ms.weights.source import WeightSource
+from sparktts_ms.weights.checkpoint import Checkpoint
 
 WHOLE = ("codec_16k_3s", "codec_24k_0s5")               # recordings whose every stage is kept
 ALL = (*WHOLE, "codec_44k_9s")
@@ -26,7 +26,7 @@ class Rooms:
     def __init__(self, model_dir, native):
         self.native = native
         config = read_config(model_dir)
-        codec, weights = config.bicodec, WeightSource(model_dir / "BiCodec" / "model.safetensors")
+        codec, weights = config.bicodec, Checkpoint(model_dir / "BiCodec" / "model.safetensors")
         self.wav2vec2 = load_wav2vec2(model_dir / "wav2vec2-large-xlsr-53" / "model.safetensors", config.wav2vec2)
         self.encoder = SemanticEncoder(weights.at("encoder"), weights.at("quantizer.in_project"), codec.encoder, codec.quantizer)
         self.quantizer = SemanticQuantizer(weights.at("quantizer"), codec.quantizer)
@@ -39,7 +39,7 @@ class Rooms:
 
     def keep(self, frames):
         """All frames are real: said by nothing where lengths are free, by ones where they are padded."""
-        return None if self.native else Tensor(keep_rows(frames, frames))
+        return None if self.native else Tensor(row_mask(frames, frames))
 
 
 @pytest.fixture(scope="module")

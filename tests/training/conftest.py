@@ -5,12 +5,11 @@ import pytest
 from sparktts_ms import SparkTTS
 from sparktts_ms.config_files import read_config
 from sparktts_ms.runtime import Runtime
-from sparktts_ms.training.encoded import encode
+from sparktts_ms.training.dataset import encode
 from sparktts_ms.training.manifest import Recording
-from sparktts_ms.training.network import TrainedQwen2
+from sparktts_ms.training.model import TrainableQwen2
 from sparktts_ms.training.trainer import Settings, Trainer
-from sparktts_ms.weights.open import find_weights
-from sparktts_ms.weights.source import WeightSource
+from sparktts_ms.weights.checkpoint import Checkpoint, find_weights
 
 SMALL = Settings(steps=8, rate=1e-3, warmup=2, tokens=400, longest=512, garble=0.1, holdout=2, evaluate_every=4, save_every=3)
 
@@ -29,7 +28,7 @@ def spoken(spark, wavs, tmp_path_factory):
 
 def network(folder, rank=0):
     Runtime.start("CPU")
-    return TrainedQwen2(WeightSource(find_weights(folder / "LLM")).at("model"), read_config(folder).llm, rank)
+    return TrainableQwen2(Checkpoint(find_weights(folder / "LLM")).at("model"), read_config(folder).llm, rank)
 
 
 def trainer(model, out, spoken, how=SMALL):

@@ -9,12 +9,12 @@ import pytest
 
 from sparktts_ms.config_files import read_config
 from sparktts_ms.errors import InputError
-from sparktts_ms.training.encoded import Encoded
+from sparktts_ms.generation.vocabulary import Vocabulary
+from sparktts_ms.training.dataset import EncodedRecording
 from sparktts_ms.training.guide import text_pieces
 from sparktts_ms.training.pages import Pages
-from sparktts_ms.training.phones import inventory, spellings
+from sparktts_ms.training.phones import inventory, pronunciations
 from sparktts_ms.training.trainer import Settings
-from sparktts_ms.vocabulary import Vocabulary
 from tests.training.conftest import Killed, killed_at, trainer
 
 SPOKEN = {"tip": "t ih p", "toe": "t ow", "through.": "th r uw"}
@@ -25,7 +25,7 @@ def said(text):
     """As if an aligner had found these words, one a second."""
     words = [SPOKEN[word].split() for word in text.split()]
     phones = tuple((name, second + (n + 1) / len(word)) for second, word in enumerate(words) for n, name in enumerate(word))
-    return Encoded(text, "a", "female", [0] * 32, [7] * 50 * len(words), 200.0, float(len(words)),
+    return EncodedRecording(text, "a", "female", [0] * 32, [7] * 50 * len(words), 200.0, float(len(words)),
                    tuple(float(n + 1) for n in range(len(words))), phones)
 
 
@@ -42,7 +42,7 @@ def test_a_page_is_words_with_the_phones_they_were_spoken_with(vocabulary):
     pages, names = Pages(vocabulary, ONES, 800, 3), inventory(ONES)
     batch = pages(5)
     assert batch.ids.shape == (4, 192) and not batch.counts.any()
-    spelt = spellings(batch, names, vocabulary).reshape(4, 192, -1)
+    spelt = pronunciations(batch, names, vocabulary).reshape(4, 192, -1)
     for row in range(4):
         _, pieces = text_pieces(batch.ids[row], vocabulary)
         words = re.split(r"[\u0120 ]", "".join(pieces))
@@ -53,7 +53,7 @@ def test_a_page_is_words_with_the_phones_they_were_spoken_with(vocabulary):
 
 def test_rare_words_come_more_often_than_they_are_said(vocabulary):
     common = [said("toe")] * 99 + [said("tip")]
-    drawn = Counter(word for n in range(20) for row in Pages(vocabulary, common, 2000, 0)(n).spellings for word in row)
+    drawn = Counter(word for n in range(20) for row in Pages(vocabulary, common, 2000, 0)(n).pronunciations for word in row)
     assert 0.05 < drawn["t", "ih", "p"] / drawn.total() < 0.15         # 1 : sqrt(99)
 
 
@@ -89,4 +89,4 @@ def test_pages_need_phones(tiny_model, vocabulary):
     with pytest.raises(InputError, match="--phones"):
         Settings(pages=2)
     with pytest.raises(InputError, match="word_ends and phones"):
-        Pages(vocabulary, [Encoded("tip", None, None, [], [], 0.0, 1.0)], 400, 0)
+        Pages(vocabulary, [EncodedRecording("tip", None, None, [], [], 0.0, 1.0)], 400, 0)

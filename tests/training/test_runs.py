@@ -10,9 +10,9 @@ from mindspore import Parameter, Tensor
 
 from sparktts_ms import Sampling, SparkTTS
 from sparktts_ms.errors import InputError
-from sparktts_ms.training.encoded import Encoded
+from sparktts_ms.training.checkpoint import State
+from sparktts_ms.training.dataset import EncodedRecording
 from sparktts_ms.training.optimizer import rate
-from sparktts_ms.training.store import State
 from sparktts_ms.training.trainer import Settings
 from sparktts_ms.voice import Voice
 from tests.training.conftest import SMALL, Killed, killed_at, trainer
@@ -62,7 +62,7 @@ def test_a_run_that_knew_fewer_settings_goes_on(tmp_path):
 
 def test_what_was_learnt_is_said(tiny_model, spark, spoken, tmp_path):
     """From recordings to a model directory that, at temperature 0, answers with the very ids of the recording."""
-    short = [Encoded(**{**vars(one), "speaker": None, "gender": None, "semantic_ids": one.semantic_ids[:20]}) for one in spoken]
+    short = [EncodedRecording(**{**vars(one), "speaker": None, "gender": None, "semantic_ids": one.semantic_ids[:20]}) for one in spoken]
     run = trainer(tiny_model, tmp_path / "run", [short[0], short[1]],
                   Settings(steps=120, rate=3e-3, warmup=10, tokens=400, longest=512, holdout=3, save_every=200))
     run.train()

@@ -9,9 +9,9 @@ import pytest
 pytest.importorskip("gradio", reason="the page needs requirements-web.txt")
 
 from sparktts_ms import Service, SparkTTS
-from sparktts_ms.web.serving import Settings, Site
-from sparktts_ms.web.speaking import Limits
-from tests.conftest import ROOT
+from sparktts_ms.web.app import Settings, Site
+from sparktts_ms.web.sessions import Limits
+from tests.helpers import ROOT
 
 PROMPT = ROOT / "examples" / "sparktts" / "prompt.wav"
 LONG = "This text goes on and on, sentence after sentence. " * 150

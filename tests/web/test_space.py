@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from sparktts_ms.weights import download as room
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 from tests.web.conftest import free_port, until
 
 SPACE = ROOT / "examples" / "sparktts"

@@ -1,6 +1,6 @@
 // Attention: of new positions over a cache (the language model), and of all frames to all (wav2vec 2.0).
 
-#include "product.h"
+#include "gemm.h"
 
 using namespace sparktts;
 

@@ -1,9 +1,9 @@
-// Convolutions over time, on frames stored one a row [T, C], as products of shifted rows (see product.h).
+// Convolutions over time, on frames stored one a row [T, C], as products of shifted rows (see gemm.h).
 //
 // Before the product every row may pass an activation; it is written once into a copy that has zeros on both sides, so that
 // neither the product nor the activation knows of edges.
 
-#include "product.h"
+#include "gemm.h"
 
 using namespace sparktts;
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from mindspore import ops
 
-from sparktts_ms.ops.native.memory import huge_pages
+from sparktts_ms.ops.native.huge_pages import huge_pages
 
 logger = logging.getLogger("sparktts_ms")
 
@@ -71,7 +71,7 @@ def kernel(name: str, shape: Callable, dtype: Callable = lambda x, *rest: x) -> 
 
 
 def pack(matrix: np.ndarray, eight_bit: bool = False) -> np.ndarray:
-    """A matrix [outputs, inputs] as the kernels read it (see product.h), flat: float32, or uint8 for int8 weights."""
+    """A matrix [outputs, inputs] as the kernels read it (see gemm.h), flat: float32, or uint8 for int8 weights."""
     assert _library is not None
     matrix = np.ascontiguousarray(matrix, np.float32)
     outputs, inputs = (ctypes.c_int64(n) for n in matrix.shape)

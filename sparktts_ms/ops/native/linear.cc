@@ -1,8 +1,8 @@
 // Linear layers with what comes just before (RMS norm) and just after (bias, GELU, SwiGLU, the residual) in one pass.
 //
-// x [T, K] and y [T, N] are float32. Packed matrices are flat: float32, or uint8 for int8 weights (see product.h).
+// x [T, K] and y [T, N] are float32. Packed matrices are flat: float32, or uint8 for int8 weights (see gemm.h).
 
-#include "product.h"
+#include "gemm.h"
 
 using namespace sparktts;
 

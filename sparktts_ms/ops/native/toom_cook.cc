@@ -4,7 +4,7 @@
 // outputs f + d (4 i + q), q = 0 .. 3, from the ten inputs f + d (4 i + j - 3). Work goes in stretches of frames whose
 // transformed inputs stay in the cache.
 
-#include "product.h"
+#include "gemm.h"
 
 using namespace sparktts;
 

@@ -1,0 +1,60 @@
+"""What tests share beside fixtures: paths, a generated model, a sequence that is fed by hand."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from mindspore import Tensor
+
+from sparktts_ms.generation.request import SpeechRequest
+from sparktts_ms.qwen2.language_model import PREFILL_CHUNK
+from sparktts_ms.qwen2.sampling import filter_logits
+
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests" / "golden"
+
+
+def generate_model(folder: Path, *flags: str) -> Path:
+    """Write a seeded random-weight model directory in the released layout (see tools/make_checkpoint.py)."""
+    subprocess.run([sys.executable, str(ROOT / "tools" / "make_checkpoint.py"), str(folder), *flags],
+                   check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+def start_utterance(tts, text, **options):
+    """Start one utterance of exactly this text; its `sequence` is in the engine."""
+    request = SpeechRequest(text, normalize=False, split=False, **options)
+    return tts._begin(request.text, request, request.sampling, None)
+
+
+class OneSequence:
+    """A sequence in slot 0, fed by hand."""
+
+    def __init__(self, model, head):
+        self.model, self.head, self.length = model, head, 0
+
+    def open(self, prompt):
+        """Read all of `prompt` but its last id; returns the logits [N - 1, R] of every position."""
+        logits, everything = [], np.tile(np.int32([[0, len(self.head.ids)]]), (PREFILL_CHUNK, 1))
+        for start in range(0, len(prompt) - 1, PREFILL_CHUNK):
+            ids = np.asarray(prompt[start:min(start + PREFILL_CHUNK, len(prompt) - 1)])
+            states = self.model.prefill(0, ids, start)
+            logits.append(self.head.logits(states, Tensor(everything[:len(states)])).asnumpy()[:len(ids)])
+        self.length = len(prompt) - 1
+        return np.concatenate(logits) if logits else None
+
+    def feed(self, token):
+        """Append one id; returns the logits [R] of what may follow."""
+        rows = np.arange(len(self.head.ids))
+        scores = self.head.decode_step(np.array([token]), np.array([self.length]), np.array([0]), np.array([[0, len(rows)]]))
+        self.length += 1
+        return scores.of(0, rows, 0)[1]
+
+
+def probabilities(logits, sampling):
+    """What is drawn from, as a distribution [N] over all of `logits`."""
+    kept, weights = filter_logits(logits, sampling)
+    result = np.zeros(len(logits))
+    result[kept] = weights
+    return result

@@ -1,0 +1,261 @@
+"""How numbers and symbols are said. The tables are what a person reads aloud, not what the library says."""
+
+import re
+import socket
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparktts_ms.text.normalize import normalize
+
+module = sys.modules[normalize.__module__]
+
+CHINESE = """
+dates
+    今天是2024年5月6日。 = 今天是二零二四年五月六日。
+    会议在2024-05-06举行 = 会议在二零二四年五月六日举行
+    会议在2024/5/6举行 = 会议在二零二四年五月六日举行
+    生于1990.05.06 = 生于一九九零年五月六日
+    2月2日，2月22号 = 二月二日，二月二十二号
+    5月1日-7日放假 = 五月一日到七日放假
+    20世纪90年代，80后 = 二十世纪九十年代，八零后
+    1998年-2008年 = 一九九八年到二零零八年
+    2020-2024年 = 二零二零到二零二四年
+times
+    现在是14:30。 = 现在是十四点三十分。
+    早上8:05出发 = 早上八点零五分出发
+    凌晨0:30 = 凌晨零点三十分
+    下午3:15:20 = 下午三点十五分二十秒
+    下午2点半 = 下午两点半
+    周一至周五9:00-18:00 = 周一至周五九点到十八点
+numbers
+    圆周率是3.14159。 = 圆周率是三点一四一五九。
+    一共1,234,567人 = 一共一百二十三万四千五百六十七人
+    大约10,000步 = 大约一万步
+    全角１２３个 = 全角一百二十三个
+    气温-5℃，零下3.5度 = 气温负五摄氏度，零下三点五度
+    1万5千，1.5亿，3万 = 一万五千，一点五亿，三万
+    2个人，2次，200只，2000块 = 两个人，两次，两百只，两千块
+    2年，2年级，2班 = 两年，二年级，二班
+    1/2的人，3/4 = 二分之一的人，四分之三
+    3、4个，10几个，20多岁 = 三、四个，十几个，二十多岁
+per cent
+    增长了12.5%。 = 增长了百分之十二点五。
+    占50%到60%，占50%-60% = 占百分之五十到百分之六十，占百分之五十到百分之六十
+    下降了-1.2％ = 下降了百分之负一点二
+    同比增长3‰ = 同比增长千分之三
+money
+    价格￥99.8。 = 价格九十九点八元。
+    价格¥1,234.5元 = 价格一千二百三十四点五元
+    投资¥3000万 = 投资三千万元
+    投资$1.5亿 = 投资一点五亿美元
+    卖$5.99，€30，£20，HK$50 = 卖五点九九美元，三十欧元，二十英镑，五十港元
+    ¥50-100，5元/个 = 五十到一百元，五元每个
+units
+    5kg大米，500g面，500mL水 = 五公斤大米，五百克面，五百毫升水
+    速度60km/h，长180cm，1.8m = 速度每小时六十公里，长一百八十厘米，一点八米
+    100m²，25㎡，25°C，220V = 一百平方米，二十五平方米，二十五摄氏度，两百二十伏
+    身高1米75，体重65.5kg = 身高一米七十五，体重六十五点五公斤
+    20-30kg，60-70km/h = 二十到三十公斤，每小时六十到七十公里
+telephone
+    电话13812345678。 = 电话幺三八幺二三四五六七八。
+    电话138-1234-5678 = 电话幺三八幺二三四五六七八
+    电话+86 138 1234 5678 = 电话加八六幺三八幺二三四五六七八
+    请拨010-12345678或400-820-8820 = 请拨零幺零幺二三四五六七八或四零零八二零八八二零
+    拨打110、120或12306 = 拨打幺幺零、幺二零或幺二三零六
+    身份证110101199003078888 = 身份证幺幺零幺零幺幺九九零零三零七八八八八
+    密码：8848，房间号302 = 密码：八八四八，房间号三零二
+ordinals
+    第2名，第23届，第200章 = 第二名，第二十三届，第二百章
+    第1-3名，第2次，No.1 = 第一到三名，第二次，第一
+ranges and scores
+    5~10个，10-20岁，3-5天，3—5次 = 五到十个，十到二十岁，三到五天，三到五次
+    1-2次，1.5-2.5米，20℃~25℃ = 一到两次，一点五到二点五米，二十摄氏度到二十五摄氏度
+    比分是3:2，5-3获胜 = 比分是三比二，五比三获胜
+signs
+    3+5=8，10×2=20，6÷3=2，5-3=2 = 三加五等于八，十乘二等于二十，六除三等于二，五减三等于二
+    ±3，~30，5>3，a=3 = 正负三，约三十，五大于三，a等于三
+    版本2.5.1，IP是192.168.1.1 = 版本二点五点一，IP是一九二点一六八点一点一
+    邮箱abc1@example.com = 邮箱abc一艾特example点com
+names
+    COVID-19，MP3，PM2.5，A4纸，H1N1 = COVID 十九，MP三，PM二点五，A四纸，H一N一
+    G1234次列车，京A12345，1208室 = G幺二三四次列车，京A幺二三四五，幺二零八室
+    我用iPhone 15 Pro，Windows 11 = 我用iPhone 十五 Pro，Windows 十一
+"""
+
+ENGLISH = """
+dates
+    Today is May 6, 2024. = Today is May sixth, twenty twenty four.
+    It was on 6 May 2024. = It was on the sixth of May twenty twenty four.
+    It was on the 6th of May. = It was on the sixth of May.
+    The date is 2024-05-06. = The date is the sixth of May twenty twenty four.
+    The date is 12/31/2023. = The date is the thirty first of December twenty twenty three.
+    Jan. 1, Dec. 25th and July 4 = January first, December twenty fifth and July fourth
+    From May 5-7, and in March 2020 = From May fifth to seventh, and in March twenty twenty
+    Born in 1998, died in 2008. = Born in nineteen ninety eight, died in two thousand eight.
+    In 1066, 1776 and 2010 = In ten sixty six, seventeen seventy six and twenty ten
+    In 1900 and 1905 = In nineteen hundred and nineteen oh five
+    In the 1990s, the 80s and 2020-2024 = In the nineteen nineties, the eighties and twenty twenty to twenty twenty four
+times
+    Meet at 3:30 pm or 8:05 a.m. = Meet at three thirty PM or eight o five AM.
+    It ends at 5 p.m. Bring 2 pens. = It ends at five PM. Bring two pens.
+    At 9:00 sharp, 14:30, 7pm = At nine o'clock sharp, fourteen thirty, seven PM
+    Open 9am-5pm, 9:00-17:00 = Open nine AM to five PM, nine o'clock to seventeen o'clock
+numbers
+    Pi is 3.14159, half is 0.5 or .5 = Pi is three point one four one five nine, half is zero point five or point five
+    2 cats, 22 birds, 2,000 ants = two cats, twenty two birds, two thousand ants
+    1,234 people = one thousand two hundred and thirty four people
+    1,005 of 10,000 = one thousand and five of ten thousand
+    It is -5 degrees (-3.5). = It is minus five degrees (minus three point five).
+    1/2 of it, 3/4 cup, 2 1/2 cups, 1½ = one half of it, three quarters cup, two and a half cups, one and a half
+    1.5 billion, 3.5M users = one point five billion, three point five million users
+per cent
+    It grew by 12.5%. = It grew by twelve point five percent.
+    5-10% or 5%–10 % = five to ten percent or five to ten percent
+money
+    It costs $5.99. = It costs five dollars and ninety nine cents.
+    It costs $1,234.56! = It costs one thousand two hundred and thirty four dollars and fifty six cents!
+    $1, $3 million, $5k, $1.5bn = one dollar, three million dollars, five thousand dollars, one point five billion dollars
+    €30, £20.50, 20 €, 100 USD = thirty euros, twenty pounds and fifty pence, twenty euros, one hundred US dollars
+    $5-10, -$5 = five to ten dollars, minus five dollars
+units
+    5 kg, 1 kg, 10 km, 180cm, 60 km/h = five kilograms, one kilogram, ten kilometers, one hundred and eighty centimeters, \
+sixty kilometers per hour
+    100 m, 10 m/s, 100 m² = one hundred meters, ten meters per second, one hundred square meters
+    16GB, 2.5GHz, 220V, 2 hrs = sixteen gigabytes, two point five gigahertz, two hundred and twenty volts, two hours
+    72°F, -40 °C, 25° = seventy two degrees Fahrenheit, minus forty degrees Celsius, twenty five degrees
+    He is 5'11" tall. = He is five foot eleven tall.
+telephone
+    Call 555-1234. = Call five five five, one two three four.
+    Call (555) 123-4567. = Call five five five, one two three, four five six seven.
+    Call +1 555 123 4567. = Call plus one, five five five, one two three, four five six seven.
+    Call 1-800-555-0199. = Call one, eight hundred, five five five, zero one nine nine.
+    Dial 911 now = Dial nine one one now
+ordinals
+    The 1st, 2nd, 3rd, 21st and 100th. = The first, second, third, twenty first and one hundredth.
+    The 21st-century #1, No. 5 = The twenty first century number one, number five
+ranges and scores
+    5-10 people, pages 10–20, 1.5-2.5 = five to ten people, pages ten to twenty, one point five to two point five
+    Won 3-2, ratio 10:1, 24/7 = Won three to two, ratio ten to one, twenty four seven
+signs
+    3 + 5 = 8, 10 × 2 = 20, x = 3 = three plus five equals eight, ten times two equals twenty, x equals three
+    5>3, ~20, ±5, 2^8 = five is greater than three, about twenty, plus or minus five, two to the power of eight
+    Tom & Jerry, R&D, C++ = Tom and Jerry, R and D, C plus plus
+    Version 2.5.1, v1.0, 192.168.1.1 = Version two point five point one, version one point oh, \
+one nine two dot one six eight dot one dot one
+    Mail abc@example.com or see https://example.com/x1. = Mail abc at example dot com or see example dot com slash x one.
+names
+    COVID-19, iPhone 15, MP3, B2B, F-16 = COVID-nineteen, iPhone fifteen, MP three, B two B, F-sixteen
+    a 20-minute walk, a 10-year-old = a twenty minute walk, a ten year-old
+"""
+
+MIXED = """
+by clause
+    今天是5月6日，The date is May 6, 2024. = 今天是五月六日，The date is May sixth, twenty twenty four.
+    I have 3 apples. 我有3个苹果。He has 2 dogs. = I have three apples. 我有三个苹果。He has two dogs.
+names and quotations
+    The word 你好 has 2 characters. = The word 你好 has two characters.
+    OpenAI 发布了 GPT-4，价格 $20。 = OpenAI 发布了 GPT 四，价格 二十美元。
+other scripts stay
+    안녕하세요 5월 6일 = 안녕하세요 5월 6일
+    Привет, 5 яблок. I have 5 apples. = Привет, 5 яблок. I have five apples.
+nothing but a number
+    5 = five
+    ￥5，6 = 五元，六
+white space and quotes
+    He said "100 men"  and \\100. = He said "one hundred men"  and \\one hundred.
+    他说"100个"， \t 100。 = 他说"一百个"， \t 一百。
+"""
+
+
+def cases(table):
+    """`written = said`, indented below the name of its kind."""
+    kind = ""
+    for line in filter(None, table.splitlines()):
+        if line.startswith(" "):
+            written, said = re.fullmatch(r" {4}(.*\S) = (.*)", line).groups()
+            yield pytest.param(written, said, id=f"{kind}: {written}")
+        else:
+            kind = line
+
+
+CASES = [*cases(CHINESE), *cases(ENGLISH), *cases(MIXED)]
+
+
+@pytest.mark.parametrize("written, said", CASES)
+def test_it_is_said(written, said):
+    assert normalize(written) == said
+
+
+@pytest.mark.parametrize("written, said", CASES)
+def test_what_is_said_already_stays(written, said):
+    assert normalize(said) == said
+
+
+def test_nothing_is_loaded_for_plain_text(monkeypatch):
+    monkeypatch.setattr(module, "_reader", None)
+    for text in ("", "今天天气很好，我们去公园吧。", "Don't worry - isn't it fine?\n\n\"Yes...\"", "#tag *bold* <b> 二〇二四"):
+        assert normalize(text) == text
+
+
+def test_the_rules_come_with_the_library(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("the network was asked")
+
+    for name in [name for name in sys.modules if name.split(".")[0] == "wetext"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(socket, "socket", refuse)
+    module._reader.cache_clear()
+    assert normalize("5 cats，5只猫") == "five cats，五只猫"
+
+
+def test_a_failing_library_loses_nothing(monkeypatch):
+    def failing(language):
+        def read(piece):
+            assert piece.isdecimal()
+            return f"<{piece}>"
+        return read
+
+    monkeypatch.setattr(module, "_reader", failing)
+    assert normalize("in 3:15 of 7 cups") == "in <3>:<15> of <7> cups"
+
+
+WORDS = """the of cats Alice went Dr. Mr. London when red don't is sun second fine is, (it) so. 你好 我们 世界。""".split()  # noqa: SIM905
+NUMBERS = """0 2 110 1999 12345 1,234 12,345,678 3.14 -5 50% 1/2 3:30 2024-05-06 5/6 $5.99 ¥100 5kg 20km/h 25°C 1st 13812345678
+    555-1234 2.5.1 192.168.0.1 v1.0 #5 A4 B2B 5-10 20~30 +86 ±3 7 3D ½ 2,5 1: 5. (7) 9?""".split()  # noqa: SIM905
+PLAIN = st.characters(exclude_categories=("Nd", "No"), exclude_characters="&＆@＠+＋=＝:.")
+ANY = st.text(st.one_of(st.sampled_from("0123456789.,:-/%$¥+=&@~ amk天年月日第个\"'\\\n"), st.characters()), max_size=60)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(WORDS) | st.sampled_from(NUMBERS), max_size=12))
+def test_no_word_is_lost_and_no_digit_is_left(tokens):
+    said = normalize(" ".join(tokens))
+    assert not re.search("[0-9]", said)
+    at = 0
+    for word in (token for token in tokens if token in WORDS):
+        at = said.index(word, at) + len(word)
+
+
+@given(st.text(PLAIN))
+def test_text_without_numbers_and_symbols_stays(text):
+    assert normalize(text) == text
+
+
+@settings(deadline=None)
+@given(ANY)
+def test_anything_can_be_read(text):
+    said = normalize(text)
+    assert re.findall("[天第个]", said) == re.findall("[天第个]", text)
+
+
+def test_a_long_text_takes_no_time():
+    assert normalize("我有5个苹果，" * 500).count("五") == 500
+    assert normalize("1:" * 2000).count("one") == 2000
+
+
+@pytest.mark.parametrize("around", ["{}", "${}-", "{}st", "第{}", "¥{}.", "{}%", "{}元a", "May {}", "{}-{}个"])
+def test_a_number_of_any_length_can_be_read(around):
+    assert normalize(around.replace("{}", "1" * 5000))
