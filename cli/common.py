@@ -1,4 +1,7 @@
-"""How commands speak: errors in one line on stderr with exit status 2, log lines as they are, Ctrl-C as 130."""
+"""What the commands share: a parser, common arguments, deprecated flags and error messages.
+
+Errors are one line on stderr with exit status 2; Ctrl-C gives 130.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,125 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sparktts_ms.errors import SparkTTSError
 
+if TYPE_CHECKING:
+    from sparktts_ms import SparkTTS
+
+RELEASED_MODEL = Path("pretrained_models/Spark-TTS-0.5B")
+
+# What helps against an error on the command line, by the error's code.
+HINTS = {
+    "no_voice": "Add --prompt_speech_path FILE, --voice FILE or --gender female|male.",
+    "style_without_voice": "Add --gender female|male, --prompt_speech_path FILE or --voice FILE.",
+    "no_text": "Give at least one word by --text or --text_file.",
+}
+
+Convert = Callable[[str], str]
+
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line, and which still knows the former names of flags."""
+
+    deprecated: dict[str, tuple[str, Convert | None]]
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.deprecated = {}    # former name -> (flag, conversion of its value or None)
+
+    def parse_known_args(self, args=None, namespace=None):
+        return super().parse_known_args(self._rename(sys.argv[1:] if args is None else args), namespace)
 
     def error(self, message: str):
         self.exit(2, f"error: {message} (--help lists the options)\n")
 
+    def _rename(self, arguments: Sequence[str]) -> list[str]:
+        """The arguments with current names for deprecated flags; each is reported on stderr."""
+        renamed: list[str] = []
+        convert: Convert | None = None      # of the value that the next argument is
+        for argument in arguments:
+            if convert is not None:
+                renamed.append(convert(argument))
+                convert = None
+                continue
+            flag, equals, value = argument.partition("=")
+            if flag not in self.deprecated:
+                renamed.append(argument)
+                continue
+            new, convert = self.deprecated[flag]
+            print(f"{flag} is deprecated; use {new}.", file=sys.stderr)
+            if equals:
+                value = convert(value) if convert is not None else value
+                renamed.append(f"{new}={value}")
+                convert = None
+            else:
+                renamed.append(new)
+        return renamed
+
+
+def deprecated_flag(parser: Parser, old: str, new: str, convert: Convert | None = None) -> None:
+    """Accept `old` for `new` for one release: hidden from --help, with one line on stderr.
+
+    convert: makes the new flag's value of the old one's; None where values stay the same or the
+    flag takes none.
+    """
+    parser.deprecated[old] = (new, convert)
+
+
+def add_model_arguments(
+    parser: argparse.ArgumentParser, default: Path | None = RELEASED_MODEL, quantize: bool = True
+) -> None:
+    """The model directory (required without a `default`) and how to run it, for `load_model`."""
+    group = parser.add_argument_group("model and device")
+    group.add_argument("--model_dir", type=Path, default=default, required=default is None,
+                       metavar="DIR", help="model directory in the released layout")
+    group.add_argument("--device_target", choices=("auto", "Ascend", "CPU"), default="auto",
+                       help="auto: Ascend where there is one")
+    group.add_argument("--device", type=int, default=0, metavar="N",
+                       help="number of the Ascend device")
+    group.add_argument("--mode", choices=("graph", "pynative"), default="graph",
+                       help="graph: compiled at first use; pynative: operator by operator")
+    group.add_argument("--dtype", choices=("float32", "bfloat16"),
+                       help="of the language model; bfloat16 on Ascend, float32 on CPU if not given")
+    if quantize:
+        group.add_argument("--quantize", choices=("none", "int8"), default="none",
+                           help="int8: language model weights in 8 bits, three times as fast on CPU")
+
+
+def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
+    """The fields of `Sampling` that a command line sets."""
+    group = parser.add_argument_group("sampling")
+    group.add_argument("--seed", type=int, help="the same seed gives the same speech")
+    group.add_argument("--temperature", type=float, default=0.8, help="0 is greedy")
+    group.add_argument("--top_k", type=int, default=50, help="0 keeps all tokens")
+    group.add_argument("--top_p", type=float, default=0.95, help="1 keeps all tokens")
+    group.add_argument("--max_new_tokens", type=int, default=3000,
+                       help="of a segment; 50 tokens make one second")
+    group.add_argument("--min_new_tokens", type=int, default=0,
+                       help="a segment does not end before that many")
+
+
+def load_model(args: argparse.Namespace) -> SparkTTS:
+    """The model that the arguments of `add_model_arguments` describe."""
+    from sparktts_ms import SparkTTS
+
+    return SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode,
+                                    args.dtype, getattr(args, "quantize", "none"))
+
+
+def error_message(error: SparkTTSError) -> str:
+    """The error in one line, with a hint that names flags where there is one."""
+    return error.message(hint=HINTS.get(error.code or ""))
+
 
 def run_command(command: Callable[[], None], interrupted: str) -> int:
-    """Run a command; returns the exit status. `interrupted` is what Ctrl-C leaves to say."""
-    logger, handler = logging.getLogger("sparktts_ms"), logging.StreamHandler(sys.stderr)
+    """Run a command; returns the exit status. `interrupted` is printed after Ctrl-C."""
+    logger = logging.getLogger("sparktts_ms")
+    handler = logging.StreamHandler(sys.stderr)
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     if threading.current_thread() is threading.main_thread():
@@ -30,7 +137,7 @@ def run_command(command: Callable[[], None], interrupted: str) -> int:
     try:
         command()
     except SparkTTSError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error_message(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\n{interrupted}", file=sys.stderr)
