@@ -32,60 +32,84 @@ SMALL_WINDOWS = (64,)       # frames decoded at a time while others speak
 
 
 class Job:
-    """A reading in the service's hands. Iterate over it for its samples, or wait for `result`."""
+    """A submitted request, for any thread. Iterate over its chunks of samples, or wait for `result`.
 
-    def __init__(self, reading: LongFormRequest, chunks: Chunks | None):
-        self.reading, self.chunks, self.cancelled = reading, chunks, False
-        self._ready: queue.SimpleQueue[np.ndarray | BaseException | None] = queue.SimpleQueue()
+    chunks: samples [N] float32 of each chunk so far; the list only grows.
+    """
+
+    def __init__(self, generation: LongFormRequest, chunking: Chunks | None):
+        self.chunks: list[np.ndarray] = []
+        self._generation = generation
+        self._chunking = chunking
+        self._cancelled = threading.Event()
+        self._queue: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
         self._speech: Future[Speech] = Future()
-        self._samples: list[np.ndarray] = []
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Samples, float32, as they are made; once only. Raises what went wrong. Leaving early cancels the job."""
+        """Chunks as they are made, for one reader. Raises what went wrong; a cancelled job just
+        ends. Leaving early cancels the job."""
         try:
-            while (samples := self._ready.get()) is not None:
-                if isinstance(samples, BaseException):
-                    raise samples
+            while (samples := self._queue.get()) is not None:
                 yield samples
+            if not self._speech.cancelled():
+                self._speech.result()
         finally:
             self.cancel()
 
+    @property
+    def done(self) -> bool:
+        """Whether the job has ended: finished, failed or cancelled. No chunk follows."""
+        return self._speech.done()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of samples in `chunks`."""
+        return sum(map(len, self.chunks)) / self._generation.sample_rate
+
     def result(self, timeout: float | None = None) -> Speech:
-        """The whole, when it is done. Raises what went wrong, concurrent.futures.CancelledError, or TimeoutError."""
+        """Wait for the whole speech. Raises what went wrong, concurrent.futures.CancelledError,
+        or TimeoutError after `timeout` seconds."""
         return self._speech.result(timeout)
 
     def cancel(self) -> None:
-        """Stop it; others do not notice. Does nothing to a job that is done."""
-        self.cancelled = True
+        """Stop generating; other jobs are not affected. Does nothing to a job that is done."""
+        self._cancelled.set()
 
-    # The service's thread calls what follows.
+    # The rest is called by the service's thread only.
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled.is_set()
 
     def advance(self, alone: bool) -> bool | None:
-        """Decode one piece if there is one to decode. True: did; False: nothing yet; None: the job is over."""
+        """Decode one window if there is one. True: decoded; False: nothing yet; None: done."""
         try:
-            finished = self.reading.proceed()
-            samples = self.reading.chunk(self.chunks, **({} if alone else {"sizes": SMALL_WINDOWS}))
+            finished = self._generation.proceed()
+            sizes = {} if alone else {"sizes": SMALL_WINDOWS}
+            samples = self._generation.chunk(self._chunking, **sizes)
             if samples is None and finished:
-                self._speech.set_result(self.reading.as_speech(self._samples))
+                self._speech.set_result(self._generation.as_speech(self.chunks))
         except Exception as problem:
             self.fail(problem)
             return None
         if samples is not None:
-            self._samples.append(samples)
-            self._ready.put(samples)
+            self.chunks.append(samples)
+            self._queue.put(samples)
             return True
         if not finished:
             return False
-        self._ready.put(None)
+        self._queue.put(None)
         return None
 
     def fail(self, problem: BaseException) -> None:
+        self._generation.cancel()
         self._speech.set_exception(problem)
-        self._ready.put(problem)
+        self._queue.put(None)
 
     def drop(self) -> None:
+        self._generation.cancel()
         self._speech.cancel()
-        self._ready.put(None)
+        self._queue.put(None)
 
 
 class Service:
@@ -161,9 +185,7 @@ class Service:
             except Exception as problem:        # nobody's fault in particular: all are told, and the service lives on
                 logger.exception("The engine failed; %d utterances are lost.", len(self._jobs))
                 while self._jobs:
-                    job = self._jobs.popleft()
-                    job.reading.cancel()
-                    job.fail(problem)
+                    self._jobs.popleft().fail(problem)
             self._decode_one()
         while self._jobs:
             self._remove(self._jobs[0])
@@ -195,7 +217,6 @@ class Service:
             did = job.advance(alone=len(self._jobs) == 1)
             if did is None:
                 self._jobs.remove(job)
-                job.reading.cancel()
             elif did:
                 self._jobs.remove(job)
                 self._jobs.append(job)
@@ -203,5 +224,4 @@ class Service:
 
     def _remove(self, job: Job) -> None:
         self._jobs.remove(job)
-        job.reading.cancel()
         job.drop()
