@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from hypothesis import settings
 from mindspore import Tensor
 
 from sparktts_ms.generation.request import SpeechRequest
@@ -20,6 +21,11 @@ def generate_model(folder: Path, *flags: str) -> Path:
     subprocess.run([sys.executable, str(ROOT / "tools" / "make_checkpoint.py"), str(folder), *flags],
                    check=True, stdout=subprocess.DEVNULL)
     return folder
+
+
+def examples(count: int) -> int:
+    """hypothesis examples of a test that needs `count` of them nightly; fewer in the profile "ci"."""
+    return max(10, count * settings().max_examples // 100)
 
 
 def start_utterance(tts, text, **options):

@@ -19,13 +19,13 @@ GREEDY = Sampling(temperature=0)
 
 
 @pytest.fixture(scope="module")
-def graph(tiny_model, form):
-    return SparkTTS.from_pretrained(tiny_model, device_target="CPU")
+def graph(shared_tts, form):
+    return shared_tts()
 
 
 @pytest.fixture(scope="module")
-def pynative(tiny_model, form):
-    return SparkTTS.from_pretrained(tiny_model, device_target="CPU", mode="pynative")
+def pynative(shared_tts, form):
+    return shared_tts("pynative")
 
 
 def close(actual, expected, tolerance=2e-5):
@@ -57,10 +57,10 @@ def test_buckets_and_windows_leave_no_trace(pynative, monkeypatch, frames):
 def test_a_padded_recording_has_the_features_of_the_bare_one(pynative, monkeypatch, samples):
     noise = 0.1 * RANDOM.standard_normal(samples)
     usual = pynative.features(noise)
-    monkeypatch.setattr("sparktts_ms.wav2vec2.features.PROMPT_FRAMES", (len(usual),))
+    monkeypatch.setattr("sparktts_ms.wav2vec2.features.PROMPT_FRAME_BUCKETS", (len(usual),))
     close(usual, pynative.features(noise))
     ids = pynative.codec.semantic_ids(usual)
-    monkeypatch.setattr(codec_room, "PROMPT_FRAMES", (len(usual),))
+    monkeypatch.setattr(codec_room, "PROMPT_FRAME_BUCKETS", (len(usual),))
     np.testing.assert_array_equal(ids, pynative.codec.semantic_ids(usual))
 
 

@@ -16,8 +16,8 @@ VOICE = Voice(np.random.default_rng(5).integers(0, 4096, 32))
 
 
 @pytest.fixture(scope="module")
-def tts(tiny_model):
-    return SparkTTS.from_pretrained(tiny_model, device_target="CPU")
+def tts(shared_tts):
+    return shared_tts()
 
 
 def sampling(seed=1, tokens=60):

@@ -27,6 +27,7 @@ from sparktts_ms.ops.parameter import weight
 from sparktts_ms.qwen2.rotary import rotary_tables
 from sparktts_ms.runtime import Runtime
 
+pytestmark = pytest.mark.both_forms
 RANDOM = np.random.default_rng(5)
 
 

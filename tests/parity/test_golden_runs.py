@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from sparktts_ms import Sampling, SparkTTS
+from sparktts_ms import Sampling
 from sparktts_ms.bicodec.speaker import FiniteScalarQuantizer
 from sparktts_ms.generation.prompt import Style, clone_prompt, style_prompt
 from tests.helpers import OneSequence, probabilities
@@ -15,11 +15,13 @@ RECORDINGS = {"codec_16k_3s": "p16k_mono_3s.wav", "codec_24k_0s5": "p24k_mono_0s
               "codec_44k_9s": "p44k_stereo_9s.wav"}
 GREEDY = ("clone_no_text", "clone_prompt_text", "clone_short_prompt", "control_female", "control_male")
 SAMPLED = ("sample_clone", "sample_control")
+RUNS = tuple(pytest.param(run, marks=pytest.mark.both_forms) if run in ("clone_prompt_text", "control_female") else run
+             for run in GREEDY)
 
 
 @pytest.fixture(scope="module")
-def spark(tiny_model, form):
-    return SparkTTS.from_pretrained(tiny_model, device_target="CPU")
+def spark(shared_tts, form):
+    return shared_tts()
 
 
 def close(actual, expected, tolerance=1e-4):
@@ -72,7 +74,7 @@ def test_the_prompt_is_the_same_ids(spark, golden, run):
 
 
 @pytest.mark.parametrize("constrained", [True, False])
-@pytest.mark.parametrize("run", GREEDY)
+@pytest.mark.parametrize("run", RUNS)
 def test_a_greedy_run_says_the_same(spark, golden, run, constrained):
     arrays, text, voice, style = request(spark, golden, run)
     speech = spark.synthesize(text, voice, **style, sampling=Sampling(temperature=0, constrained=constrained),

@@ -16,6 +16,7 @@ from sparktts_ms.wav2vec2.encoder import load_wav2vec2
 from sparktts_ms.wav2vec2.features import standardise
 from sparktts_ms.weights.checkpoint import Checkpoint
 
+pytestmark = pytest.mark.both_forms
 WHOLE = ("codec_16k_3s", "codec_24k_0s5")               # recordings whose every stage is kept
 ALL = (*WHOLE, "codec_44k_9s")
 

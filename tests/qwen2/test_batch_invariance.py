@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import OrderedDict
 from concurrent.futures import CancelledError
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparktts_ms import Chunks, Sampling, Service, SparkTTS
+from sparktts_ms import Chunks, Sampling, Service
 from sparktts_ms.errors import InputError, NoSpeech, ServiceClosed
 from sparktts_ms.qwen2.engine import Engine
 from sparktts_ms.voice import Voice
@@ -19,8 +20,8 @@ RANDOM = np.random.default_rng(3)
 
 
 @pytest.fixture(scope="module")
-def tts(tiny_model, form):
-    return SparkTTS.from_pretrained(tiny_model, device_target="CPU")
+def tts(shared_tts, form):
+    return shared_tts()
 
 
 @pytest.fixture
@@ -146,6 +147,7 @@ def test_a_mute_model_is_an_error_in_a_stream_too(tts):
 
 
 def test_voices_are_remembered_by_content(tts, wavs, tmp_path, monkeypatch):
+    monkeypatch.setattr(tts, "_voices", OrderedDict())
     path = wavs / "p16k_mono_3s.wav"
     voice = tts.encode_voice(path)
     (tmp_path / "copy.wav").write_bytes(path.read_bytes())
