@@ -17,7 +17,7 @@ pytest.importorskip("ziglang")
 
 NATIVE = ROOT / "sparktts_ms" / "ops" / "native"
 PROBE = """
-#include "product.h"
+#include "gemm.h"
 using namespace sparktts;
 extern "C" void* memset(void* to, int byte, unsigned long n) {
   for (volatile char* p = (char*)to; n--;) *p++ = byte;

@@ -5,7 +5,6 @@ import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor, ops
-from test_native_kernels import causal_attention, normal
 
 from sparktts_ms import Sampling, SparkTTS
 from sparktts_ms.errors import DeviceError
@@ -15,6 +14,7 @@ from sparktts_ms.ops.parameter import weight
 from sparktts_ms.qwen2.rotary import rotary_tables
 from sparktts_ms.runtime import Runtime
 from tests.helpers import start_utterance
+from tests.ops.test_native_kernels import causal_attention, normal
 
 
 def documented_incre_flash_attention(query, key, value, attn_mask=None, actual_seq_lengths=None, *, block_table, num_heads,
