@@ -1,29 +1,35 @@
-"""How many syllables a text has: its length in speech, before it is spoken."""
+"""The number of syllables of a text: an estimate of how long it takes to say."""
 
 from __future__ import annotations
 
 import math
 import re
 
-HAN, KANA, HANGUL = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff", "\u3040-\u30ff", "\uac00-\ud7af"
+# Ranges of characters, for use inside the brackets of a regular expression.
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+KANA = "\u3040-\u30ff"
+HANGUL = "\uac00-\ud7af"
+CJK = HAN + KANA
 SYLLABIC = HAN + KANA + HANGUL          # a character is a syllable
+
 CHINESE = re.compile(f"[{HAN}]")
-CHARACTER = re.compile(f"[{SYLLABIC}]")
-WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
+SYLLABIC_CHARACTER = re.compile(f"[{SYLLABIC}]")
+ENGLISH_WORD = re.compile(r"([a-z]+)(?:'[a-z]+)?")
 VOWELS = re.compile(r"[aeiouy]+")
 SYLLABLES_PER_DIGIT = 1.5
 
 
 def count_syllables(text: str) -> float:
-    """How many syllables a text has: one for each Han, kana or Hangul character; for English, groups of vowels without a
-    silent e."""
-    lower = text.lower()
-    return len(CHARACTER.findall(text)) + sum(map(_word, WORD.findall(lower))) \
-        + math.ceil(SYLLABLES_PER_DIGIT * sum(c.isdigit() for c in text))
+    """One for each Han, kana or Hangul character, the groups of vowels of English words, and about
+    1.5 for each digit; 0 if there are none of these."""
+    characters = len(SYLLABIC_CHARACTER.findall(text))
+    words = sum(_count_english(word) for word in ENGLISH_WORD.findall(text.lower()))
+    digits = sum(character.isdigit() for character in text)
+    return characters + words + math.ceil(SYLLABLES_PER_DIGIT * digits)
 
 
-def _word(word: str) -> int:
-    word = word.split("'")[0]
+def _count_english(word: str) -> int:
+    """Groups of vowels, without a silent e; `word` is in lower case."""
     count = len(VOWELS.findall(word))
     if word.endswith("e") and not word.endswith(("le", "ee", "ye")) and count > 1:
         count -= 1

@@ -1,4 +1,4 @@
-"""How numbers and symbols are said. The tables are what a person reads aloud, not what the library says."""
+"""The words that are said for numbers and symbols. The tables are what a person reads aloud."""
 
 import re
 import socket
@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sparktts_ms.text import normalize_en, normalize_zh, rules
 from sparktts_ms.text.normalize import normalize
-
-module = sys.modules[normalize.__module__]
 
 CHINESE = """
 dates
@@ -97,35 +96,44 @@ dates
     Born in 1998, died in 2008. = Born in nineteen ninety eight, died in two thousand eight.
     In 1066, 1776 and 2010 = In ten sixty six, seventeen seventy six and twenty ten
     In 1900 and 1905 = In nineteen hundred and nineteen oh five
-    In the 1990s, the 80s and 2020-2024 = In the nineteen nineties, the eighties and twenty twenty to twenty twenty four
+    In the 1990s, the 80s and 2020-2024 = \
+In the nineteen nineties, the eighties and twenty twenty to twenty twenty four
 times
     Meet at 3:30 pm or 8:05 a.m. = Meet at three thirty PM or eight o five AM.
     It ends at 5 p.m. Bring 2 pens. = It ends at five PM. Bring two pens.
     At 9:00 sharp, 14:30, 7pm = At nine o'clock sharp, fourteen thirty, seven PM
     Open 9am-5pm, 9:00-17:00 = Open nine AM to five PM, nine o'clock to seventeen o'clock
 numbers
-    Pi is 3.14159, half is 0.5 or .5 = Pi is three point one four one five nine, half is zero point five or point five
+    Pi is 3.14159, half is 0.5 or .5 = \
+Pi is three point one four one five nine, half is zero point five or point five
     2 cats, 22 birds, 2,000 ants = two cats, twenty two birds, two thousand ants
     1,234 people = one thousand two hundred and thirty four people
     1,005 of 10,000 = one thousand and five of ten thousand
     It is -5 degrees (-3.5). = It is minus five degrees (minus three point five).
-    1/2 of it, 3/4 cup, 2 1/2 cups, 1½ = one half of it, three quarters cup, two and a half cups, one and a half
+    1/2 of it, 3/4 cup, 2 1/2 cups, 1½ = \
+one half of it, three quarters cup, two and a half cups, one and a half
     1.5 billion, 3.5M users = one point five billion, three point five million users
 per cent
     It grew by 12.5%. = It grew by twelve point five percent.
     5-10% or 5%–10 % = five to ten percent or five to ten percent
 money
     It costs $5.99. = It costs five dollars and ninety nine cents.
-    It costs $1,234.56! = It costs one thousand two hundred and thirty four dollars and fifty six cents!
-    $1, $3 million, $5k, $1.5bn = one dollar, three million dollars, five thousand dollars, one point five billion dollars
-    €30, £20.50, 20 €, 100 USD = thirty euros, twenty pounds and fifty pence, twenty euros, one hundred US dollars
+    It costs $1,234.56! = \
+It costs one thousand two hundred and thirty four dollars and fifty six cents!
+    $1, $3 million, $5k, $1.5bn = \
+one dollar, three million dollars, five thousand dollars, one point five billion dollars
+    €30, £20.50, 20 €, 100 USD = \
+thirty euros, twenty pounds and fifty pence, twenty euros, one hundred US dollars
     $5-10, -$5 = five to ten dollars, minus five dollars
 units
-    5 kg, 1 kg, 10 km, 180cm, 60 km/h = five kilograms, one kilogram, ten kilometers, one hundred and eighty centimeters, \
+    5 kg, 1 kg, 10 km, 180cm, 60 km/h = \
+five kilograms, one kilogram, ten kilometers, one hundred and eighty centimeters, \
 sixty kilometers per hour
     100 m, 10 m/s, 100 m² = one hundred meters, ten meters per second, one hundred square meters
-    16GB, 2.5GHz, 220V, 2 hrs = sixteen gigabytes, two point five gigahertz, two hundred and twenty volts, two hours
-    72°F, -40 °C, 25° = seventy two degrees Fahrenheit, minus forty degrees Celsius, twenty five degrees
+    16GB, 2.5GHz, 220V, 2 hrs = \
+sixteen gigabytes, two point five gigahertz, two hundred and twenty volts, two hours
+    72°F, -40 °C, 25° = \
+seventy two degrees Fahrenheit, minus forty degrees Celsius, twenty five degrees
     He is 5'11" tall. = He is five foot eleven tall.
 telephone
     Call 555-1234. = Call five five five, one two three four.
@@ -137,17 +145,23 @@ ordinals
     The 1st, 2nd, 3rd, 21st and 100th. = The first, second, third, twenty first and one hundredth.
     The 21st-century #1, No. 5 = The twenty first century number one, number five
 ranges and scores
-    5-10 people, pages 10–20, 1.5-2.5 = five to ten people, pages ten to twenty, one point five to two point five
+    5-10 people, pages 10–20, 1.5-2.5 = \
+five to ten people, pages ten to twenty, one point five to two point five
     Won 3-2, ratio 10:1, 24/7 = Won three to two, ratio ten to one, twenty four seven
 signs
-    3 + 5 = 8, 10 × 2 = 20, x = 3 = three plus five equals eight, ten times two equals twenty, x equals three
-    5>3, ~20, ±5, 2^8 = five is greater than three, about twenty, plus or minus five, two to the power of eight
+    3 + 5 = 8, 10 × 2 = 20, x = 3 = \
+three plus five equals eight, ten times two equals twenty, x equals three
+    5>3, ~20, ±5, 2^8 = \
+five is greater than three, about twenty, plus or minus five, two to the power of eight
     Tom & Jerry, R&D, C++ = Tom and Jerry, R and D, C plus plus
-    Version 2.5.1, v1.0, 192.168.1.1 = Version two point five point one, version one point oh, \
+    Version 2.5.1, v1.0, 192.168.1.1 = \
+Version two point five point one, version one point oh, \
 one nine two dot one six eight dot one dot one
-    Mail abc@example.com or see https://example.com/x1. = Mail abc at example dot com or see example dot com slash x one.
+    Mail abc@example.com or see https://example.com/x1. = \
+Mail abc at example dot com or see example dot com slash x one.
 names
-    COVID-19, iPhone 15, MP3, B2B, F-16 = COVID-nineteen, iPhone fifteen, MP three, B two B, F-sixteen
+    COVID-19, iPhone 15, MP3, B2B, F-16 = \
+COVID-nineteen, iPhone fifteen, MP three, B two B, F-sixteen
     a 20-minute walk, a 10-year-old = a twenty minute walk, a ten year-old
 """
 
@@ -171,91 +185,103 @@ white space and quotes
 
 
 def cases(table):
-    """`written = said`, indented below the name of its kind."""
+    """Lines `written = spoken`, indented below the name of their kind."""
     kind = ""
     for line in filter(None, table.splitlines()):
         if line.startswith(" "):
-            written, said = re.fullmatch(r" {4}(.*\S) = (.*)", line).groups()
-            yield pytest.param(written, said, id=f"{kind}: {written}")
+            written, spoken = re.fullmatch(r" {4}(.*\S) = (.*)", line).groups()
+            yield pytest.param(written, spoken, id=f"{kind}: {written}")
         else:
             kind = line
 
 
 CASES = [*cases(CHINESE), *cases(ENGLISH), *cases(MIXED)]
+EXAMPLES = [rule.example for rule in (*normalize_zh.RULES, *normalize_en.RULES)]
 
 
-@pytest.mark.parametrize("written, said", CASES)
-def test_it_is_said(written, said):
-    assert normalize(written) == said
+@pytest.mark.parametrize("written, spoken", CASES)
+def test_normalize(written, spoken):
+    assert normalize(written) == spoken
 
 
-@pytest.mark.parametrize("written, said", CASES)
-def test_what_is_said_already_stays(written, said):
-    assert normalize(said) == said
+@pytest.mark.parametrize("written, spoken", CASES)
+def test_normalize_is_idempotent(written, spoken):
+    assert normalize(spoken) == spoken
 
 
-def test_nothing_is_loaded_for_plain_text(monkeypatch):
-    monkeypatch.setattr(module, "_reader", None)
-    for text in ("", "今天天气很好，我们去公园吧。", "Don't worry - isn't it fine?\n\n\"Yes...\"", "#tag *bold* <b> 二〇二四"):
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_rule_examples(example):
+    written, spoken = example.split(" -> ")
+    assert normalize(written) == spoken
+
+
+def test_plain_text_does_not_load_wetext(monkeypatch):
+    monkeypatch.setattr(rules, "load_wetext", None)
+    quotes = "Don't worry - isn't it fine?\n\n\"Yes...\""
+    for text in ("", "今天天气很好，我们去公园吧。", quotes, "#tag *bold* <b> 二〇二四"):
         assert normalize(text) == text
 
 
-def test_the_rules_come_with_the_library(monkeypatch):
+def test_wetext_needs_no_network(monkeypatch):
     def refuse(*args, **kwargs):
-        raise AssertionError("the network was asked")
+        raise AssertionError("a socket was opened")
 
     for name in [name for name in sys.modules if name.split(".")[0] == "wetext"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(socket, "socket", refuse)
-    module._reader.cache_clear()
+    rules.load_wetext.cache_clear()
     assert normalize("5 cats，5只猫") == "five cats，五只猫"
 
 
-def test_a_failing_library_loses_nothing(monkeypatch):
-    def failing(language):
-        def read(piece):
-            assert piece.isdecimal()
-            return f"<{piece}>"
+def test_text_is_complete_when_wetext_fails(monkeypatch):
+    def load(language):
+        def read(number):
+            assert number.isdecimal()
+            return f"<{number}>"
         return read
 
-    monkeypatch.setattr(module, "_reader", failing)
+    monkeypatch.setattr(rules, "load_wetext", load)
     assert normalize("in 3:15 of 7 cups") == "in <3>:<15> of <7> cups"
 
 
-WORDS = """the of cats Alice went Dr. Mr. London when red don't is sun second fine is, (it) so. 你好 我们 世界。""".split()  # noqa: SIM905
-NUMBERS = """0 2 110 1999 12345 1,234 12,345,678 3.14 -5 50% 1/2 3:30 2024-05-06 5/6 $5.99 ¥100 5kg 20km/h 25°C 1st 13812345678
-    555-1234 2.5.1 192.168.0.1 v1.0 #5 A4 B2B 5-10 20~30 +86 ±3 7 3D ½ 2,5 1: 5. (7) 9?""".split()  # noqa: SIM905
+WORDS = """the of cats Alice went Dr. Mr. London when red don't is sun second fine is, (it) so.
+    你好 我们 世界。""".split()
+NUMBERS = """0 2 110 1999 12345 1,234 12,345,678 3.14 -5 50% 1/2 3:30 2024-05-06 5/6 $5.99 ¥100 5kg
+    20km/h 25°C 1st 13812345678 555-1234 2.5.1 192.168.0.1 v1.0 #5 A4 B2B 5-10 20~30 +86 ±3 7 3D ½
+    2,5 1: 5. (7) 9?""".split()
 PLAIN = st.characters(exclude_categories=("Nd", "No"), exclude_characters="&＆@＠+＋=＝:.")
-ANY = st.text(st.one_of(st.sampled_from("0123456789.,:-/%$¥+=&@~ amk天年月日第个\"'\\\n"), st.characters()), max_size=60)
+FREQUENT = st.sampled_from("0123456789.,:-/%$¥+=&@~ amk天年月日第个\"'\\\n")
+ANY = st.text(st.one_of(FREQUENT, st.characters()), max_size=60)
 
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(WORDS) | st.sampled_from(NUMBERS), max_size=12))
-def test_no_word_is_lost_and_no_digit_is_left(tokens):
-    said = normalize(" ".join(tokens))
-    assert not re.search("[0-9]", said)
-    at = 0
+def test_words_are_kept_and_digits_are_replaced(tokens):
+    spoken = normalize(" ".join(tokens))
+    assert not re.search("[0-9]", spoken)
+    position = 0
     for word in (token for token in tokens if token in WORDS):
-        at = said.index(word, at) + len(word)
+        position = spoken.index(word, position) + len(word)
 
 
 @given(st.text(PLAIN))
-def test_text_without_numbers_and_symbols_stays(text):
+def test_text_without_numbers_and_symbols_is_unchanged(text):
     assert normalize(text) == text
 
 
 @settings(deadline=None)
 @given(ANY)
-def test_anything_can_be_read(text):
-    said = normalize(text)
-    assert re.findall("[天第个]", said) == re.findall("[天第个]", text)
+def test_normalize_accepts_any_text(text):
+    spoken = normalize(text)
+    assert re.findall("[天第个]", spoken) == re.findall("[天第个]", text)
 
 
-def test_a_long_text_takes_no_time():
+def test_normalize_long_text():
     assert normalize("我有5个苹果，" * 500).count("五") == 500
     assert normalize("1:" * 2000).count("one") == 2000
 
 
-@pytest.mark.parametrize("around", ["{}", "${}-", "{}st", "第{}", "¥{}.", "{}%", "{}元a", "May {}", "{}-{}个"])
-def test_a_number_of_any_length_can_be_read(around):
-    assert normalize(around.replace("{}", "1" * 5000))
+@pytest.mark.parametrize(
+    "template", ["{}", "${}-", "{}st", "第{}", "¥{}.", "{}%", "{}元a", "May {}", "{}-{}个"])
+def test_normalize_number_of_any_length(template):
+    assert normalize(template.replace("{}", "1" * 5000))

@@ -11,52 +11,66 @@ from sparktts_ms.text.split import MAX_SYLLABLES, estimate_syllables, split_sent
 
 @pytest.mark.parametrize("paragraph, expected", [
     ("One. Two! Three?", ["One.", "Two!", "Three?"]),
-    ("It costs 3.14 dollars. See example.com for more.", ["It costs 3.14 dollars.", "See example.com for more."]),
+    ("It costs 3.14 dollars. See example.com for more.",
+     ["It costs 3.14 dollars.", "See example.com for more."]),
     ("Mr. Smith met Dr. J. R. Brown, e.g. on Monday. They left.",
      ["Mr. Smith met Dr. J. R. Brown, e.g. on Monday.", "They left."]),
     ('He said "Stop!" Then he left.', ['He said "Stop!"', "Then he left."]),
     ("Wait... what?! No.", ["Wait...", "what?!", "No."]),
-    ("今天很好。你说什么？“走吧！”她笑了……然后离开", ["今天很好。", "你说什么？", "“走吧！”", "她笑了……", "然后离开"]),
+    ("今天很好。你说什么？“走吧！”她笑了……然后离开",
+     ["今天很好。", "你说什么？", "“走吧！”", "她笑了……", "然后离开"]),
     ("So did I. We left.", ["So did I.", "We left."]),
     ("版本 2.5 发布了。Version 3 follows.", ["版本 2.5 发布了。", "Version 3 follows."]),
-    ("This is etc.", ["This is etc."]), ("", []), ("...", ["..."])])
-def test_sentences(paragraph, expected):
+    ("This is etc.", ["This is etc."]),
+    ("", []),
+    ("...", ["..."])])
+def test_split_sentences(paragraph, expected):
     assert split_sentences(paragraph) == expected
 
 
-def test_short_sentences_join_and_paragraphs_do_not():
-    found = split_text("Yes. No. This is a sentence of quite a few words, which stands alone.\n\n"
-                  "A second paragraph of some length here.")
-    assert [part.text for part in found] == ["Yes. No. This is a sentence of quite a few words, which stands alone.",
-                                             "A second paragraph of some length here."]
-    assert found[0].pause > 0.4 and found[-1].pause == 0
+def test_short_sentences_are_merged_within_a_paragraph():
+    first = "Yes. No. This is a sentence of quite a few words, which stands alone."
+    second = "A second paragraph of some length here."
+    segments = split_text(f"{first}\n\n{second}")
+    assert [segment.text for segment in segments] == [first, second]
+    assert segments[0].pause > 0.4
+    assert segments[-1].pause == 0
 
 
-def test_a_long_sentence_is_cut_at_its_pauses():
-    sentence = "，".join(["这是一个很长的句子里的一部分"] * 20) + "。"
-    found = split_text(sentence)
-    assert len(found) > 2 and all(estimate_syllables(part.text) <= MAX_SYLLABLES for part in found)
-    assert all(part.text.endswith(("，", "。")) for part in found)
-    words = split_text("word " * 400)
-    assert all(estimate_syllables(part.text) <= MAX_SYLLABLES and part.text.split() == ["word"] * len(part.text.split()) for part in words)
+def test_long_sentence_is_split_at_clauses():
+    segments = split_text("，".join(["这是一个很长的句子里的一部分"] * 20) + "。")
+    assert len(segments) > 2
+    for segment in segments:
+        assert estimate_syllables(segment.text) <= MAX_SYLLABLES
+        assert segment.text.endswith(("，", "。"))
 
 
-def test_numbers_are_not_cut_at_their_comma():
-    assert all("1,234,567" in part.text or "1" not in part.text for part in split_text("it has 1,234,567 grains, " * 30))
+def test_long_sentence_without_clauses_is_split_at_words():
+    for segment in split_text("word " * 400):
+        assert estimate_syllables(segment.text) <= MAX_SYLLABLES
+        assert set(segment.text.split()) == {"word"}
 
 
-ANY = st.text(st.one_of(st.sampled_from("ab .,!?。，！？“”\"'\n3天地…;:-)"), st.characters(codec="utf-8")), max_size=400)
+def test_numbers_are_not_split_at_commas():
+    for segment in split_text("it has 1,234,567 grains, " * 30):
+        assert "1,234,567" in segment.text or "1" not in segment.text
+
+
+FREQUENT = st.sampled_from("ab .,!?。，！？“”\"'\n3天地…;:-)")
+ANY = st.text(st.one_of(FREQUENT, st.characters(codec="utf-8")), max_size=400)
 
 
 @given(ANY, st.floats(10, 100))
-def test_nothing_is_lost_and_nothing_is_too_long(text, longest):
-    found = split_text(text, longest)
-    assert re.sub(r"\s", "", "".join(part.text for part in found)) == re.sub(r"\s", "", text)
-    for part in found:
-        assert part.text == part.text.strip() and part.text
-        assert estimate_syllables(part.text) <= longest or len(part.text) == 1
+def test_segments_are_complete_and_short_enough(text, max_syllables):
+    segments = split_text(text, max_syllables)
+    joined = "".join(segment.text for segment in segments)
+    assert re.sub(r"\s", "", joined) == re.sub(r"\s", "", text)
+    for segment in segments:
+        assert segment.text
+        assert segment.text == segment.text.strip()
+        assert estimate_syllables(segment.text) <= max_syllables or len(segment.text) == 1
 
 
-def test_ten_thousand_characters_take_no_time():
+def test_split_ten_thousand_characters():
     assert len(split_text("天" * 10000)) >= 10000 // MAX_SYLLABLES
     assert len(split_text("A sentence of some words. " * 400)) > 50
