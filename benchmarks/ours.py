@@ -29,17 +29,17 @@ class Ours(Measures):
         self.noise = generator.standard_normal(96000) * 0.1                 # 6 s
         self.frames = generator.integers(0, 8192, 250)
         self.voice = Voice(generator.integers(0, 4096, 32).astype(np.int32))
-        self.ids = np.array([tts.vocabulary.bicodec_semantic[i] for i in generator.integers(0, 8192, tts.llm.limit)])
+        self.ids = np.array([tts.vocabulary.bicodec_semantic[i] for i in generator.integers(0, 8192, tts.llm.max_length)])
         self.speech_rows = tts.vocabulary.bicodec_semantic.count + 2        # of the head: speech, and what ends it
-        self.filled = [0] * tts.llm.slots
+        self.filled = [0] * tts.llm.num_slots
 
     def encode(self) -> dict[str, float]:
         """A recording of 6 s to its semantic and global ids."""
         tts = self.tts
 
         def encode() -> None:
-            tts.codec.semantic_ids(tts.features(self.noise))
-            tts.codec.global_ids(tts.mel(self.noise.astype(np.float32)))
+            tts.codec.encode_semantic(tts.features(self.noise))
+            tts.codec.encode_speaker(tts.mel(self.noise.astype(np.float32)))
 
         return timed(encode)
 
@@ -89,8 +89,8 @@ class Ours(Measures):
     def _step(self, ids: np.ndarray, position: int, slots: np.ndarray) -> list[np.ndarray]:
         """One step of the sequences in `slots`; the logits of all speech ids for each."""
         head, count = self.tts._head(True), len(slots)
-        scores = head.decode_step(ids, np.full(count, position), slots, np.array([(0, self.speech_rows)] * count))
-        return [scores.of(place, np.arange(self.speech_rows), 0)[1] for place in range(count)]
+        logits = head.decode_step(ids, np.full(count, position), slots, np.array([(0, self.speech_rows)] * count))
+        return [logits.candidates(index, np.arange(self.speech_rows), 0)[1] for index in range(count)]
 
 
 def _text(words: int) -> str:

@@ -1,6 +1,6 @@
-"""Sizes of a model as frozen records; what follows from other values is a property, so they cannot disagree.
+"""The sizes of a model as frozen dataclasses; values that follow from others are properties.
 
-`config_files.py` reads them from a model directory.
+`config_files.py` reads them from a model directory. All raise ModelError for unsupported values.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sparktts_ms.errors import ModelError
 
 @dataclass(frozen=True)
 class MelConfig:
-    """Magnitude mel spectrogram of the speaker path; lengths in samples, frequencies in Hz."""
+    """Magnitude mel spectrogram of the speaker encoder; lengths in samples, frequencies in Hz."""
 
     sample_rate: int
     n_fft: int
@@ -26,7 +26,7 @@ class MelConfig:
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """A Vocos backbone: widths of its input, its stream and its feed-forward part, and the number of blocks."""
+    """A Vocos backbone: channels of its input, its blocks and their feed-forward part."""
 
     input_channels: int
     dim: int
@@ -37,7 +37,7 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class FeatureStackConfig:
-    """The semantic encoder or the prenet: backbones with identity-rate sampling stages, and an output projection."""
+    """The semantic encoder or the prenet: backbones, sampling stages at rate 1, a projection."""
 
     input_channels: int
     vocos_dim: int
@@ -50,16 +50,19 @@ class FeatureStackConfig:
 
     def __post_init__(self):
         if any(ratio != 1 for ratio in self.sample_ratios):
-            raise ModelError(f"sample_ratios {list(self.sample_ratios)} in BiCodec/config.yaml: only 1 is supported.")
+            raise ModelError(f"sample_ratios {list(self.sample_ratios)} in BiCodec/config.yaml: "
+                             "only 1 is supported.")
 
-    def backbone(self, input_channels: int, layers: int, conditioned: bool = False) -> BackboneConfig:
+    def backbone(self, input_channels: int, layers: int,
+                 conditioned: bool = False) -> BackboneConfig:
+        condition_dim = self.condition_dim if conditioned else None
         return BackboneConfig(input_channels, self.vocos_dim, self.vocos_intermediate_dim, layers,
-                              self.condition_dim if conditioned else None)
+                              condition_dim)
 
 
 @dataclass(frozen=True)
 class WaveGeneratorConfig:
-    """HiFi-GAN-like generator: first width, and rate and kernel of each upsampling stage."""
+    """The vocoder: channels of its input and first layer, rate and kernel size of each stage."""
 
     input_channel: int
     channels: int
@@ -68,9 +71,12 @@ class WaveGeneratorConfig:
 
     def __post_init__(self):
         if len(self.rates) != len(self.kernel_sizes) or not self.rates:
-            raise ModelError("decoder.rates and decoder.kernel_sizes in BiCodec/config.yaml differ in length.")
-        if any(k < r or (k - r) % 2 for r, k in zip(self.rates, self.kernel_sizes, strict=True)):
-            raise ModelError("decoder.kernel_sizes in BiCodec/config.yaml: each minus its rate must be even and >= 0.")
+            raise ModelError("decoder.rates and decoder.kernel_sizes in BiCodec/config.yaml differ "
+                             "in length.")
+        for rate, size in zip(self.rates, self.kernel_sizes, strict=True):
+            if size < rate or (size - rate) % 2:
+                raise ModelError("decoder.kernel_sizes in BiCodec/config.yaml: each minus its rate "
+                                 "must be even and >= 0.")
 
     @property
     def samples_per_token(self) -> int:
@@ -96,11 +102,12 @@ class SpeakerEncoderConfig:
     token_num: int
     fsq_levels: tuple[int, ...]
     fsq_num_quantizers: int = 1
-    ecapa_channels: int = 512       # hard-coded upstream; small checkpoints carry it as a key of their own
+    ecapa_channels: int = 512       # fixed upstream; small checkpoints have it as a key
 
     def __post_init__(self):
         if self.fsq_num_quantizers != 1:
-            raise ModelError("fsq_num_quantizers in BiCodec/config.yaml: only one residual quantizer is supported.")
+            raise ModelError("fsq_num_quantizers in BiCodec/config.yaml: only one residual "
+                             "quantizer is supported.")
 
     @property
     def codebook_size(self) -> int:
@@ -119,7 +126,7 @@ class BiCodecConfig:
 
 @dataclass(frozen=True)
 class AudioConfig:
-    """What inference reads of the top-level config.yaml; seconds and samples per second."""
+    """What inference needs of the top-level config.yaml; in seconds and samples per second."""
 
     sample_rate: int
     latent_hop_length: int
@@ -128,14 +135,14 @@ class AudioConfig:
 
     @property
     def reference_samples(self) -> int:
-        """Length of the clip that defines the voice: whole hops."""
+        """Length of the reference clip, in whole hops."""
         hop = self.latent_hop_length
         return int(self.sample_rate * self.ref_segment_duration) // hop * hop
 
 
 @dataclass(frozen=True)
 class Wav2Vec2Config:
-    """The part of wav2vec 2.0 that inference runs: the convolutions and the first `used_layers` blocks."""
+    """What inference needs of wav2vec 2.0: the convolutions and the first `used_layers` layers."""
 
     conv_dim: tuple[int, ...]
     conv_kernel: tuple[int, ...]
@@ -150,16 +157,16 @@ class Wav2Vec2Config:
     mixed_layers: tuple[int, ...] = (11, 14, 16)    # fixed upstream in BiCodecTokenizer
 
     def __post_init__(self):
-        if self.num_hidden_layers <= max(self.mixed_layers):
-            raise ModelError(f"wav2vec2 has {self.num_hidden_layers} layers; Spark-TTS reads hidden state "
-                             f"{max(self.mixed_layers)}, so it needs at least {max(self.mixed_layers) + 1}.")
+        if self.num_hidden_layers <= self.used_layers:
+            raise ModelError(f"wav2vec2 has {self.num_hidden_layers} layers; Spark-TTS uses hidden "
+                             f"state {self.used_layers}, so it needs {self.used_layers + 1}.")
 
     @property
     def used_layers(self) -> int:
         return max(self.mixed_layers)
 
     def frames(self, samples: int) -> int:
-        """How many 50 Hz frames `samples` at 16 kHz give; 0 if too short."""
+        """Number of 50 Hz frames of `samples` at 16 kHz; 0 if they are too short."""
         for kernel, stride in zip(self.conv_kernel, self.conv_stride, strict=True):
             if samples < kernel:
                 return 0
@@ -168,7 +175,8 @@ class Wav2Vec2Config:
 
     def samples(self, frames: int) -> int:
         """The smallest number of samples that gives `frames` frames."""
-        for kernel, stride in zip(reversed(self.conv_kernel), reversed(self.conv_stride), strict=True):
+        convs = list(zip(self.conv_kernel, self.conv_stride, strict=True))
+        for kernel, stride in reversed(convs):
             frames = (frames - 1) * stride + kernel
         return frames
 
@@ -193,7 +201,7 @@ class Qwen2Config:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything a model directory says about sizes."""
+    """The sizes of all parts of a model directory."""
 
     audio: AudioConfig
     bicodec: BiCodecConfig

@@ -107,10 +107,10 @@ class SparkTTS:
         if self.config.audio.volume_normalize:
             samples = normalize_volume(samples)
         clip = reference_clip(samples, self.config.audio.reference_samples).astype(np.float32)
-        global_ids = self.codec.global_ids(self.mel(clip))
+        global_ids = self.codec.encode_speaker(self.mel(clip))
         if transcript is None:
             return Voice(global_ids)
-        return Voice(global_ids, self.codec.semantic_ids(self.features(samples)), transcript)
+        return Voice(global_ids, self.codec.encode_semantic(self.features(samples)), transcript)
 
     def synthesize(
         self,
@@ -233,7 +233,7 @@ class SparkTTS:
         """Forget what only recordings need, wav2vec 2.0 (0.9 GB) above all; it is loaded again when one is encoded."""
         self._features = None
         self.codec.release_encoders()
-        self.runtime.give_back_memory()
+        self.runtime.release_memory()
 
     @cached_property
     def llm(self) -> LanguageModel:

@@ -1,7 +1,6 @@
-"""Where and how to compute: the only place that touches MindSpore's global state.
+"""Device, data types and execution mode: the only module that touches MindSpore's global state.
 
-Everything the devices differ in starts here; `ops/` holds the few operators whose best form differs. What was run on
-which device is in the README; Ascend paths are written from MindSpore's documentation.
+What was run on which device is in the documentation; the Ascend paths follow MindSpore's.
 """
 
 from __future__ import annotations
@@ -17,12 +16,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# oneDNN in MindSpore 2.8 and later picks a reference convolution on AVX-512 machines (100 times slower); it reads this
-# when the library is loaded, so it is set before the import. A user's own setting wins.
+# All three are read when MindSpore is imported; a user's own setting wins.
+# oneDNN in MindSpore 2.8 and later chooses a reference convolution on AVX-512, 100 times slower.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
-
-os.environ.setdefault("GLOG_v", "3")                      # MindSpore's own log: errors only
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")       # MindSpore's idle threads must not spin beside our kernels'
+os.environ.setdefault("GLOG_v", "3")                    # MindSpore's log: errors only
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")     # idle threads must not compete with kernels
 
 import mindspore as ms
 
@@ -32,92 +30,111 @@ from sparktts_ms.ops.padding import padded_length
 
 logger = logging.getLogger("sparktts_ms")
 
-MODES = ("graph", "pynative")
-DTYPES = ("float32", "bfloat16")
-QUANTIZATIONS = ("none", "int8")
-TARGETS = ("auto", "Ascend", "CPU")
+CHOICES = {
+    "device_target": ("auto", "Ascend", "CPU"),
+    "mode": ("graph", "pynative"),
+    "dtype": (None, "float32", "bfloat16"),     # float16 overflows in the language model
+    "quantize": ("none", "int8"),
+}
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """A device, started. The package receives this and never asks the machine."""
+    """A configured device.
 
-    target: str                     # "Ascend" or "CPU"
-    compiled: bool                  # graph mode
-    llm_dtype: str                  # of the language model's matrices, "int8" included; the codec is always float32
-    graphs: list[str] = field(default_factory=list)     # names of what has been compiled so far
+    device_target: "Ascend" or "CPU". graph_mode: networks are compiled. llm_dtype: of the language
+    model's matrices, "float32", "bfloat16" or "int8"; the codec is always float32. graphs: names of
+    the graphs compiled so far.
+    """
+
+    device_target: str
+    graph_mode: bool
+    llm_dtype: str
+    graphs: list[str] = field(default_factory=list)
 
     @classmethod
-    def start(cls, target: str = "auto", device_id: int = 0, mode: str = "graph", dtype: str | None = None,
-              quantize: str = "none") -> Runtime:
-        """Claim a device. `dtype` None means bfloat16 on Ascend and float32 on CPU. `quantize` "int8" stores the language
-        model's matrices in 8 bits, on the CPU; without its kernels they stay float32, and that is said.
+    def start(cls, device_target: str = "auto", device_id: int = 0, mode: str = "graph",
+              dtype: str | None = None, quantize: str = "none") -> Runtime:
+        """Configure a device; the parameters are those of `SparkTTS.from_pretrained`.
 
-        Raises DeviceError for a device that is not there, an unknown mode, or a data type without kernels.
+        Without the CPU kernels `quantize` "int8" falls back to float32 with a warning. Raises
+        DeviceError for a device that is not available, or a value that it does not support.
         """
-        for name, value, allowed in (("device_target", target, TARGETS), ("mode", mode, MODES), ("quantize", quantize, QUANTIZATIONS)):
-            if value not in allowed:
-                raise DeviceError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
-        if dtype not in (None, *DTYPES):
-            raise DeviceError(f"dtype is {dtype!r}; use float32 or bfloat16 (float16 breaks the language model).")
-        if target == "auto":
-            target = "Ascend" if _ascend_count() else "CPU"
-        if dtype == "bfloat16" and target == "CPU":
-            raise DeviceError("bfloat16 has no kernels on the CPU; use --dtype float32 there.")
-        if quantize == "int8" and target == "Ascend":
-            raise DeviceError("8-bit weights are computed by CPU kernels only; use quantize='none' on Ascend.")
-        _claim(target, device_id)
-        dtype = dtype or ("bfloat16" if target == "Ascend" else "float32")
+        values = {"device_target": device_target, "mode": mode, "dtype": dtype,
+                  "quantize": quantize}
+        for name, value in values.items():
+            if value not in CHOICES[name]:
+                names = ", ".join(filter(None, CHOICES[name]))
+                raise DeviceError(f"{name} is {value!r}; it must be one of {names}.")
+        if device_target == "auto":
+            device_target = "Ascend" if _ascend_count() else "CPU"
+        if dtype == "bfloat16" and device_target == "CPU":
+            raise DeviceError("bfloat16 has no kernels on the CPU.", "Use float32 there.")
+        if quantize == "int8" and device_target == "Ascend":
+            raise DeviceError("8-bit weights are computed by CPU kernels only.",
+                              "Use quantize='none' on Ascend.")
+        _set_device(device_target, device_id)
+        if dtype is None:
+            dtype = "bfloat16" if device_target == "Ascend" else "float32"
         if quantize == "int8" and not library.enabled():
             logger.warning("8-bit weights need the compiled CPU kernels; float32 is used.")
         elif quantize == "int8":
             dtype = "int8"
-        return cls(target, mode == "graph", dtype)
+        return cls(device_target, mode == "graph", dtype)
 
     @property
     def cache_dtype(self):
-        """Of keys and values."""
+        """Data type of the KV cache."""
         return ms.bfloat16 if self.llm_dtype == "bfloat16" else ms.float32
 
     @property
-    def any_length(self) -> bool:
-        """Whether long operators take utterances of any length as they are: true with the CPU kernels, which need no graph.
-        Otherwise lengths are padded to a few fixed ones."""
+    def variable_length(self) -> bool:
+        """Whether networks take inputs of any length: true with the CPU kernels, which need no
+        graph. Otherwise inputs are padded to a few bucket sizes."""
         return library.enabled()
 
-    def padded_length(self, length: int, sizes: Sequence[int]) -> int:
+    def padded_length(self, length: int, buckets: Sequence[int]) -> int:
         """The length at which to compute."""
-        return length if self.any_length else padded_length(length, sizes)
+        return length if self.variable_length else padded_length(length, buckets)
 
-    def give_back_memory(self) -> None:
-        """Let go of networks that nobody holds any more: PyNative mode remembers every Parameter it has met."""
+    def release_memory(self) -> None:
+        """Free networks that are not referenced: PyNative mode remembers every Parameter."""
         gc.collect()
-        for home in ("mindspore.graph.api", "mindspore.common.api"):        # where it lives from 2.9 on, and before
-            with suppress(ImportError, AttributeError):     # not public; without it the memory is only not given back
-                importlib.import_module(home)._pynative_executor.clear_res()
+        # Not public, and in another module before 2.9; without it the memory is not freed.
+        for module in ("mindspore.graph.api", "mindspore.common.api"):
+            with suppress(ImportError, AttributeError):
+                importlib.import_module(module)._pynative_executor.clear_res()
                 return
 
-    def compile_padded(self, step: Callable, name: str) -> Callable:
-        """`compile` for long operators: with the CPU kernels there is little to win, and lengths are free without graphs."""
-        return step if self.any_length else self.compile(step, name)
+    def compile_padded(self, network: Callable, name: str) -> Callable:
+        """`compile` for a network whose inputs are padded; nothing to compile if they are not."""
+        return network if self.variable_length else self.compile(network, name)
 
-    def compile(self, step: Callable, name: str) -> Callable:
-        """`step` as a graph in graph mode, else as it is. One graph is made for each set of input shapes, so callers
-        keep to a few fixed ones; each is logged when it is made, because the user waits for it."""
-        if not self.compiled:
-            return step
-        graph, ready = ms.jit(step), set()
+    def compile(self, network: Callable, name: str) -> Callable:
+        """A Cell or function as a graph in graph mode, else as it is.
+
+        Each set of input shapes is a graph of its own, so callers keep to a few; each compilation
+        is logged, because the user waits for it.
+        """
+        if not self.graph_mode:
+            return network
+
+        def call(*inputs):
+            return network(*inputs)
+
+        graph = ms.jit(call if isinstance(network, ms.nn.Cell) else network)
+        compiled = set()
 
         def run(*inputs):
             shapes = tuple(() if x is None else x.shape for x in inputs)
-            if shapes in ready:
+            if shapes in compiled:
                 return graph(*inputs)
             label = f"{name} {'x'.join(map(str, max(shapes, key=math.prod)))}"
             logger.info("Compiling %s ...", label)
             began = time.perf_counter()
             outputs = graph(*inputs)
             logger.info("Compiled %s in %.1f s.", label, time.perf_counter() - began)
-            ready.add(shapes)
+            compiled.add(shapes)
             self.graphs.append(label)
             return outputs
 
@@ -125,7 +142,7 @@ class Runtime:
 
 
 def _ascend_count() -> int:
-    if not any(Path("/dev").glob("davinci[0-9]*")):     # asking MindSpore where there is none prints warnings
+    if not any(Path("/dev").glob("davinci[0-9]*")):     # MindSpore prints warnings without one
         return 0
     try:
         from mindspore import hal
@@ -134,27 +151,26 @@ def _ascend_count() -> int:
         return 0
 
 
-def _claim(target: str, device_id: int) -> None:
-    if target == "Ascend":
-        count = _ascend_count()
-        if not count:
-            raise DeviceError("No Ascend device was found; check `npu-smi info` and the CANN environment, "
-                              "or use --device_target CPU.")
-        if not 0 <= device_id < count:
-            raise DeviceError(f"Ascend device {device_id} is not there; this machine has 0 to {count - 1} (--device).")
+def _set_device(device_target: str, device_id: int) -> None:
+    count = _ascend_count() if device_target == "Ascend" else 1
+    if not count:
+        raise DeviceError(
+            "No Ascend device was found.", "Check `npu-smi info` and the CANN environment, or use "
+            "the CPU with device_target='CPU'.", code="no_ascend")
+    if not 0 <= device_id < count:
+        raise DeviceError(f"{device_target} device {device_id} does not exist; device_id must be "
+                          f"below {count} on this machine.")
+    if device_target == "Ascend":
         ms.set_device("Ascend", device_id)
-        # CANN lets convolutions drop float32 to HF32 (10 bits) by default; the codec is to stay float32.
+        # CANN computes float32 convolutions in HF32 (10 bits) by default; the codec needs float32.
         precision = ms.device_context.ascend.op_precision
         precision.conv_allow_hf32(False)
         precision.matmul_allow_hf32(False)
+        library.disable()
     else:
-        if device_id:
-            raise DeviceError(f"Device {device_id} is not there: without Ascend there is only the CPU, device 0.")
         ms.set_device("CPU")
-    ms.set_context(mode=ms.PYNATIVE_MODE)           # graphs are made by `compile`, one step each
-    if target == "CPU":
-        # PyNative's asynchronous pipeline starves itself on two cores: 80 us instead of 4 ms an operator.
+    ms.set_context(mode=ms.PYNATIVE_MODE)           # `compile` makes graphs, one network each
+    if device_target == "CPU":
+        # PyNative's asynchronous pipeline on two cores takes 4 ms an operator instead of 80 us.
         ms.runtime.launch_blocking()
         library.enable()
-    else:
-        library.disable()

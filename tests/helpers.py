@@ -46,7 +46,7 @@ class OneSequence:
         for start in range(0, len(prompt) - 1, PREFILL_CHUNK):
             ids = np.asarray(prompt[start:min(start + PREFILL_CHUNK, len(prompt) - 1)])
             states = self.model.prefill(0, ids, start)
-            logits.append(self.head.logits(states, Tensor(everything[:len(states)])).asnumpy()[:len(ids)])
+            logits.append(self.head.projection(states, Tensor(everything[:len(states)])).asnumpy()[:len(ids)])
         self.length = len(prompt) - 1
         return np.concatenate(logits) if logits else None
 
@@ -55,7 +55,7 @@ class OneSequence:
         rows = np.arange(len(self.head.ids))
         scores = self.head.decode_step(np.array([token]), np.array([self.length]), np.array([0]), np.array([[0, len(rows)]]))
         self.length += 1
-        return scores.of(0, rows, 0)[1]
+        return scores.candidates(0, rows, 0)[1]
 
 
 def probabilities(logits, sampling):

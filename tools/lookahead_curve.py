@@ -25,8 +25,8 @@ def main() -> None:
                             sampling=Sampling(seed=1, min_new_tokens=tokens + 40, max_new_tokens=tokens + 40))
     ids, step = speech.semantic_ids, tts.config.bicodec.decoder.samples_per_token
     power = np.mean(speech.samples.astype(np.float64) ** 2)
-    print(f"{len(ids)} frames; the decoder's field is {tts.codec.field} frames on each side\nlook-ahead  difference, dB")
-    for lookahead in (0, 2, 4, 8, 12, 16, 20, 24, 25, 26, 28, 32, 48, tts.codec.field):
+    print(f"{len(ids)} frames; the receptive field of the decoder is {tts.codec.receptive_field} frames on each side\nlook-ahead  difference, dB")
+    for lookahead in (0, 2, 4, 8, 12, 16, 20, 24, 25, 26, 28, 32, 48, tts.codec.receptive_field):
         errors = []
         for first in range(0, len(ids) - lookahead, 5):         # one frame each, as if the ids behind were not yet known
             part = tts.codec.decode_frames(speech.global_ids, ids[:first + 1 + lookahead], first, first + 1)

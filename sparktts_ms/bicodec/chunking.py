@@ -1,29 +1,32 @@
-"""How an utterance is cut for the wave generator: windows of a few fixed sizes, with exact context on both sides."""
-
-from __future__ import annotations
+"""How an utterance is cut for the wave generator: windows of a few sizes, with exact context."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-WINDOWS = (64, 256)     # frames a window holds, context included
+WINDOW_SIZES = (64, 256)        # frames of a window, context included
 
 
 @dataclass(frozen=True)
 class Window:
-    """Frames `start .. start + size` are computed, and `first .. last` of them are right and kept."""
+    """Frames `start` to `start + size` go in; of what comes out, `valid_start` to `valid_end` have
+    all their context. The ends are excluded; frame numbers are of the utterance."""
 
     start: int
     size: int
-    first: int
-    last: int
+    valid_start: int
+    valid_end: int
 
 
-def plan(frames: int, context: int, sizes: tuple[int, ...] = WINDOWS) -> Iterator[Window]:
-    """Windows whose kept parts cover `frames` exactly once. A window that reaches the end needs no context there."""
-    first = 0
-    while first < frames:
-        start = max(0, first - context)
+def plan_windows(frames: int, context: int,
+                 sizes: tuple[int, ...] = WINDOW_SIZES) -> Iterator[Window]:
+    """Windows whose valid parts cover `frames` exactly once, with `context` frames on both sides.
+
+    At the ends of the utterance no context is needed. sizes: ascending.
+    """
+    valid_start = 0
+    while valid_start < frames:
+        start = max(0, valid_start - context)
         size = next((s for s in sizes if start + s >= frames), sizes[-1])
-        last = frames if start + size >= frames else start + size - context
-        yield Window(start, size, first, last)
-        first = last
+        valid_end = frames if start + size >= frames else start + size - context
+        yield Window(start, size, valid_start, valid_end)
+        valid_start = valid_end

@@ -1,27 +1,28 @@
-"""ECAPA-TDNN frame features of the voice clip. Batch norm is a scale and a shift, after the ReLU.
-Source: upstream `ecapa_tdnn.py`; the attentive pooling behind it is not used in inference."""
+"""ECAPA-TDNN frame features of the reference clip. Batch norm is a scale and a shift after the ReLU.
 
-from __future__ import annotations
+Source: upstream `ecapa_tdnn.py`; the attentive pooling behind it is not used in inference.
+"""
 
 from mindspore import Tensor, nn, ops
 
-from sparktts_ms.bicodec.backbone import linear
 from sparktts_ms.ops.activation import ChannelScale
 from sparktts_ms.ops.convolution import Conv1d
+from sparktts_ms.ops.linear import Linear
 from sparktts_ms.weights.checkpoint import Checkpoint, fuse_batch_norm
 
 SCALE = 8           # channel groups of a Res2 block
 BOTTLENECK = 128    # of the squeeze-and-excitation block
 
 
-class ScaledConv(nn.Cell):
+class ConvReluNorm(nn.Cell):
     """Convolution, ReLU, batch norm."""
 
-    def __init__(self, conv: Checkpoint, norm: Checkpoint, inputs: int, outputs: int, taps: int = 1,
-                 dilation: int = 1):
+    def __init__(self, conv: Checkpoint, norm: Checkpoint, inputs: int, outputs: int,
+                 kernel_size: int = 1, dilation: int = 1):
         super().__init__()
-        self.conv = Conv1d(conv.take("weight", outputs, inputs, taps), conv.take("bias", outputs),
-                           padding=dilation * (taps // 2), dilation=dilation)
+        kernel = conv.take("weight", outputs, inputs, kernel_size)
+        self.conv = Conv1d(kernel, conv.take("bias", outputs), dilation=dilation,
+                           padding=dilation * (kernel_size // 2))
         self.norm = ChannelScale(*fuse_batch_norm(norm, outputs))
 
     def construct(self, x: Tensor) -> Tensor:
@@ -29,33 +30,34 @@ class ScaledConv(nn.Cell):
         return self.norm(ops.relu(self.conv(x)))
 
 
-class Res2(nn.Cell):
-    """Channel groups, each convolved after adding the result of the group before; the last stays as it is."""
+class Res2Block(nn.Cell):
+    """Channel groups, each convolved after adding the output of the group before; the last is
+    passed on unchanged."""
 
     def __init__(self, weights: Checkpoint, channels: int, dilation: int):
         super().__init__()
         width = channels // SCALE
         self.convs = nn.CellList([
-            ScaledConv(weights.at(f"convs.{n}"), weights.at(f"bns.{n}"), width, width, 3, dilation)
-            for n in range(SCALE - 1)])
+            ConvReluNorm(weights.at(f"convs.{n}"), weights.at(f"bns.{n}"), width, width, 3,
+                         dilation) for n in range(SCALE - 1)])
 
     def construct(self, x: Tensor) -> Tensor:
         groups = ops.split(x, x.shape[1] // SCALE, 1)
-        part = self.convs[0](groups[0])
-        parts = [part]
+        y = self.convs[0](groups[0])
+        outputs = [y]
         for n in range(1, SCALE - 1):
-            part = self.convs[n](part + groups[n])
-            parts.append(part)
-        return ops.concat([*parts, groups[SCALE - 1]], 1)
+            y = self.convs[n](y + groups[n])
+            outputs.append(y)
+        return ops.concat([*outputs, groups[SCALE - 1]], 1)
 
 
-class SqueezeExcite(nn.Cell):
-    """Each channel is weighted by a gate computed from the channels' means over time."""
+class SqueezeExcitation(nn.Cell):
+    """Each channel is multiplied by a gate that is computed from the channels' means over time."""
 
     def __init__(self, weights: Checkpoint, channels: int):
         super().__init__()
-        self.squeeze = linear(weights.at("linear1"), channels, BOTTLENECK)
-        self.excite = linear(weights.at("linear2"), BOTTLENECK, channels)
+        self.squeeze = Linear.from_checkpoint(weights.at("linear1"), channels, BOTTLENECK)
+        self.excite = Linear.from_checkpoint(weights.at("linear2"), BOTTLENECK, channels)
 
     def construct(self, x: Tensor) -> Tensor:
         mean = x.reshape(x.shape[1], -1).mean(1).reshape(1, -1)
@@ -63,17 +65,16 @@ class SqueezeExcite(nn.Cell):
         return x * gate.reshape(1, -1, 1, 1)
 
 
-class ResidualBlock(nn.Cell):
+class SERes2Block(nn.Cell):
     def __init__(self, weights: Checkpoint, channels: int, dilation: int):
         super().__init__()
-        first, last = weights.at("0"), weights.at("2")
-        self.first = ScaledConv(first.at("conv"), first.at("bn"), channels, channels)
-        self.res2 = Res2(weights.at("1"), channels, dilation)
-        self.last = ScaledConv(last.at("conv"), last.at("bn"), channels, channels)
-        self.gate = SqueezeExcite(weights.at("3"), channels)
+        self.conv1 = ConvReluNorm(weights.at("0.conv"), weights.at("0.bn"), channels, channels)
+        self.res2 = Res2Block(weights.at("1"), channels, dilation)
+        self.conv2 = ConvReluNorm(weights.at("2.conv"), weights.at("2.bn"), channels, channels)
+        self.excitation = SqueezeExcitation(weights.at("3"), channels)
 
     def construct(self, x: Tensor) -> Tensor:
-        return x + self.gate(self.last(self.res2(self.first(x))))
+        return x + self.excitation(self.conv2(self.res2(self.conv1(x))))
 
 
 class Ecapa(nn.Cell):
@@ -81,18 +82,20 @@ class Ecapa(nn.Cell):
 
     def __init__(self, weights: Checkpoint, mels: int, channels: int):
         super().__init__()
-        first, mix = weights.at("layer1"), weights.at("conv")
-        self.first = ScaledConv(first.at("conv"), first.at("bn"), mels, channels, taps=5)
-        self.blocks = nn.CellList([ResidualBlock(weights.at(f"layer{n}.se_res2block"), channels, dilation=n)
-                                   for n in (2, 3, 4)])
-        self.mix = Conv1d(mix.take("weight", 3 * channels, 3 * channels, 1), mix.take("bias", 3 * channels))
+        self.conv1 = ConvReluNorm(weights.at("layer1.conv"), weights.at("layer1.bn"), mels,
+                                  channels, kernel_size=5)
+        self.blocks = nn.CellList([
+            SERes2Block(weights.at(f"layer{n}.se_res2block"), channels, dilation=n)
+            for n in (2, 3, 4)])
+        kernel = weights.at("conv").take("weight", 3 * channels, 3 * channels, 1)
+        self.conv2 = Conv1d(kernel, weights.at("conv").take("bias", 3 * channels))
 
     def construct(self, mel: Tensor) -> Tensor:
         # mel [M, T] -> [3 C, T]
-        x = self.first(mel.reshape(1, mel.shape[0], 1, -1))
+        x = self.conv1(mel.reshape(1, mel.shape[0], 1, -1))
         outputs = []
         for block in self.blocks:
             x = block(x)
             outputs.append(x)
-        y = ops.relu(self.mix(ops.concat(outputs, 1)))
+        y = ops.relu(self.conv2(ops.concat(outputs, 1)))
         return y.reshape(y.shape[1], -1)

@@ -1,15 +1,14 @@
-"""The prenet: semantic vectors, coloured by the voice, become the wave generator's input.
+"""The prenet: semantic vectors, conditioned on the speaker, become the wave generator's input.
 
 Source: upstream `feat_decoder.py`.
 """
 
-from __future__ import annotations
-
 from mindspore import Tensor, nn
 
-from sparktts_ms.bicodec.backbone import Backbone, SamplingStage, linear
+from sparktts_ms.bicodec.backbone import Backbone, sampling_stages
 from sparktts_ms.config import FeatureStackConfig
 from sparktts_ms.ops.activation import tanh
+from sparktts_ms.ops.linear import Linear
 from sparktts_ms.weights.checkpoint import Checkpoint
 
 
@@ -17,23 +16,22 @@ class Prenet(nn.Cell):
     def __init__(self, weights: Checkpoint, config: FeatureStackConfig):
         super().__init__()
         dim = config.vocos_dim
-        self.enter = linear(weights.at("linear_pre"), config.input_channels, dim)
-        self.stages = nn.CellList([SamplingStage(weights.at(f"downsample.{n}.1"), config.backbone(dim, 2))
-                                   for n in range(len(config.sample_ratios))])
+        self.in_proj = Linear.from_checkpoint(weights.at("linear_pre"), config.input_channels, dim)
+        self.stages = sampling_stages(weights, config)
         self.backbone = Backbone(weights.at("vocos_backbone"),
                                  config.backbone(dim, config.vocos_num_layers, conditioned=True))
-        self.leave = linear(weights.at("linear"), dim, config.out_channels)
-        self.squash = config.use_tanh_at_final
+        self.out_proj = Linear.from_checkpoint(weights.at("linear"), dim, config.out_channels)
+        self.final_tanh = config.use_tanh_at_final
 
-    def construct(self, z: Tensor, d_vector: Tensor, keep: Tensor | None) -> Tensor:
-        # z [T, Z], d_vector [1, D], keep [T, 1] or None -> [T, D]
-        x = self.enter(z)
+    def construct(self, z: Tensor, d_vector: Tensor, mask: Tensor | None) -> Tensor:
+        # z [T, Z], d_vector [1, D], mask [T, 1] or None -> [T, D]
+        x = self.in_proj(z)
         for stage in self.stages:
-            x = stage(x, keep)
-        x = self.leave(self.backbone(x, keep, d_vector))
-        return tanh(x) if self.squash else x
+            x = stage(x, mask)
+        x = self.out_proj(self.backbone(x, mask, d_vector))
+        return tanh(x) if self.final_tanh else x
 
 
-def prenet_context(config: FeatureStackConfig) -> int:
-    """How many frames on each side can change a frame of the prenet: three for each convolution of seven taps."""
+def receptive_field(config: FeatureStackConfig) -> int:
+    """Frames on each side that can change an output frame: three for each convolution."""
     return 3 * (3 * len(config.sample_ratios) + 1 + config.vocos_num_layers)

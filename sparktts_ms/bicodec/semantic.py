@@ -1,68 +1,73 @@
-"""Semantic tokens: from wav2vec 2.0 features to ids, and from ids back to vectors. Source: upstream
-`feat_encoder.py`, `factorized_vector_quantize.py`."""
+"""Semantic tokens: from wav2vec 2.0 features to ids, and from ids back to vectors.
 
-from __future__ import annotations
+Source: upstream `feat_encoder.py`, `factorized_vector_quantize.py`.
+"""
 
 import numpy as np
 from mindspore import Tensor, nn
 
-from sparktts_ms.bicodec.backbone import Backbone, SamplingStage, linear
+from sparktts_ms.bicodec.backbone import Backbone, sampling_stages
 from sparktts_ms.config import FeatureStackConfig, QuantizerConfig
 from sparktts_ms.ops.linear import Linear
 from sparktts_ms.weights.checkpoint import Checkpoint, fuse_weight_norm
 
 
 class SemanticEncoder(nn.Cell):
-    """Features of 50 Hz frames -> code vectors, of which the quantizer knows the ids. `down` is the quantizer's."""
+    """Features of 50 Hz frames -> code vectors. `code_weights`: the quantizer's projection."""
 
-    def __init__(self, weights: Checkpoint, down: Checkpoint, config: FeatureStackConfig, codes: QuantizerConfig):
+    def __init__(self, weights: Checkpoint, code_weights: Checkpoint, config: FeatureStackConfig,
+                 quantizer: QuantizerConfig):
         super().__init__()
-        self.backbone = Backbone(weights.at("encoder"), config.backbone(config.input_channels, config.vocos_num_layers))
-        self.stages = nn.CellList([SamplingStage(weights.at(f"downsample.{n}.1"), config.backbone(config.vocos_dim, 2))
-                                   for n in range(len(config.sample_ratios))])
-        self.project = linear(weights.at("project"), config.vocos_dim, config.out_channels)
-        dim, width = codes.codebook_dim, codes.input_dim
-        self.down = Linear(fuse_weight_norm(down, dim, width, 1)[:, :, 0], down.take("bias", dim))
+        backbone = config.backbone(config.input_channels, config.vocos_num_layers)
+        self.backbone = Backbone(weights.at("encoder"), backbone)
+        self.stages = sampling_stages(weights, config)
+        self.out_proj = Linear.from_checkpoint(weights.at("project"), config.vocos_dim,
+                                               config.out_channels)
+        self.code_proj = pointwise_conv(code_weights, quantizer.input_dim, quantizer.codebook_dim)
 
-    def construct(self, features: Tensor, keep: Tensor | None) -> Tensor:
-        # features [T, F], keep [T, 1] or None -> [T, 8]
-        x = self.backbone(features, keep)
+    def construct(self, features: Tensor, mask: Tensor | None) -> Tensor:
+        # features [T, F], mask [T, 1] or None -> [T, 8]
+        x = self.backbone(features, mask)
         for stage in self.stages:
-            x = stage(x, keep)
-        return self.down(self.project(x))
+            x = stage(x, mask)
+        return self.code_proj(self.out_proj(x))
 
 
 class SemanticQuantizer(nn.Cell):
-    """Code vectors -> what the prenet reads."""
+    """Code vectors [T, 8] -> the prenet's input [T, Z]."""
 
     def __init__(self, weights: Checkpoint, config: QuantizerConfig):
         super().__init__()
-        dim, width, up = config.codebook_dim, config.input_dim, weights.at("out_project")
-        self.up = Linear(fuse_weight_norm(up, width, dim, 1)[:, :, 0], up.take("bias", width))
+        self.out_proj = pointwise_conv(weights.at("out_project"), config.codebook_dim,
+                                       config.input_dim)
 
     def construct(self, codes: Tensor) -> Tensor:
-        # codes [T, 8] -> z_q [T, Z]
-        return self.up(codes)
+        return self.out_proj(codes)
 
 
 class Codebook:
-    """The factorised codebook, on the host: from code vectors to ids (in float64, since two codes may lie 1e-5 apart) and
-    back."""
+    """The factorised codebook, on the host, in float64 because two codes may lie 1e-5 apart."""
 
     def __init__(self, weights: Checkpoint, config: QuantizerConfig):
-        self.rows = weights.take("weight", config.codebook_size, config.codebook_dim)
-        self.directions = unit_rows(self.rows)
+        self.codes = weights.take("weight", config.codebook_size, config.codebook_dim)
+        self.unit_codes = normalize(self.codes)
 
-    def nearest(self, vectors: np.ndarray) -> np.ndarray:
-        """Ids [T] of the codes with the largest cosine to `vectors` [T, 8]."""
-        return (unit_rows(vectors) @ self.directions.T).argmax(axis=1).astype(np.int32)
+    def quantize(self, vectors: np.ndarray) -> np.ndarray:
+        """Ids [T], int32, of the codes with the largest cosine similarity to `vectors` [T, 8]."""
+        return (normalize(vectors) @ self.unit_codes.T).argmax(axis=1).astype(np.int32)
 
-    def codes(self, ids: np.ndarray) -> np.ndarray:
-        """Raw codebook rows [T, 8] of `ids` [T]."""
-        return self.rows[ids]
+    def dequantize(self, ids: np.ndarray) -> np.ndarray:
+        """Codes [T, 8], float32, of `ids` [T]."""
+        return self.codes[ids]
 
 
-def unit_rows(rows: np.ndarray) -> np.ndarray:
+def normalize(rows: np.ndarray) -> np.ndarray:
     """Rows divided by their lengths, float64."""
     rows = rows.astype(np.float64)
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def pointwise_conv(weights: Checkpoint, inputs: int, outputs: int) -> Linear:
+    """A weight-normed convolution of kernel size 1 as a linear layer."""
+    kernel = fuse_weight_norm(weights, outputs, inputs, 1)
+    return Linear(kernel[:, :, 0], weights.take("bias", outputs))

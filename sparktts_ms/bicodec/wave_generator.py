@@ -1,18 +1,23 @@
-"""The wave generator: 50 frames a second become 16,000 samples. Source: upstream `wave_generator.py`.
+"""The wave generator (vocoder): 50 frames a second become 16,000 samples.
 
-Weight norm is folded. Whatever lies outside the utterance (`keep` 0) is kept at zero where a convolution with more than
-one tap reads it, so a window that reaches past either end gives the same samples as the bare utterance.
+Weight norm is folded. Where `mask` is 0, outside the utterance, the input of each convolution with
+a kernel larger than one is set to zero, so a window that reaches past either end gives the same
+samples as the bare utterance. Source: upstream `wave_generator.py`.
 """
-
-from __future__ import annotations
 
 import numpy as np
 from mindspore import Tensor, nn, ops
 
 from sparktts_ms.config import WaveGeneratorConfig
 from sparktts_ms.ops.activation import tanh
-from sparktts_ms.ops.convolution import Conv, Conv7, ResidualUnit, Upsample, as_signal
-from sparktts_ms.ops.masking import kept
+from sparktts_ms.ops.convolution import (
+    Conv,
+    Conv7,
+    ResidualUnit,
+    SnakeConvWeights,
+    Upsample,
+    to_conv_layout,
+)
 from sparktts_ms.weights.checkpoint import Checkpoint, fuse_weight_norm
 
 DILATIONS = (1, 3, 9)
@@ -21,71 +26,85 @@ DILATIONS = (1, 3, 9)
 class UpsamplingStage(nn.Cell):
     """Snake, transposed convolution to half the channels, three residual units."""
 
-    def __init__(self, weights: Checkpoint, inputs: int, rate: int, taps: int):
+    def __init__(self, weights: Checkpoint, inputs: int, rate: int, kernel_size: int):
         super().__init__()
         outputs = inputs // 2
         self.rate = rate
-        frequency, up = frequencies(weights.at("0"), inputs), weights.at("1")
-        kernel = fuse_weight_norm(up, inputs, outputs, taps) / frequency[:, None, None]
-        self.up = Upsample(kernel, up.take("bias", outputs), rate, frequency)
-        self.units = nn.CellList([residual_unit(weights.at(f"{2 + n}.block"), outputs, dilation)
-                                  for n, dilation in enumerate(DILATIONS)])
+        alpha = snake_alpha(weights.at("0"), inputs)
+        kernel = fuse_weight_norm(weights.at("1"), inputs, outputs, kernel_size)
+        bias = weights.at("1").take("bias", outputs)
+        self.up = Upsample(SnakeConvWeights(kernel / alpha[:, None, None], bias, alpha), rate)
+        units = []
+        for n, dilation in enumerate(DILATIONS, 2):
+            block = weights.at(f"{n}.block")
+            units.append(ResidualUnit(snake_conv(block.at("0"), block.at("1"), outputs, outputs, 7),
+                                      snake_conv(block.at("2"), block.at("3"), outputs, outputs, 1),
+                                      dilation))
+        self.units = nn.CellList(units)
 
-    def construct(self, x: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        # a signal of T frames, keep [T, 1] -> a signal of rate T, [rate T, 1]
-        if keep is not None:
-            keep = ops.tile(keep, (1, self.rate)).reshape(-1, 1)
-        x = kept(self.up(x), keep)
+    def construct(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        # x of T frames, mask [T, 1] -> x of rate T frames, mask [rate T, 1]
+        if mask is not None:
+            mask = ops.tile(mask, (1, self.rate)).reshape(-1, 1)
+        x = apply_mask(self.up(x), mask)
         for unit in self.units:
-            x = kept(unit(x), keep)
-        return x, keep
+            x = apply_mask(unit(x), mask)
+        return x, mask
 
 
 class WaveGenerator(nn.Cell):
     def __init__(self, weights: Checkpoint, config: WaveGeneratorConfig):
         super().__init__()
-        enter = weights.at("model.0")
-        self.enter = Conv7(fuse_weight_norm(enter, config.channels, config.input_channel, 7), enter.take("bias", config.channels))
-        stages, channels = [], config.channels
-        for n, (rate, taps) in enumerate(zip(config.rates, config.kernel_sizes, strict=True)):
-            stages.append(UpsamplingStage(weights.at(f"model.{n + 1}.block"), channels, rate, taps))
+        channels = config.channels
+        first = weights.at("model.0")
+        kernel = fuse_weight_norm(first, channels, config.input_channel, 7)
+        self.conv_pre = Conv7(kernel, first.take("bias", channels))
+        stages = []
+        for n, (rate, size) in enumerate(zip(config.rates, config.kernel_sizes, strict=True), 1):
+            stages.append(UpsamplingStage(weights.at(f"model.{n}.block"), channels, rate, size))
             channels //= 2
         self.stages = nn.CellList(stages)
-        frequency = frequencies(weights.at(f"model.{len(stages) + 1}"), channels)
-        kernel, bias, _ = after_snake(weights.at(f"model.{len(stages) + 2}"), frequency, 1, 7)
-        self.leave = Conv(kernel, bias, padding=3, frequency=frequency)
+        post = snake_conv(weights.at(f"model.{len(stages) + 1}"),
+                          weights.at(f"model.{len(stages) + 2}"), channels, 1, 7)
+        self.conv_post = Conv(post.kernel, post.bias, padding=3, alpha=post.alpha)
 
-    def construct(self, x: Tensor, keep: Tensor | None) -> Tensor:
-        # x [T, D], keep [T, 1] (1 for a frame of the utterance; None: all are) -> [320 T]
-        x = kept(self.enter(as_signal(x if keep is None else x * keep)), keep)
+    def construct(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        # x [T, D], mask [T, 1] (1 for a frame of the utterance; None: all are) -> [320 T]
+        x = self.conv_pre(to_conv_layout(x if mask is None else x * mask))
+        x = apply_mask(x, mask)
         for stage in self.stages:
-            x, keep = stage(x, keep)
-        return tanh(self.leave(x)).reshape(-1)
+            x, mask = stage(x, mask)
+        return tanh(self.conv_post(x)).reshape(-1)
 
 
-def context_frames(config: WaveGeneratorConfig) -> int:
-    """How many frames on each side can change a frame's samples."""
+def receptive_field(config: WaveGeneratorConfig) -> int:
+    """Frames on each side that can change a frame's samples."""
     reach = 3                       # of the last convolution, in samples
-    for rate, taps in zip(reversed(config.rates), reversed(config.kernel_sizes), strict=True):
-        padding = (taps - rate) // 2
+    for rate, size in zip(reversed(config.rates), reversed(config.kernel_sizes), strict=True):
+        padding = (size - rate) // 2
         reach += 3 * sum(DILATIONS)
-        reach = max((rate - 1 + reach + padding) // rate, (reach - padding + taps - 1) // rate)
+        reach = max((rate - 1 + reach + padding) // rate, (reach - padding + size - 1) // rate)
     return reach + 3
 
 
-def frequencies(weights: Checkpoint, channels: int) -> np.ndarray:
-    """The snake's frequency of each channel [C]; one of zero (no snake there) becomes tiny, as upstream's 1e-9 does."""
+def apply_mask(x: Tensor, mask: Tensor | None) -> Tensor:
+    """A plane [1, C, 1, T] with zeros where `mask` [T, 1] is 0; `x` itself where `mask` is None."""
+    if mask is None:
+        return x
+    # tiled to full size, because broadcasting is slow on the CPU (see ops/convolution.py)
+    return x * ops.tile(mask.reshape(1, 1, 1, -1), (1, x.shape[1], 1, 1))
+
+
+def snake_alpha(weights: Checkpoint, channels: int) -> np.ndarray:
+    """The snake's alpha of each channel [C]; zero (no snake there) becomes tiny, like upstream's
+    1e-9."""
     alpha = weights.take("alpha", 1, channels, 1).reshape(-1)
     return np.where(np.abs(alpha) < 1e-6, np.float32(1e-6), alpha)
 
 
-def residual_unit(weights: Checkpoint, channels: int, dilation: int) -> ResidualUnit:
-    first, second = frequencies(weights.at("0"), channels), frequencies(weights.at("2"), channels)
-    return ResidualUnit(after_snake(weights.at("1"), first, channels, 7), after_snake(weights.at("3"), second, channels, 1),
-                        dilation)
-
-
-def after_snake(weights: Checkpoint, frequency: np.ndarray, outputs: int, taps: int) -> tuple[np.ndarray, ...]:
-    """Kernel, bias and frequency of a weight-normed convolution whose input is a snake, divided by its frequency."""
-    kernel = fuse_weight_norm(weights, outputs, len(frequency), taps) / frequency[:, None]
-    return kernel, weights.take("bias", outputs), frequency
+def snake_conv(snake: Checkpoint, conv: Checkpoint, inputs: int, outputs: int,
+               kernel_size: int) -> SnakeConvWeights:
+    """A weight-normed convolution whose input passes a snake."""
+    alpha = snake_alpha(snake, inputs)
+    kernel = fuse_weight_norm(conv, outputs, inputs, kernel_size) / alpha[:, None]
+    return SnakeConvWeights(kernel, conv.take("bias", outputs), alpha)

@@ -1,4 +1,4 @@
-"""Activations whose CPU kernels need care."""
+"""Activations whose operators on MindSpore's CPU backend are inexact or slow."""
 
 import numpy as np
 from mindspore import Tensor, nn, ops
@@ -7,7 +7,8 @@ from sparktts_ms.ops.parameter import weight
 
 
 class GELU(nn.Cell):
-    """The exact erf form. `ops.GeLU` is the tanh approximation, 5e-4 off; `ops.gelu` broadcasts its constants."""
+    """The exact erf form. `ops.GeLU` is the tanh approximation, 5e-4 off; `ops.gelu` broadcasts its
+    constants."""
 
     def construct(self, x: Tensor) -> Tensor:
         return x * 0.5 * (ops.erf(x * 2**-0.5) + 1.0)
@@ -19,7 +20,7 @@ def tanh(x: Tensor) -> Tensor:
 
 
 class ChannelScale(nn.Cell):
-    """y = x scale + shift with one pair per channel, on planes."""
+    """y = x scale + shift for each channel of planes, as a batch norm with mean 0 and variance 1."""
 
     def __init__(self, scale: np.ndarray, shift: np.ndarray | None = None):
         super().__init__()
@@ -28,19 +29,20 @@ class ChannelScale(nn.Cell):
         self.shift = weight(np.zeros_like(scale) if shift is None else shift)
         self.mean = weight(np.zeros_like(scale))
         self.variance = weight(np.full_like(scale, 1.0 - eps))
-        self.normalise = ops.BatchNorm(is_training=False, epsilon=eps)
+        self.normalize = ops.BatchNorm(is_training=False, epsilon=eps)
 
     def construct(self, x: Tensor) -> Tensor:
         # x [1, C, 1, T] -> [1, C, 1, T]
-        return self.normalise(x, self.scale, self.shift, self.mean, self.variance)[0]
+        return self.normalize(x, self.scale, self.shift, self.mean, self.variance)[0]
 
 
 class Snake(nn.Cell):
-    """u + sin(u)^2 with u = frequency x, one frequency per channel, on planes."""
+    """u + sin(u)^2 with u = alpha x, one alpha for each channel, on planes. Source: arXiv
+    2006.08195; the division by alpha is folded into the kernel that follows."""
 
-    def __init__(self, frequency: np.ndarray):
+    def __init__(self, alpha: np.ndarray):
         super().__init__()
-        self.scale = ChannelScale(frequency)
+        self.scale = ChannelScale(alpha)
 
     def construct(self, x: Tensor) -> Tensor:
         # x [1, C, 1, T] -> [1, C, 1, T]

@@ -1,8 +1,9 @@
-"""Attention, in the form that is best on each device.
+"""Attention, in the implementation that is fastest on each device.
 
-Over a cache, on the CPU: one kernel turns, writes and attends, over the written part only (native/attention.cc). On Ascend
-`ops.incre_flash_attention` reads each sequence's blocks up to its length. The plain form, which is the reference for both,
-scores the whole cache and bars what lies later.
+Over a KV cache, on the CPU: one kernel rotates, writes and attends, to the written positions only
+(native/attention.cc). On Ascend `ops.incre_flash_attention` reads the blocks of each sequence up to
+its length. The plain implementation, which is the reference for both, computes scores for the whole
+cache and masks later positions.
 """
 
 from __future__ import annotations
@@ -13,128 +14,165 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from sparktts_ms.ops.native import library
 from sparktts_ms.ops.native.huge_pages import zero_pages
-from sparktts_ms.ops.native.library import kernel
+from sparktts_ms.ops.native.library import custom_op
 from sparktts_ms.ops.parameter import weight
+from sparktts_ms.ops.rotary import rotate_half_matrix
+from sparktts_ms.weights.checkpoint import Checkpoint
 
-BARRED = -1e9
-BLOCK = 128         # positions; what incre_flash_attention's documentation recommends
+MASKED = -1e9       # added to the score of a position that may not be attended to
+BLOCK_SIZE = 128    # positions; what incre_flash_attention's documentation recommends
 
 
 class CachedAttention(nn.Cell):
-    """Attention of one layer over its cache: `slots` sequences of up to `capacity` positions, and a spare slot that takes
-    what is no row. Row `slot * capacity + position` of `keys` and `values` holds all key/value heads side by side.
+    """Grouped-query attention of one layer over its KV cache.
 
-    cos, sin: rotary tables [capacity, D]. The attention scale is folded into the query's matrix, and query head i reads
-    key/value head i // (heads / groups).
+    The cache holds `num_slots` sequences of up to `max_length` positions, and one slot for padding.
+    Row `slot * max_length + position` of `keys` and `values` holds all key/value heads side by
+    side. cos, sin: rotary tables [max_length, D]. The attention scale is folded into the query's
+    matrix, and query head i reads key/value head i // (num_heads / num_kv_heads).
     """
 
-    def __init__(self, heads: int, groups: int, slots: int, cos: Parameter, sin: Parameter, dtype):
+    def __init__(self, num_heads: int, num_kv_heads: int, num_slots: int, cos: Parameter,
+                 sin: Parameter, dtype):
         super().__init__()
-        self.heads, self.groups, self.dtype = heads, groups, dtype
-        self.capacity, self.head_dim = cos.shape
-        self.cos, self.sin = cos, sin
-        rows = ((slots + 1) * self.capacity, groups * self.head_dim)
-        self.keys, self.values = empty_cache(rows, dtype), empty_cache(rows, dtype)
-        outer = heads * self.head_dim
-        self.native = kernel("attend", lambda qkv, *rest: [qkv[0], outer])
-        self.flash = ms.get_context("device_target") == "Ascend" and dtype == ms.bfloat16
-        self.spare = slots * self.capacity
-        self.places = Tensor(np.arange(self.capacity, dtype=np.int32)[None])
-        self.blocks = Tensor(np.arange(self.capacity // BLOCK, dtype=np.int32)[None])
-        self.turn = weight(rotate_half_matrix(self.head_dim))
-        self.rotate = ops.MatMul()
-        self.scores, self.gather = ops.BatchMatMul(transpose_b=True), ops.BatchMatMul()
+        self.num_heads = num_heads
+        self.num_kv_heads = num_kv_heads
+        self.dtype = dtype
+        self.max_length, self.head_dim = cos.shape
+        self.cos = cos
+        self.sin = sin
+        self.query_size = num_heads * self.head_dim
+        self.kv_size = num_kv_heads * self.head_dim
+        shape = ((num_slots + 1) * self.max_length, self.kv_size)
+        self.keys = allocate_cache(shape, dtype)
+        self.values = allocate_cache(shape, dtype)
+        self.fused = custom_op("cached_attention", columns=self.query_size)
+        self.use_flash = ms.get_context("device_target") == "Ascend" and dtype == ms.bfloat16
+        self.padding_row = num_slots * self.max_length
+        self.key_positions = Tensor(np.arange(self.max_length, dtype=np.int32)[None])
+        self.blocks = Tensor(np.arange(self.max_length // BLOCK_SIZE, dtype=np.int32)[None])
+        self.rotate_half = weight(rotate_half_matrix(self.head_dim))
+        self.matmul = ops.MatMul()
+        self.query_key = ops.BatchMatMul(transpose_b=True)
+        self.weights_value = ops.BatchMatMul()
 
     def construct(self, qkv: Tensor, positions: Tensor, slots: Tensor) -> Tensor:
-        # qkv [R, (heads + 2 groups) D], positions [R] (negative: no row), slots [R], or [1] for all rows -> [R, heads D]
-        if self.native is not None:
-            return self.native(qkv, self.cos, self.sin, self.keys, self.values, positions, slots)
-        outer, inner = self.heads * self.head_dim, self.groups * self.head_dim
-        query = self.turned(qkv[:, :outer], positions)
-        key = self.turned(qkv[:, outer:outer + inner], positions)
-        rows = ops.select(positions < 0, ops.full_like(positions, self.spare), slots * self.capacity + positions)
+        # qkv [R, query_size + 2 kv_size], positions [R] (negative: padding),
+        # slots [R], or [1] for all rows -> [R, query_size]
+        if self.fused is not None:
+            return self.fused(qkv, self.cos, self.sin, self.keys, self.values, positions, slots)
+        query = self.apply_rotary(qkv[:, :self.query_size], positions)
+        key = self.apply_rotary(qkv[:, self.query_size:self.query_size + self.kv_size], positions)
+        value = qkv[:, self.query_size + self.kv_size:].astype(self.dtype)
+        padding_rows = ops.full_like(positions, self.padding_row)
+        rows = ops.select(positions < 0, padding_rows, slots * self.max_length + positions)
         keys = ops.scatter_update(self.keys, rows, key)
-        values = ops.scatter_update(self.values, rows, qkv[:, outer + inner:].astype(self.dtype))
-        if self.flash and slots.shape == positions.shape:
-            return self.flash_form(query, keys, values, positions, slots)
-        return self.plain_form(query, keys, values, positions, slots)
+        values = ops.scatter_update(self.values, rows, value)
+        if self.use_flash and slots.shape == positions.shape:
+            return self.flash_attention(query, keys, values, positions, slots)
+        return self.plain_attention(query, keys, values, positions, slots)
 
-    def turned(self, x: Tensor, positions: Tensor) -> Tensor:
+    def apply_rotary(self, x: Tensor, positions: Tensor) -> Tensor:
         # x [R, n D] -> the same with rotary positions, in the cache's data type
         heads = x.shape[1] // self.head_dim
         positions = ops.maximum(positions, 0)
         cos = ops.tile(ops.gather(self.cos, positions, 0), (1, heads)).reshape(-1, self.head_dim)
         sin = ops.tile(ops.gather(self.sin, positions, 0), (1, heads)).reshape(-1, self.head_dim)
         rows = x.reshape(-1, self.head_dim)
-        return (rows * cos + self.rotate(rows, self.turn) * sin).reshape(x.shape).astype(self.dtype)
+        rotated = rows * cos + self.matmul(rows, self.rotate_half) * sin
+        return rotated.reshape(x.shape).astype(self.dtype)
 
-    def plain_form(self, query: Tensor, keys: Tensor, values: Tensor, positions: Tensor, slots: Tensor) -> Tensor:
-        # all rows of one slot, or a row for each slot: query [S, T each, D] of a group meets keys [S, capacity, D]
-        each, dim, sequences = self.heads // self.groups, self.head_dim, slots.shape[0]
-        keys = ops.gather(keys.reshape(-1, self.capacity, self.groups * dim), slots, 0)
-        values = ops.gather(values.reshape(-1, self.capacity, self.groups * dim), slots, 0)
-        later = (self.places > positions.reshape(-1, 1)).astype(ms.float32) * BARRED
-        later = ops.tile(later, (1, each)).reshape(sequences, -1, self.capacity)
-        seen = []
-        for g in range(self.groups):
-            mine = slice(g * dim, (g + 1) * dim)
-            part = query[:, g * each * dim:(g + 1) * each * dim].reshape(sequences, -1, dim)
-            share = ops.softmax(self.scores(part, keys[:, :, mine]).astype(ms.float32) + later, -1).astype(self.dtype)
-            seen.append(self.gather(share, values[:, :, mine]).reshape(-1, each * dim))
-        return ops.concat(seen, 1).astype(ms.float32)
+    def plain_attention(self, query: Tensor, keys: Tensor, values: Tensor, positions: Tensor,
+                        slots: Tensor) -> Tensor:
+        # All rows of one slot, or one row of each slot: for each key/value head the queries
+        # [S, T group_size, D] meet the keys [S, max_length, D].
+        group_size = self.num_heads // self.num_kv_heads
+        dim = self.head_dim
+        sequences = slots.shape[0]
+        keys = ops.gather(keys.reshape(-1, self.max_length, self.kv_size), slots, 0)
+        values = ops.gather(values.reshape(-1, self.max_length, self.kv_size), slots, 0)
+        mask = (self.key_positions > positions.reshape(-1, 1)).astype(ms.float32) * MASKED
+        mask = ops.tile(mask, (1, group_size)).reshape(sequences, -1, self.max_length)
+        outputs = []
+        for head in range(self.num_kv_heads):
+            group = query[:, head * group_size * dim:(head + 1) * group_size * dim]
+            key = keys[:, :, head * dim:(head + 1) * dim]
+            value = values[:, :, head * dim:(head + 1) * dim]
+            scores = self.query_key(group.reshape(sequences, -1, dim), key).astype(ms.float32)
+            weights = ops.softmax(scores + mask, -1).astype(self.dtype)
+            outputs.append(self.weights_value(weights, value).reshape(-1, group_size * dim))
+        return ops.concat(outputs, 1).astype(ms.float32)
 
-    def flash_form(self, query: Tensor, keys: Tensor, values: Tensor, positions: Tensor, slots: Tensor) -> Tensor:
-        # a row for each slot, whose blocks of 128 positions lie one after another
-        table = slots.reshape(-1, 1) * (self.capacity // BLOCK) + self.blocks
-        seen = ops.incre_flash_attention(
-            query.reshape(-1, 1, self.heads * self.head_dim), [keys.reshape(-1, BLOCK, self.groups * self.head_dim)],
-            [values.reshape(-1, BLOCK, self.groups * self.head_dim)], None, ops.maximum(positions + 1, 1).astype(ms.int64),
-            block_table=table, num_heads=self.heads, num_key_value_heads=self.groups, block_size=BLOCK)
-        return seen.reshape(-1, self.heads * self.head_dim).astype(ms.float32)
+    def flash_attention(self, query: Tensor, keys: Tensor, values: Tensor, positions: Tensor,
+                        slots: Tensor) -> Tensor:
+        # one row of each slot; the blocks of a slot follow each other
+        block_table = slots.reshape(-1, 1) * (self.max_length // BLOCK_SIZE) + self.blocks
+        lengths = ops.maximum(positions + 1, 1).astype(ms.int64)
+        output = ops.incre_flash_attention(
+            query.reshape(-1, 1, self.query_size), [keys.reshape(-1, BLOCK_SIZE, self.kv_size)],
+            [values.reshape(-1, BLOCK_SIZE, self.kv_size)], None, lengths,
+            block_table=block_table, num_heads=self.num_heads,
+            num_key_value_heads=self.num_kv_heads, block_size=BLOCK_SIZE)
+        return output.reshape(-1, self.query_size).astype(ms.float32)
 
 
 class SelfAttention(nn.Cell):
-    """softmax(Q K^T) V of each head, every row seeing every row that is kept."""
+    """softmax(Q K^T) V of each head over all frames that the mask does not exclude."""
 
-    def __init__(self, heads: int, head_dim: int):
+    def __init__(self, num_heads: int, head_dim: int):
         super().__init__()
-        self.heads, self.head_dim = heads, head_dim
-        outer = heads * head_dim
-        self.native = kernel("self_attention", lambda qkv, dim: [qkv[0], outer]) if head_dim % 32 == 0 else None
+        self.num_heads = num_heads
+        self.head_dim = head_dim
+        self.fused = None
+        if head_dim % 32 == 0:
+            self.fused = custom_op("self_attention", columns=num_heads * head_dim)
         self.dim = Tensor(np.array([head_dim], np.int32))
-        self.scores, self.gather = ops.BatchMatMul(transpose_b=True), ops.BatchMatMul()
+        self.query_key = ops.BatchMatMul(transpose_b=True)
+        self.weights_value = ops.BatchMatMul()
 
-    def construct(self, qkv: Tensor, keep: Tensor | None) -> Tensor:
-        # qkv [T, 3 H D] with the scale folded into the queries, keep [T, 1] (1 for a real row; None: all are) -> [T, H D]
-        if self.native is not None and keep is None:
-            return self.native(qkv, self.dim)
-        query, key, value = (self.split(part) for part in ops.split(qkv, self.heads * self.head_dim, 1))
-        if keep is not None:
-            # one more dimension carries the mask through the product, since adding a broadcast mask to [heads, T, T]
-            # costs a table of that size in every layer
-            barred = ops.tile(((1.0 - keep) * BARRED).reshape(1, -1, 1), (self.heads, 1, 1))
-            query, key = ops.concat([query, ops.ones_like(barred)], -1), ops.concat([key, barred], -1)
-        seen = self.gather(ops.softmax(self.scores(query, key), -1), value)
-        return seen.transpose(1, 0, 2).reshape(qkv.shape[0], -1)
+    def construct(self, qkv: Tensor, mask: Tensor | None) -> Tensor:
+        # qkv [T, 3 H D] with the scale folded into the queries,
+        # mask [T, 1] (1 for a valid frame; None: all are) -> [T, H D]
+        if self.fused is not None and mask is None:
+            return self.fused(qkv, self.dim)
+        query, key, value = map(self.split_heads, ops.split(qkv, self.num_heads * self.head_dim, 1))
+        if mask is not None:
+            # One more dimension carries the mask through the product, because adding a broadcast
+            # mask to [H, T, T] costs a table of that size in every layer.
+            penalty = ((1.0 - mask) * MASKED).reshape(1, -1, 1)
+            penalty = ops.tile(penalty, (self.num_heads, 1, 1))
+            query = ops.concat([query, ops.ones_like(penalty)], -1)
+            key = ops.concat([key, penalty], -1)
+        output = self.weights_value(ops.softmax(self.query_key(query, key), -1), value)
+        return output.transpose(1, 0, 2).reshape(qkv.shape[0], -1)
 
-    def split(self, x: Tensor) -> Tensor:
+    def split_heads(self, x: Tensor) -> Tensor:
         # [T, H D] -> [H, T, D]
-        return x.reshape(-1, self.heads, self.head_dim).transpose(1, 0, 2)
+        return x.reshape(-1, self.num_heads, self.head_dim).transpose(1, 0, 2)
 
 
-def empty_cache(shape: tuple[int, int], dtype) -> Parameter:
-    """Zeros; on the CPU they take memory only where they are written."""
+def fuse_qkv(weights: Checkpoint, hidden_size: int, num_heads: int, num_kv_heads: int,
+             head_dim: int, gain: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """One matrix [(num_heads + 2 num_kv_heads) head_dim, hidden_size] and bias for q, k and v.
+
+    The attention scale is folded into the query's part, and `gain` [hidden_size], of a norm before
+    the projections, into the matrix.
+    """
+    projections = (("q_proj", num_heads, head_dim**-0.5), ("k_proj", num_kv_heads, 1.0),
+                   ("v_proj", num_kv_heads, 1.0))
+    matrices = []
+    biases = []
+    for name, heads, scale in projections:
+        projection = weights.at(name)
+        column_scale = np.float32(scale) if gain is None else gain * np.float32(scale)
+        matrices.append(projection.take("weight", heads * head_dim, hidden_size) * column_scale)
+        biases.append(projection.take("bias", heads * head_dim) * np.float32(scale))
+    return np.concatenate(matrices), np.concatenate(biases)
+
+
+def allocate_cache(shape: tuple[int, int], dtype) -> Parameter:
+    """Zeros of `shape`; on the CPU they take memory only where they are written."""
     if library.enabled():
-        return weight(zero_pages(shape[0] * shape[1] * 4).view(np.float32).reshape(shape), dtype)
+        zeros = zero_pages(shape[0] * shape[1] * 4).view(np.float32).reshape(shape)
+        return weight(zeros, dtype)
     return weight(np.zeros(shape, np.float32), dtype)
-
-
-def rotate_half_matrix(head_dim: int) -> np.ndarray:
-    """The matrix R [head_dim, head_dim] with x R = (-second half, first half): a quarter turn of every pair.
-
-    As a product it is one operator where slicing, negating and joining are four."""
-    half = head_dim // 2
-    turn = np.zeros((head_dim, head_dim), np.float32)
-    turn[np.arange(half, head_dim), np.arange(half)] = -1.0
-    turn[np.arange(half), np.arange(half, head_dim)] = 1.0
-    return turn

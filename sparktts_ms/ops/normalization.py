@@ -1,30 +1,65 @@
-"""LayerNorm over the last axis."""
+"""Normalisation over the last axis."""
+
+from __future__ import annotations
 
 import numpy as np
 from mindspore import Tensor, nn, ops
 
 from sparktts_ms.ops.activation import GELU
-from sparktts_ms.ops.native.library import kernel
+from sparktts_ms.ops.native.library import custom_op
 from sparktts_ms.ops.parameter import weight
+from sparktts_ms.weights.checkpoint import Checkpoint
 
 
 class LayerNorm(nn.Cell):
-    """LayerNorm of rows. Its gain and bias are given here, or at each call where they depend on something."""
+    """LayerNorm of rows; gain and bias are constants, or arguments of each call."""
 
-    def __init__(self, gain: np.ndarray | None, bias: np.ndarray | None, eps: float, gelu: bool = False):
+    def __init__(self, gain: np.ndarray | None, bias: np.ndarray | None, eps: float,
+                 gelu: bool = False):
         super().__init__()
         self.gain = None if gain is None else weight(gain)
         self.bias = None if bias is None else weight(bias)
-        self.gelu, self.activate = gelu, GELU()
+        self.gelu = gelu
+        self.activation = GELU()
         self.eps = Tensor(np.array([eps], np.float32))
-        self.fused = kernel("layer_norm_gelu" if gelu else "layer_norm", lambda x, *rest: x)
-        self.normalise = ops.LayerNorm(begin_norm_axis=1, begin_params_axis=1, epsilon=eps)
+        self.fused = custom_op("layer_norm_gelu" if gelu else "layer_norm")
+        self.normalize = ops.LayerNorm(begin_norm_axis=1, begin_params_axis=1, epsilon=eps)
 
-    def construct(self, x: Tensor, gain: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    @classmethod
+    def from_checkpoint(cls, weights: Checkpoint, size: int, eps: float,
+                        gelu: bool = False) -> LayerNorm:
+        """The norm stored as `weight` and `bias` [size]."""
+        return cls(weights.take("weight", size), weights.take("bias", size), eps, gelu)
+
+    def construct(self, x: Tensor, gain: Tensor | None = None,
+                  bias: Tensor | None = None) -> Tensor:
         # x [T, C], gain and bias [C] -> [T, C]
         gain = self.gain if gain is None else gain
         bias = self.bias if bias is None else bias
         if self.fused is not None:
             return self.fused(x, gain, bias, self.eps)
-        y = self.normalise(x, gain, bias)[0]
-        return self.activate(y) if self.gelu else y
+        y = self.normalize(x, gain, bias)[0]
+        return self.activation(y) if self.gelu else y
+
+
+class RMSNorm(nn.Cell):
+    """x / sqrt(mean(x^2) + eps) on rows, times a gain where one is given. Source: arXiv 1910.07467.
+
+    In inference the gain is folded into the linear layer that follows. In training it is an
+    argument, and mean and gain are matrix products: on MindSpore's CPU backend broadcasting, and
+    the gradient of it, are ten to fifty times slower.
+    """
+
+    def __init__(self, eps: float):
+        super().__init__()
+        self.eps = eps
+        self.mean = ops.ReduceMean(keep_dims=True)
+        self.matmul = ops.MatMul()
+
+    def construct(self, x: Tensor, gain: Tensor | None = None) -> Tensor:
+        # x [T, C], gain [C] -> [T, C]
+        if gain is None:
+            return x * ops.rsqrt(self.mean(x * x, -1) + self.eps)
+        size = x.shape[-1]
+        mean_square = self.matmul(x * x, ops.full((size, 1), 1.0 / size, dtype=x.dtype))
+        return x * self.matmul(ops.rsqrt(mean_square + self.eps), gain.reshape(1, size))

@@ -1,14 +1,16 @@
-"""Arrays become constants of a network here, once."""
+"""How arrays become constants of a network."""
 
 import numpy as np
 from mindspore import Parameter, Tensor
 
 
 def weight(array: np.ndarray, dtype=None) -> Parameter:
-    """A fixed Parameter over `array` (sharing its memory when that is contiguous, writable, and of type `dtype`)."""
+    """A Parameter without gradient over `array`, sharing its memory where that is contiguous,
+    writable and of type `dtype`."""
     tensor = Tensor.from_numpy(np.require(array, requirements=["C", "W"]))
     if dtype is not None and tensor.dtype != dtype:
         tensor = tensor.astype(dtype)
-    parameter = Parameter(Tensor(np.zeros(1, np.float32), tensor.dtype), requires_grad=False)    # its constructor copies
+    # the constructor copies, so it gets a placeholder
+    parameter = Parameter(Tensor(np.zeros(1, np.float32), tensor.dtype), requires_grad=False)
     parameter.set_data(tensor, slice_shape=True)
     return parameter

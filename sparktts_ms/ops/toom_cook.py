@@ -1,49 +1,67 @@
-"""Short convolutions with fewer products. Source: A. Toom 1963, S. Cook 1966; for convolutions S. Winograd 1980.
+"""Convolutions of seven taps with fewer products, by the method of Toom and Cook.
 
-Four neighbouring outputs of a filter of seven taps are a product of polynomials, which is known from its values at ten points:
-each output channel then costs 10 products for 4 outputs instead of 28. Inputs, filters and products pass a small matrix each;
-the filters' part is done once when they are loaded. In float32 the result is 2e-6 of the largest output off, because the
-points (with their inverses and opposites among them) keep the matrices' entries near one.
+Source: A. Toom 1963, S. Cook 1966; for convolutions S. Winograd 1980. Four neighbouring outputs are
+a product of polynomials, which is known from its values at ten points: an output channel then costs
+10 products for 4 outputs instead of 28. Inputs, filters and products pass a small matrix each; the
+filters' part is done once when they are loaded. In float32 the error is 2e-6 of the largest output,
+because the points (among them inverses and opposites) keep the entries of the matrices near one.
 """
+
+from __future__ import annotations
 
 from fractions import Fraction
 
 import numpy as np
 
-OUTPUTS, TAPS = 4, 7
-POINTS = tuple(Fraction(p) for p in ("0", "1", "-1", "3/2", "-3/2", "2/3", "-2/3", "1/3", "-3"))     # and infinity
+OUTPUTS = 4
+TAPS = 7
+# and infinity
+POINTS = tuple(map(Fraction, ("0", "1", "-1", "3/2", "-3/2", "2/3", "-2/3", "1/3", "-3")))
 SIZE = len(POINTS) + 1
 assert SIZE == OUTPUTS + TAPS - 1
 
 
-def matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A [4, 10], G [10, 7], B [10, 10], float64, with outputs = A ((G filter) * (B inputs)); rows of B are at most 1."""
-    def values(length):     # of the powers 0 .. length - 1 at each point; at infinity only the highest counts
-        return [[p**n for n in range(length)] for p in POINTS] + [[Fraction(int(n == length - 1)) for n in range(length)]]
+def transform_matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A [4, 10], G [10, 7], B [10, 10], float64, with outputs = A ((G filter) * (B inputs)); no
+    entry of B exceeds 1."""
+    inputs = np.array(inverse(powers(SIZE)), dtype=np.float64).T
+    scale = np.abs(inputs).max(axis=1, keepdims=True)
+    outputs = np.array(powers(OUTPUTS), dtype=np.float64).T
+    return outputs, np.array(powers(TAPS), dtype=np.float64) * scale, inputs / scale
 
-    inputs = np.array(inverse(values(SIZE)), dtype=np.float64).T
-    size = np.abs(inputs).max(axis=1, keepdims=True)
-    return (np.array(values(OUTPUTS), dtype=np.float64).T, np.array(values(TAPS), dtype=np.float64) * size, inputs / size)
+
+def powers(length: int) -> list[list[Fraction]]:
+    """Powers 0 .. length - 1 of each point, [10, length]; at infinity only the highest counts."""
+    rows = [[point**n for n in range(length)] for point in POINTS]
+    rows.append([Fraction(0)] * (length - 1) + [Fraction(1)])
+    return rows
 
 
 def inverse(matrix: list[list[Fraction]]) -> list[list[Fraction]]:
-    """The inverse of a square matrix, exactly."""
+    """The exact inverse of a square matrix, by Gauss-Jordan elimination."""
     size = len(matrix)
-    rows = [[*row, *(Fraction(int(i == j)) for j in range(size))] for i, row in enumerate(matrix)]
+    rows = []
+    for i, row in enumerate(matrix):
+        unit = [Fraction(0)] * size
+        unit[i] = Fraction(1)
+        rows.append(row + unit)
     for column in range(size):
         pivot = next(i for i in range(column, size) if rows[i][column])
-        rows[column], rows[pivot] = rows[pivot], rows[column]
-        rows[column] = [value / rows[column][column] for value in rows[column]]
+        pivot_row = [value / rows[pivot][column] for value in rows[pivot]]
+        rows[pivot] = rows[column]
+        rows[column] = pivot_row
         for i in range(size):
-            if i != column and rows[i][column]:
-                rows[i] = [a - rows[i][column] * b for a, b in zip(rows[i], rows[column], strict=True)]
+            factor = rows[i][column]
+            if i != column and factor:
+                rows[i] = [a - factor * b for a, b in zip(rows[i], pivot_row, strict=True)]
     return [row[size:] for row in rows]
 
 
-TO_OUTPUTS, TO_FILTERS, TO_INPUTS = matrices()
+TO_OUTPUTS, TO_FILTERS, TO_INPUTS = transform_matrices()
 
 
-def filters(kernel: np.ndarray) -> np.ndarray:
-    """A kernel [O, I, 7] -> what meets the transformed inputs at each point, [10, O, I] float32."""
+def transform_filters(kernel: np.ndarray) -> np.ndarray:
+    """A kernel [O, I, 7] -> its values at each point, [10, O, I] float32."""
     outputs, inputs, taps = kernel.shape
-    return (TO_FILTERS.astype(np.float32) @ kernel.reshape(-1, taps).T).reshape(SIZE, outputs, inputs)
+    filters = TO_FILTERS.astype(np.float32) @ kernel.reshape(-1, taps).T
+    return filters.reshape(SIZE, outputs, inputs)

@@ -1,64 +1,68 @@
 """Qwen2, decoder only. Source: arXiv 2407.10671, transformers' `Qwen2Model`.
 
-Norm gains and the attention scale are folded into the matrices that follow them. A row is one position of one sequence; the
-residual stream is float32, matrices and cache have the runtime's data type.
+Norm gains and the attention scale are folded into the matrices that follow them. A row of the
+input is one position of one sequence; hidden states are float32, matrices and KV cache have the
+runtime's data type.
 """
 
 from __future__ import annotations
 
-import numpy as np
 from mindspore import Tensor, nn
 
 from sparktts_ms.config import Qwen2Config
-from sparktts_ms.ops.attention import CachedAttention
+from sparktts_ms.ops.attention import CachedAttention, fuse_qkv
 from sparktts_ms.ops.linear import Linear, SwiGLU
 from sparktts_ms.ops.parameter import weight
-from sparktts_ms.qwen2.rotary import rotary_tables
+from sparktts_ms.ops.rotary import rotary_tables
 from sparktts_ms.weights.checkpoint import Checkpoint
 
 
-class Layer(nn.Cell):
-    def __init__(self, weights: Checkpoint, config: Qwen2Config, attention: CachedAttention, dtype: str):
+class DecoderLayer(nn.Cell):
+    def __init__(self, weights: Checkpoint, config: Qwen2Config, attention: CachedAttention,
+                 dtype: str):
         super().__init__()
-        size, inner, eps = config.hidden_size, config.intermediate_size, config.rms_norm_eps
-        source, feed = weights.at("self_attn"), weights.at("mlp")
+        size = config.hidden_size
+        inner = config.intermediate_size
+        eps = config.rms_norm_eps
 
         gain = weights.at("input_layernorm").take("weight", size)
-        matrices, biases = [], []
-        for name, heads, scale in (("q_proj", config.num_attention_heads, config.head_dim**-0.5),
-                                   ("k_proj", config.num_key_value_heads, 1.0),
-                                   ("v_proj", config.num_key_value_heads, 1.0)):
-            part, outputs = source.at(name), heads * config.head_dim
-            matrices.append(part.take("weight", outputs, size) * (gain * np.float32(scale)))
-            biases.append(part.take("bias", outputs) * np.float32(scale))
-        self.query_key_value = Linear(np.concatenate(matrices), np.concatenate(biases), dtype, eps)
+        matrix, bias = fuse_qkv(weights.at("self_attn"), size, config.num_attention_heads,
+                                config.num_key_value_heads, config.head_dim, gain)
+        self.qkv_proj = Linear(matrix, bias, dtype, eps)
         self.attention = attention
-        self.out = Linear(source.at("o_proj").take("weight", size, size), None, dtype)
+        o_proj = weights.at("self_attn.o_proj").take("weight", size, size)
+        self.o_proj = Linear(o_proj, None, dtype)
 
         gain = weights.at("post_attention_layernorm").take("weight", size)
-        self.gate_up = SwiGLU(feed.at("gate_proj").take("weight", inner, size) * gain,
-                              feed.at("up_proj").take("weight", inner, size) * gain, dtype, eps)
-        self.down = Linear(feed.at("down_proj").take("weight", size, inner), None, dtype)
+        gate = weights.at("mlp.gate_proj").take("weight", inner, size) * gain
+        up = weights.at("mlp.up_proj").take("weight", inner, size) * gain
+        self.gate_up_proj = SwiGLU(gate, up, dtype, eps)
+        down = weights.at("mlp.down_proj").take("weight", size, inner)
+        self.down_proj = Linear(down, None, dtype)
 
     def construct(self, x: Tensor, positions: Tensor, slots: Tensor) -> Tensor:
         # x [R, C] -> [R, C]
-        x = self.out(self.attention(self.query_key_value(x), positions, slots), x)
-        return self.down(self.gate_up(x), x)
+        x = self.o_proj(self.attention(self.qkv_proj(x), positions, slots), x)
+        return self.down_proj(self.gate_up_proj(x), x)
 
 
 class Qwen2(nn.Cell):
-    """The layers and their caches: embeddings in, the residual stream out. The final norm belongs to the `LMHead`."""
+    """Decoder layers and their KV caches: embeddings in, hidden states before the final norm out,
+    which belongs to the `LMHead`."""
 
-    def __init__(self, weights: Checkpoint, config: Qwen2Config, slots: int, capacity: int, dtype: str, cache_dtype):
+    def __init__(self, weights: Checkpoint, config: Qwen2Config, num_slots: int, max_length: int,
+                 dtype: str, cache_dtype):
         super().__init__()
-        cos, sin = (weight(table) for table in rotary_tables(capacity, config.head_dim, config.rope_theta))
-        self.layers = nn.CellList([
-            Layer(weights.at(f"layers.{n}"), config,
-                  CachedAttention(config.num_attention_heads, config.num_key_value_heads, slots, cos, sin, cache_dtype), dtype)
-            for n in range(config.num_hidden_layers)])
+        cos, sin = map(weight, rotary_tables(max_length, config.head_dim, config.rope_theta))
+        layers = []
+        for n in range(config.num_hidden_layers):
+            attention = CachedAttention(config.num_attention_heads, config.num_key_value_heads,
+                                        num_slots, cos, sin, cache_dtype)
+            layers.append(DecoderLayer(weights.at(f"layers.{n}"), config, attention, dtype))
+        self.layers = nn.CellList(layers)
 
     def construct(self, x: Tensor, positions: Tensor, slots: Tensor) -> Tensor:
-        # x [R, C]; row r is position positions[r] (negative: no row) of the sequence in slots[r] -> [R, C]
+        # x [R, C], positions [R] (negative: padding), slots [R], or [1] for all rows -> [R, C]
         for layer in self.layers:
             x = layer(x, positions, slots)
         return x

@@ -13,7 +13,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from sparktts_ms.config import Qwen2Config
-from sparktts_ms.qwen2.rotary import rotary_tables
+from sparktts_ms.ops.rotary import rotary_tables
 from sparktts_ms.training import ops as rows
 from sparktts_ms.training.phones import SLOTS
 from sparktts_ms.weights.checkpoint import Checkpoint

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import sparktts_ms.bicodec.codec as codec_room
 from sparktts_ms import Sampling, SparkTTS
-from sparktts_ms.bicodec.chunking import WINDOWS, plan
+from sparktts_ms.bicodec.chunking import WINDOW_SIZES, plan_windows
 from sparktts_ms.errors import InputError, NoSpeech
 from sparktts_ms.generation.prompt import join
 from sparktts_ms.qwen2.language_model import LanguageModel
@@ -48,8 +48,8 @@ def test_buckets_and_windows_leave_no_trace(pynative, monkeypatch, frames):
     """Exactly fitting shapes, without any padding or cut, against the buckets and windows of the product."""
     global_ids, semantic_ids = RANDOM.integers(0, 4096, 32), RANDOM.integers(0, 8192, frames)
     usual = pynative.decode(global_ids=global_ids, semantic_ids=semantic_ids)
-    monkeypatch.setattr(codec_room, "SPEECH_FRAMES", (frames,))
-    monkeypatch.setattr(codec_room, "plan", lambda length, context, sizes: plan(length, context, (frames,)))
+    monkeypatch.setattr(codec_room, "SPEECH_FRAME_BUCKETS", (frames,))
+    monkeypatch.setattr(codec_room, "plan_windows", lambda length, context, sizes: plan_windows(length, context, (frames,)))
     close(usual, pynative.decode(global_ids=global_ids, semantic_ids=semantic_ids))
 
 
@@ -59,19 +59,19 @@ def test_a_padded_recording_has_the_features_of_the_bare_one(pynative, monkeypat
     usual = pynative.features(noise)
     monkeypatch.setattr("sparktts_ms.wav2vec2.features.PROMPT_FRAME_BUCKETS", (len(usual),))
     close(usual, pynative.features(noise))
-    ids = pynative.codec.semantic_ids(usual)
+    ids = pynative.codec.encode_semantic(usual)
     monkeypatch.setattr(codec_room, "PROMPT_FRAME_BUCKETS", (len(usual),))
-    np.testing.assert_array_equal(ids, pynative.codec.semantic_ids(usual))
+    np.testing.assert_array_equal(ids, pynative.codec.encode_semantic(usual))
 
 
 @given(frames=st.integers(1, 4000), context=st.integers(0, 20))
 def test_windows_cover_an_utterance_once_with_context_on_both_sides(frames, context):
     reached = 0
-    for window in plan(frames, context):
-        assert window.size in WINDOWS and window.first == reached < window.last
-        assert window.start <= max(0, window.first - context) and window.start >= 0
-        assert window.last == frames or window.start + window.size >= window.last + context
-        reached = window.last
+    for window in plan_windows(frames, context):
+        assert window.size in WINDOW_SIZES and window.valid_start == reached < window.valid_end
+        assert window.start <= max(0, window.valid_start - context) and window.start >= 0
+        assert window.valid_end == frames or window.start + window.size >= window.valid_end + context
+        reached = window.valid_end
     assert reached == frames
 
 
@@ -96,7 +96,7 @@ def test_a_prompt_read_in_chunks_equals_one_fed_token_by_token(graph, form):
 
 
 def test_a_full_cache_ends_speech_and_too_long_a_prompt_is_refused(pynative, monkeypatch):
-    monkeypatch.setattr(pynative.llm, "limit", 128)
+    monkeypatch.setattr(pynative.llm, "max_length", 128)
     speech = pynative.synthesize("Hello.", gender="female", sampling=Sampling(seed=0, min_new_tokens=2000))
     assert not speech.complete and len(speech.generated_ids) < 128
     with pytest.raises(InputError, match="tokens"):

@@ -44,9 +44,9 @@ def test_a_long_text_is_its_parts_in_one_voice(tts, who):
 def test_fetched_as_it_is_made_or_at_once_or_in_company_it_is_the_same(tts):
     how = {"voice": VOICE, "sampling": sampling()}
     whole = tts.synthesize(LONG, **how)
-    streamed = np.concatenate(list(tts.stream(LONG, **how, chunks=Chunks(tts.codec.field))))
+    streamed = np.concatenate(list(tts.stream(LONG, **how, chunks=Chunks(tts.codec.receptive_field))))
     with Service(tts) as service:
-        jobs = [service.submit(LONG, **how, chunks=chunks) for chunks in (None, Chunks(tts.codec.field))]
+        jobs = [service.submit(LONG, **how, chunks=chunks) for chunks in (None, Chunks(tts.codec.receptive_field))]
         together = [job.result(timeout=300) for job in jobs]
     for speech in together:
         np.testing.assert_array_equal(speech.generated_ids, whole.generated_ids)

@@ -11,7 +11,7 @@ from sparktts_ms.errors import DeviceError
 from sparktts_ms.ops import attention as attention_room
 from sparktts_ms.ops.attention import CachedAttention
 from sparktts_ms.ops.parameter import weight
-from sparktts_ms.qwen2.rotary import rotary_tables
+from sparktts_ms.ops.rotary import rotary_tables
 from sparktts_ms.runtime import Runtime
 from tests.helpers import start_utterance
 from tests.ops.test_native_kernels import causal_attention, normal
@@ -48,8 +48,8 @@ def test_the_fused_attention_is_called_as_documented(monkeypatch):
         patch.setattr(attention_room.ops, "incre_flash_attention", documented_incre_flash_attention)
         cos, sin = (weight(table) for table in rotary_tables(capacity, dim, 1e6))
         attention = CachedAttention(heads, groups, 3, cos, sin, ms.float32)
-        assert not attention.flash                                      # float32 has no fused form, nor has the CPU
-        attention.flash = True
+        assert not attention.use_flash                                      # float32 has no fused form, nor has the CPU
+        attention.use_flash = True
         rows = [normal(length, (heads + 2 * groups) * dim, scale=0.5) for length in (140, 60)]
         expected = [causal_attention(r, heads, groups, dim) for r in rows]
 

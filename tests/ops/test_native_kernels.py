@@ -14,17 +14,18 @@ from sparktts_ms.ops.convolution import (
     Conv,
     Conv7,
     FrameConv,
-    PositionConv,
+    PositionalConv,
     ResidualUnit,
+    SnakeConvWeights,
     Upsample,
-    as_rows,
-    as_signal,
+    to_conv_layout,
+    to_frames,
 )
-from sparktts_ms.ops.linear import Linear, Logits, SwiGLU
+from sparktts_ms.ops.linear import Linear, LogitsProjection, SwiGLU
 from sparktts_ms.ops.native import library
 from sparktts_ms.ops.normalization import LayerNorm
 from sparktts_ms.ops.parameter import weight
-from sparktts_ms.qwen2.rotary import rotary_tables
+from sparktts_ms.ops.rotary import rotary_tables
 from sparktts_ms.runtime import Runtime
 
 pytestmark = pytest.mark.both_forms
@@ -54,8 +55,8 @@ def rms(x, eps):
     return x / np.sqrt((x**2).mean(1, keepdims=True) + eps)
 
 
-def snake(x, frequency):
-    u = x.astype(np.float64) * frequency
+def snake(x, alpha):
+    u = x.astype(np.float64) * alpha
     return u + np.sin(u) ** 2
 
 
@@ -95,11 +96,11 @@ def test_swiglu(form, inner):
 def test_only_logits_that_may_come_are_finite(form):
     x, w = normal(2, 24), normal(200, 24)
     ranges = np.int32([[40, 100], [70, 130]])
-    logits, expected = run(Logits(w, "float32", 1e-6), x, ranges), rms(x, 1e-6) @ w.T
+    logits, expected = run(LogitsProjection(w, "float32", 1e-6), x, ranges), rms(x, 1e-6) @ w.T
     for row, (first, last) in enumerate(ranges):
         close(logits[row, first:last], expected[row, first:last])
         assert np.isneginf(logits[row, :32]).all() and np.isneginf(logits[row, 160:]).all()
-    assert np.isneginf(run(Logits(w, "float32", 1e-6), x, np.zeros((2, 2), np.int32))).all()
+    assert np.isneginf(run(LogitsProjection(w, "float32", 1e-6), x, np.zeros((2, 2), np.int32))).all()
 
 
 @pytest.mark.parametrize("options", [{}, {"stride": 5}, {"padding": 9, "dilation": 3}, {"padding": 3, "stride": 2}])
@@ -108,13 +109,13 @@ def test_convolution(form, options, inputs, outputs):
     x, w, b, f = normal(57, inputs), normal(outputs, inputs, 7), normal(outputs), np.exp(normal(inputs))
 
     def actual(cell, *more):
-        return as_rows(cell(as_signal(Tensor(x)), *more)).asnumpy()
+        return to_frames(cell(to_conv_layout(Tensor(x)), *more)).asnumpy()
 
     expected = convolution(x, w, b, **options)
     close(actual(Conv(w, b, **options)), expected)
-    close(actual(Conv(w, b, frequency=f, **options)), convolution(snake(x, f), w, b, **options), 1e-5)
+    close(actual(Conv(w, b, alpha=f, **options)), convolution(snake(x, f), w, b, **options), 1e-5)
     residual = normal(*expected.shape)
-    close(actual(Conv(w, b, **options), as_signal(Tensor(residual))), expected + residual)
+    close(actual(Conv(w, b, **options), to_conv_layout(Tensor(residual))), expected + residual)
 
 
 @pytest.mark.parametrize("stride, taps", [(8, 16), (5, 11), (4, 8), (2, 4), (2, 8), (3, 3)])
@@ -124,7 +125,7 @@ def test_upsampling(form, stride, taps):
     for t, row in enumerate(snake(x, f)):
         whole[t * stride:t * stride + taps] += np.einsum("i,iok->ko", row, w)
     cut = (taps - stride) // 2
-    close(as_rows(Upsample(w, b, stride, f)(as_signal(Tensor(x)))).asnumpy(), whole[cut:cut + 9 * stride] + b, 1e-5)
+    close(to_frames(Upsample(SnakeConvWeights(w, b, f), stride)(to_conv_layout(Tensor(x)))).asnumpy(), whole[cut:cut + 9 * stride] + b, 1e-5)
 
 
 def test_toom_cook_is_exact_in_exact_numbers():
@@ -137,7 +138,7 @@ def test_toom_cook_is_exact_in_exact_numbers():
 @pytest.mark.parametrize("channels", [8, 33])
 def test_seven_taps(form, frames, channels):
     x, w, b = normal(frames, channels), normal(40, channels, 7), normal(40)
-    actual = as_rows(Conv7(w, b)(as_signal(Tensor(x)))).asnumpy()
+    actual = to_frames(Conv7(w, b)(to_conv_layout(Tensor(x)))).asnumpy()
     close(actual, convolution(x, w, b, padding=3), 2e-5)
 
 
@@ -148,8 +149,8 @@ def test_residual_unit(form, dilation, frames, channels):
     biases, (f, g) = normal(2, channels), np.exp(normal(2, channels, scale=0.3))
     hidden = convolution(snake(x, f), wide, biases[0], padding=3 * dilation, dilation=dilation)
     expected = x + convolution(snake(hidden, g), narrow, biases[1])
-    unit = ResidualUnit((wide, biases[0], f), (narrow, biases[1], g), dilation)
-    close(as_rows(unit(as_signal(Tensor(x)))).asnumpy(), expected, 2e-5)
+    unit = ResidualUnit(SnakeConvWeights(wide, biases[0], f), SnakeConvWeights(narrow, biases[1], g), dilation)
+    close(to_frames(unit(to_conv_layout(Tensor(x)))).asnumpy(), expected, 2e-5)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 200])
@@ -164,7 +165,7 @@ def test_depthwise_convolution_and_its_edges(form, frames):
 def test_grouped_convolution_for_positions(form):
     x, w, b = normal(31, 12), normal(12, 4, 16), normal(12)
     parts = [convolution(x[:, 4 * g:4 * g + 4], w[4 * g:4 * g + 4], b[4 * g:4 * g + 4], padding=8)[:31] for g in range(3)]
-    close(run(PositionConv(w, b, 3), x, None), x + gelu(np.concatenate(parts, 1)))
+    close(run(PositionalConv(w, b, 3), x, None), x + gelu(np.concatenate(parts, 1)))
 
 
 @pytest.mark.parametrize("activated", [False, True])
@@ -279,12 +280,12 @@ def test_int8_products_on_each_kind_of_processor(kernels, target, rows, outputs,
     x, w, bias = normal(rows, inputs), normal(outputs, inputs, scale=0.1), normal(outputs)
     x[0, :min(64, inputs)] = 0                          # a block of nothing
     w[0] *= 100                                         # one large row costs the others nothing
-    packed = library.pack(w, eight_bit=True)
-    actual = direct(path, "linear_rows", [x, packed, bias], ["float32", "uint8", "float32"], (rows, outputs))
+    packed = library.pack(w, int8=True)
+    actual = direct(path, "linear_bias", [x, packed, bias], ["float32", "uint8", "float32"], (rows, outputs))
     close(actual, plain_int8(x, w) + bias, 1e-5)
     exact = x.astype(np.float64) @ w.T + bias
     assert np.sqrt(((actual - exact)[:, 1:] ** 2).mean()) < 0.012 * np.sqrt((exact[:, 1:] ** 2).mean())
-    float_rows = direct(path, "linear_rows", [x, library.pack(w), bias], ["float32"] * 3, (rows, outputs))
+    float_rows = direct(path, "linear_bias", [x, library.pack(w), bias], ["float32"] * 3, (rows, outputs))
     close(float_rows, exact)
 
 
@@ -309,8 +310,8 @@ def test_without_a_compiler_the_plain_operators_serve(kernels, monkeypatch, capl
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     try:
         runtime = Runtime.start("CPU", quantize="int8")
-        assert library.kernel("conv", None) is None and runtime.llm_dtype == "float32"
-        assert "plain operators" in caplog.text and "float32 is used" in caplog.text
+        assert library.custom_op("conv") is None and runtime.llm_dtype == "float32"
+        assert "MindSpore's operators" in caplog.text and "float32 is used" in caplog.text
         assert not list(tmp_path.rglob("*.so"))
     finally:
         monkeypatch.undo()

@@ -123,9 +123,9 @@ def test_quantizers_agree_both_ways(spark, golden):
     arrays = np.load(golden / "quantizers.npz")
     levels = FiniteScalarQuantizer(spark.config.bicodec.speaker_encoder.fsq_levels)
     close(levels.bound(arrays["fsq.in"]), arrays["fsq.bound"])
-    np.testing.assert_array_equal(levels.ids(arrays["fsq.in"]), arrays["fsq.indices"])
-    np.testing.assert_array_equal(levels.codes(np.arange(70)), arrays["fsq.codebook_first_70"])
-    np.testing.assert_array_equal(levels.codes(arrays["fsq.indices"]), arrays["fsq.codes"])
+    np.testing.assert_array_equal(levels.quantize(arrays["fsq.in"]), arrays["fsq.indices"])
+    np.testing.assert_array_equal(levels.dequantize(np.arange(70)), arrays["fsq.codebook_first_70"])
+    np.testing.assert_array_equal(levels.dequantize(arrays["fsq.indices"]), arrays["fsq.codes"])
 
 
 def test_text_becomes_the_same_ids(spark, golden):

@@ -10,10 +10,10 @@ from sparktts_ms.bicodec.semantic import Codebook, SemanticEncoder, SemanticQuan
 from sparktts_ms.bicodec.speaker import FiniteScalarQuantizer, SpeakerDecoder, SpeakerEncoder
 from sparktts_ms.bicodec.wave_generator import WaveGenerator
 from sparktts_ms.config_files import read_config
-from sparktts_ms.ops.convolution import as_rows, as_signal
-from sparktts_ms.ops.padding import row_mask
+from sparktts_ms.ops.convolution import to_conv_layout, to_frames
+from sparktts_ms.ops.padding import padding_mask
 from sparktts_ms.wav2vec2.encoder import load_wav2vec2
-from sparktts_ms.wav2vec2.features import standardise
+from sparktts_ms.wav2vec2.features import normalize
 from sparktts_ms.weights.checkpoint import Checkpoint
 
 pytestmark = pytest.mark.both_forms
@@ -40,7 +40,7 @@ class Rooms:
 
     def keep(self, frames):
         """All frames are real: said by nothing where lengths are free, by ones where they are padded."""
-        return None if self.native else Tensor(row_mask(frames, frames))
+        return None if self.native else Tensor(padding_mask(frames, frames))
 
 
 @pytest.fixture(scope="module")
@@ -63,18 +63,18 @@ def close(actual, expected, tolerance=1e-4):
 @pytest.mark.parametrize("name", WHOLE)
 class TestFeatures:
     def test_standardised_samples(self, arrays, name):
-        close(standardise(arrays[name]["wav"]), arrays[name]["w2v.input_values"])
+        close(normalize(arrays[name]["wav"]), arrays[name]["w2v.input_values"])
 
     def test_convolutions(self, rooms, arrays, name):
-        x = as_signal(Tensor(arrays[name]["w2v.input_values"]).reshape(-1, 1))
+        x = to_conv_layout(Tensor(arrays[name]["w2v.input_values"]).reshape(-1, 1))
         for conv in rooms.wav2vec2.convs:
             x = conv(x)
-        close(as_rows(x), arrays[name]["w2v.conv_features"])
+        close(to_frames(x), arrays[name]["w2v.conv_features"])
 
     def test_projection_and_positions(self, rooms, arrays, name):
         z, net = arrays[name], rooms.wav2vec2
-        close(net.project(net.norm(Tensor(z["w2v.conv_features"]))), z["w2v.projected"])
-        close(net.positions(Tensor(z["w2v.projected"]), rooms.keep(len(z["w2v.projected"]))), z["w2v.hidden_0"])
+        close(net.in_proj(net.norm(Tensor(z["w2v.conv_features"]))), z["w2v.projected"])
+        close(net.positional_conv(Tensor(z["w2v.projected"]), rooms.keep(len(z["w2v.projected"]))), z["w2v.hidden_0"])
 
     def test_layers(self, rooms, arrays, name):
         z, net = arrays[name], rooms.wav2vec2
@@ -102,23 +102,23 @@ class TestSemanticEncoder:
 
     def test_vectors_and_ids(self, rooms, arrays, name):
         z = arrays[name]
-        close(rooms.encoder.down(Tensor(np.ascontiguousarray(z["enc.z"].T))), z["enc.z_e"].T)
+        close(rooms.encoder.code_proj(Tensor(np.ascontiguousarray(z["enc.z"].T))), z["enc.z_e"].T)
         vectors = rooms.encoder(Tensor(z["w2v.mix"]), rooms.keep(len(z["w2v.mix"])))
         close(vectors, z["enc.z_e"].T)
-        np.testing.assert_array_equal(rooms.codebook.nearest(vectors.asnumpy()), z["semantic_ids"])
+        np.testing.assert_array_equal(rooms.codebook.quantize(vectors.asnumpy()), z["semantic_ids"])
 
 
 def test_the_semantic_codebook_both_ways(rooms, golden):
     z = np.load(golden / "quantizers.npz")
-    vectors = rooms.encoder.down(Tensor(np.ascontiguousarray(z["vq.in"].T)))
-    np.testing.assert_array_equal(rooms.codebook.nearest(vectors.asnumpy()), z["vq.indices"])
-    close(rooms.quantizer(Tensor(rooms.codebook.codes(z["vq.detok_ids"]))), z["vq.detok"].T)
+    vectors = rooms.encoder.code_proj(Tensor(np.ascontiguousarray(z["vq.in"].T)))
+    np.testing.assert_array_equal(rooms.codebook.quantize(vectors.asnumpy()), z["vq.indices"])
+    close(rooms.quantizer(Tensor(rooms.codebook.dequantize(z["vq.detok_ids"]))), z["vq.detok"].T)
 
 
 def test_global_ids_become_the_same_d_vector(rooms, golden):
     z = np.load(golden / "quantizers.npz")
     for ids, expected in zip(z["spk.global"], z["spk.d_vector"], strict=True):
-        close(rooms.d_vector(Tensor(rooms.levels.codes(ids)))[0], expected)
+        close(rooms.d_vector(Tensor(rooms.levels.dequantize(ids)))[0], expected)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -128,7 +128,7 @@ class TestSpeakerEncoder:
         if "spk.layer1" not in z:
             close(rooms.speaker.perceiver(ecapa(Tensor(z["mel"])).transpose(1, 0)), z["spk.latents"])
             return
-        x = ecapa.first(Tensor(z["mel"]).reshape(1, 128, 1, -1))
+        x = ecapa.conv1(Tensor(z["mel"]).reshape(1, 128, 1, -1))
         close(x[0, :, 0], z["spk.layer1"])
         for number, block in enumerate(ecapa.blocks, 2):
             x = block(x)
@@ -140,31 +140,31 @@ class TestSpeakerEncoder:
         z, perceiver = arrays[name], rooms.speaker.perceiver
         if "spk.ecapa_latent" in z:
             frames = Tensor(np.ascontiguousarray(z["spk.ecapa_latent"].T))
-            close(perceiver.context(frames), z["spk.context"])
+            close(perceiver.in_proj(frames), z["spk.context"])
             close(perceiver(frames), z["spk.latents"])
-        close(rooms.speaker.project(Tensor(z["spk.latents"])), z["spk.fsq_in"])
+        close(rooms.speaker.code_proj(Tensor(z["spk.latents"])), z["spk.fsq_in"])
 
     def test_rounding(self, rooms, arrays, name):
         z = arrays[name]
         close(rooms.levels.bound(z["spk.fsq_in"]), z["spk.fsq_bound"])
-        np.testing.assert_array_equal(rooms.levels.ids(z["spk.fsq_in"]), z["global_ids"])
+        np.testing.assert_array_equal(rooms.levels.quantize(z["spk.fsq_in"]), z["global_ids"])
 
 
 @pytest.mark.parametrize("name", WHOLE)
 class TestWaveDecoder:
     def test_vectors_of_speech_and_voice(self, rooms, arrays, name):
         z = arrays[name]
-        close(rooms.quantizer(Tensor(rooms.codebook.codes(z["semantic_ids"]))), z["dec.z_q"].T)
-        close(rooms.d_vector(Tensor(rooms.levels.codes(z["global_ids"])))[0], z["dec.d_vector"])
+        close(rooms.quantizer(Tensor(rooms.codebook.dequantize(z["semantic_ids"]))), z["dec.z_q"].T)
+        close(rooms.d_vector(Tensor(rooms.levels.dequantize(z["global_ids"])))[0], z["dec.d_vector"])
 
     def test_prenet(self, rooms, arrays, name):
         z = arrays[name]
         vectors = Tensor(np.ascontiguousarray(z["dec.z_q"].T))
-        close(rooms.prenet.enter(vectors), z["dec.prenet_pre"])
+        close(rooms.prenet.in_proj(vectors), z["dec.prenet_pre"])
         close(rooms.prenet(vectors, Tensor(z["dec.d_vector"][None]), rooms.keep(vectors.shape[0])), z["dec.prenet"].T)
 
     def test_wave_generator(self, rooms, arrays, name):
         z = arrays[name]
         x = z["dec.prenet"] + z["dec.d_vector"][:, None]
-        close(as_rows(rooms.generator.enter(as_signal(Tensor(np.ascontiguousarray(x.T))))).T, z["dec.gen_stage0"])
+        close(to_frames(rooms.generator.conv_pre(to_conv_layout(Tensor(np.ascontiguousarray(x.T))))).T, z["dec.gen_stage0"])
         close(rooms.generator(Tensor(np.ascontiguousarray(x.T)), rooms.keep(x.shape[1])), z["dec.wav"])

@@ -84,7 +84,7 @@ def test_a_long_prompt_holds_the_others_up_by_a_chunk_a_token(tts):
         tts.engine.step()
     reading = start_utterance(tts, "long " * 500, gender="female", sampling=sampling(2, 3))
     steps, said = 0, len(speaking.sequence.tokens)
-    while not reading.sequence.tokens[len(reading.sequence.tokens):] and reading.sequence.cached == 0 and steps < 3:
+    while not reading.sequence.tokens[len(reading.sequence.tokens):] and reading.sequence.num_cached == 0 and steps < 3:
         tts.engine.step()
         steps += 1
     tts.engine.step()
@@ -101,14 +101,14 @@ def test_slots_are_given_back(tts):
         assert len(tts.engine.active) == 16 and len(tts.engine.waiting) == 4
         for utterance in utterances:
             tts.engine.cancel(utterance.sequence)
-        assert not tts.engine.step() and sorted(tts.engine._free) == list(range(16))
+        assert not tts.engine.step() and sorted(tts.engine._free_slots) == list(range(16))
 
 
 @pytest.mark.parametrize("lookahead", ["field", 200])
 def test_streamed_speech_is_the_speech_if_enough_is_known(tts, lookahead):
     how = {"text": "Streamed.", "gender": "female", "sampling": sampling(7, 340)}
     whole = tts.synthesize(**how).samples
-    chunks = Chunks(tts.codec.field if lookahead == "field" else lookahead, first=5, growth=1.3, longest=70)
+    chunks = Chunks(tts.codec.receptive_field if lookahead == "field" else lookahead, first=5, growth=1.3, longest=70)
     parts = list(tts.stream(**how, chunks=chunks))
     together = np.concatenate(parts)
     assert len(parts) > 5 and len(parts[0]) < len(parts[2]) <= len(parts[4])
@@ -119,7 +119,7 @@ def test_streamed_speech_is_the_speech_if_enough_is_known(tts, lookahead):
 def test_less_lookahead_costs_a_difference_that_shrinks(tts):
     how = {"text": "Streamed.", "gender": "female", "sampling": sampling(7, 200)}
     whole = tts.synthesize(**how).samples
-    errors = [np.abs(np.concatenate(list(tts.stream(**how, chunks=Chunks(n)))) - whole).max() for n in (0, 8, tts.codec.field)]
+    errors = [np.abs(np.concatenate(list(tts.stream(**how, chunks=Chunks(n)))) - whole).max() for n in (0, 8, tts.codec.receptive_field)]
     assert errors[0] > errors[1] > errors[2]
 
 
@@ -167,7 +167,7 @@ def test_many_threads_share_a_service(service, tts, form):
 
     def ask(n, request):
         if n % 2:
-            results[n] = service.submit(**request, chunks=Chunks(tts.codec.field)).result(timeout=100)
+            results[n] = service.submit(**request, chunks=Chunks(tts.codec.receptive_field)).result(timeout=100)
         else:
             results[n] = service.synthesize(**request)
 
@@ -245,7 +245,7 @@ def test_what_a_decode_step_moves_and_runs(tts, form, monkeypatch):
     assert all(sum(x.nbytes for x in inputs) <= 4 * (tts.config.llm.hidden_size + 4) for inputs in calls)
     if form == "native":
         return
-    from sparktts_ms.qwen2.language_model import CANDIDATES, StepLogits
+    from sparktts_ms.qwen2.language_model import DEVICE_TOP_K, StepLogits
 
     class Stays:
         def asnumpy(self):
@@ -253,5 +253,5 @@ def test_what_a_decode_step_moves_and_runs(tts, form, monkeypatch):
 
     values, rows = np.float32([[3, 2, 1]]), np.int32([[7, 5, 900]])
     best = tuple(type("Device", (), {"asnumpy": lambda self, a=a: a})() for a in (values, rows))
-    found, logits = StepLogits(Stays(), best).of(0, np.arange(3, 3 + CANDIDATES + 5), 50)
+    found, logits = StepLogits(Stays(), best).candidates(0, np.arange(3, 3 + DEVICE_TOP_K + 5), 50)
     assert found.tolist() == [5, 7] and logits.tolist() == [2.0, 3.0]

@@ -6,7 +6,7 @@ Its networks have no CPU kernels, so they cannot be references here.
 import numpy as np
 import pytest
 
-from sparktts_ms.wav2vec2.features import standardise
+from sparktts_ms.wav2vec2.features import normalize
 from sparktts_ms.weights.safetensors_file import SafetensorsFile, TensorInfo, write_safetensors
 
 
@@ -36,4 +36,4 @@ def test_its_feature_extractor_standardises_alike():
                                                       do_normalize=True, return_attention_mask=True)
     samples = 0.1 + 0.3 * np.random.default_rng(0).standard_normal(5000)
     theirs = extractor(samples, sampling_rate=16000, return_tensors="np")["input_values"][0]
-    np.testing.assert_allclose(standardise(samples), theirs, atol=1e-6)
+    np.testing.assert_allclose(normalize(samples), theirs, atol=1e-6)

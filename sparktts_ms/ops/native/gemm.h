@@ -1,12 +1,13 @@
 // Rows times a packed matrix: the one product behind linear layers, convolutions and attention.
 //
-// A matrix (K inputs, N outputs) is packed in panels of 32 outputs, so that it is read from front to back once for up to
-// kRows rows. A tile is some rows times one panel, summed in registers over all of K, each row by itself in the same order
-// whatever its company is: a row's result does not depend on how many others there are.
+// A matrix (K inputs, N outputs) is packed in panels of 32 outputs, so that it is read from front
+// to back once for up to kRows rows. A tile is some rows times one panel, summed in registers over
+// all of K, each row in the same order for any number of rows: results are batch-invariant.
 //
 //   float32   panel: K x 32 weights.
-//   int8      panel: a 64-input block after another: 32 bfloat16 scales, then 16 x 32 x 4 weights + 128 (four inputs side
-//             by side, as `dot4` reads them). Rows are brought to int8 with a scale for each block of 64 too.
+//   int8      panel: blocks of 64 inputs: 32 bfloat16 scales, then 16 x 32 x 4 weights + 128 (four
+//             inputs side by side, as `dot4` reads them). Rows are quantized to int8, with a scale
+//             for each block of 64 too.
 #pragma once
 
 #include "kernel.h"
@@ -18,7 +19,7 @@ namespace sparktts {
 constexpr int kPanel = 2 * kLanes;
 constexpr int kBlock = 64;
 constexpr int64_t kBlockBytes = kPanel * 2 + kPanel * kBlock;
-constexpr int64_t kTaskBytes = 128 << 10;     // of weights: some microseconds, longer than handing out a task takes
+constexpr int64_t kTaskBytes = 128 << 10;   // of weights: microseconds, more than a task's overhead
 #if defined(__AVX512F__)
 constexpr int kRows = 10, kRows8 = 6;       // as many as have their sums in registers
 #else
@@ -28,13 +29,13 @@ constexpr int kRows = 3, kRows8 = 2;
 inline int64_t panels(int64_t outputs) { return (outputs + kPanel - 1) / kPanel; }
 inline int64_t blocks(int64_t inputs) { return (inputs + kBlock - 1) / kBlock; }
 
-// The rows of a product: row r begins at x + r * stride; for a convolution `taps` stretches of `width` follow each other
-// at a distance of `tap_stride`.
+// The rows of a product: row r begins at x + r * stride and has `taps` segments of `width`, at a
+// distance of `tap_stride` (more than one for convolutions).
 struct Rows {
   const float* x;
   int64_t stride, width, taps = 1, tap_stride = 0;
 
-  static constexpr int kMost = kRows;
+  static constexpr int kMaxRows = kRows;
   Rows from(int64_t row) const { return {x + row * stride, stride, width, taps, tap_stride}; }
 
   // Rows 0 .. R - 1 times one panel whose row k begins at w + k * w_stride -> out [R, 32]
@@ -46,7 +47,10 @@ struct Rows {
       const float* row = x + tap * tap_stride;
 #pragma GCC unroll 2
       for (int64_t k = 0; k < width; ++k, w += w_stride) {
-        if (R <= 4) __builtin_prefetch(w + 32 * kPanel), __builtin_prefetch(w + 32 * kPanel + kLanes);
+        if (R <= 4) {
+          __builtin_prefetch(w + 32 * kPanel);
+          __builtin_prefetch(w + 32 * kPanel + kLanes);
+        }
         const f32x16 w0 = load<f32x16>(w), w1 = load<f32x16>(w + kLanes);
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
@@ -63,45 +67,50 @@ struct Rows {
   }
 };
 
-// Rows brought to int8: values [rows, blocks * 64], for each block a scale and what a sum starts from, -128 times the sum
-// of the block's values, because the packed weights are 128 too large.
+// Rows quantized to int8: values [rows, blocks * 64], and for each block a scale and the initial
+// sum, -128 times the sum of the block's values, because the packed weights are 128 too large.
 struct Rows8 {
   const int8_t* x;
   const float* scales;
-  const int32_t* starts;
+  const int32_t* initial;
   int64_t count;            // blocks a row
 
-  static constexpr int kMost = kRows8;
-  static int64_t bytes(int64_t rows, int64_t inputs) { return rows * blocks(inputs) * (kBlock + 8); }
-  Rows8 from(int64_t row) const { return {x + row * count * kBlock, scales + row * count, starts + row * count, count}; }
+  static constexpr int kMaxRows = kRows8;
+  static int64_t bytes(int64_t rows, int64_t inputs) {
+    return rows * blocks(inputs) * (kBlock + 8);
+  }
+  Rows8 from(int64_t row) const {
+    return {x + row * count * kBlock, scales + row * count, initial + row * count, count};
+  }
 
-  // Lay out in `memory` (of `bytes`) for rows that `fill` writes.
+  // In `memory` (of `bytes`), for rows that `quantize` writes.
   Rows8(void* memory, int64_t rows, int64_t inputs) : count(blocks(inputs)) {
     x = static_cast<int8_t*>(memory);
     scales = reinterpret_cast<const float*>(x + rows * count * kBlock);
-    starts = reinterpret_cast<const int32_t*>(scales + rows * count);
+    initial = reinterpret_cast<const int32_t*>(scales + rows * count);
   }
-  Rows8(const int8_t* x, const float* scales, const int32_t* starts, int64_t count)
-      : x(x), scales(scales), starts(starts), count(count) {}
+  Rows8(const int8_t* x, const float* scales, const int32_t* initial, int64_t count)
+      : x(x), scales(scales), initial(initial), count(count) {}
 
-  void fill(int64_t row, const float* values, int64_t inputs) const {
+  void quantize(int64_t row, const float* values, int64_t inputs) const {
     int8_t* out = const_cast<int8_t*>(x) + row * count * kBlock;
     for (int64_t b = 0; b < count; ++b, out += kBlock) {
       alignas(64) float block[kBlock] = {};
-      std::memcpy(block, values + b * kBlock, std::min<int64_t>(kBlock, inputs - b * kBlock) * sizeof(float));
-      float top = 0.0f;
-#pragma omp simd reduction(max : top)
-      for (int i = 0; i < kBlock; ++i) top = std::max(top, std::fabs(block[i]));
-      const float to_steps = top > 0.0f ? 127.0f / top : 0.0f;
+      const int64_t width = std::min<int64_t>(kBlock, inputs - b * kBlock);
+      std::memcpy(block, values + b * kBlock, width * sizeof(float));
+      float max = 0.0f;
+#pragma omp simd reduction(max : max)
+      for (int i = 0; i < kBlock; ++i) max = std::max(max, std::fabs(block[i]));
+      const float inverse_scale = max > 0.0f ? 127.0f / max : 0.0f;
       int32_t sum = 0;
 #pragma omp simd reduction(+ : sum)
       for (int i = 0; i < kBlock; ++i) {
-        const auto step = static_cast<int32_t>(std::nearbyint(block[i] * to_steps));
-        out[i] = static_cast<int8_t>(step);
-        sum += step;
+        const auto value = static_cast<int32_t>(std::nearbyint(block[i] * inverse_scale));
+        out[i] = static_cast<int8_t>(value);
+        sum += value;
       }
-      const_cast<float*>(scales)[row * count + b] = top / 127.0f;
-      const_cast<int32_t*>(starts)[row * count + b] = -128 * sum;
+      const_cast<float*>(scales)[row * count + b] = max / 127.0f;
+      const_cast<int32_t*>(initial)[row * count + b] = -128 * sum;
     }
   }
 
@@ -110,16 +119,19 @@ struct Rows8 {
     const auto* w = static_cast<const uint8_t*>(panel);
     f32x16 sums[R][2] = {};
     for (int64_t b = 0; b < count; ++b) {
-      const f32x16 scale0 = widen_bf16(reinterpret_cast<const uint16_t*>(w));
-      const f32x16 scale1 = widen_bf16(reinterpret_cast<const uint16_t*>(w) + kLanes);
+      const f32x16 scale0 = bf16_to_float(reinterpret_cast<const uint16_t*>(w));
+      const f32x16 scale1 = bf16_to_float(reinterpret_cast<const uint16_t*>(w) + kLanes);
       w += 2 * kPanel;
       i32x16 dots[R][2];
 #pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) dots[r][0] = dots[r][1] = broadcast(starts[r * count + b]);
+      for (int r = 0; r < R; ++r) dots[r][0] = dots[r][1] = broadcast(initial[r * count + b]);
       const int8_t* four = x + b * kBlock;
 #pragma GCC unroll 4
       for (int q = 0; q < kBlock / 4; ++q, w += 4 * kPanel, four += 4) {
-        if (R <= 4) __builtin_prefetch(w + 4096), __builtin_prefetch(w + 4160);
+        if (R <= 4) {
+          __builtin_prefetch(w + 4096);
+          __builtin_prefetch(w + 4160);
+        }
         const u8x64 w0 = load<u8x64>(w), w1 = load<u8x64>(w + 64);
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
@@ -141,38 +153,57 @@ struct Rows8 {
   }
 };
 
-// A tile of `rows` rows, at most kMost.
+// The tile of `rows` rows, at most R; the number becomes a template argument.
 template <int R, typename Operand, typename... Stride>
-inline void tile_of(const Operand& x, int64_t rows, const void* panel, float* out, Stride... w_stride) {
+inline void run_tile(const Operand& x, int64_t rows, const void* panel, float* out,
+                     Stride... w_stride) {
   if constexpr (R > 0) {
     if (rows == R) return x.template tile<R>(panel, out, w_stride...);
-    tile_of<R - 1>(x, rows, panel, out, w_stride...);
+    run_tile<R - 1>(x, rows, panel, out, w_stride...);
   }
 }
 
-// Every tile of `rows` rows of x times the panels first .. last - 1 of a packed matrix, on all threads:
-// finish(sums [n, 32], row, n, panel) takes each away.
-template <typename Operand, typename Finish>
-void multiply(const Operand& x, int64_t rows, const char* packed, int64_t panel_bytes, int64_t first, int64_t last,
-              const Finish& finish) {
-  constexpr int64_t most = Operand::kMost;
-  const int64_t count = last - first, wanted = 8 * Pool::shared().size();     // tasks enough to share evenly
-  // a task is several panels, or when there are few, one panel and a stretch of the rows
-  const int64_t group = std::max<int64_t>(1, std::min(kTaskBytes / panel_bytes, count / wanted));
-  const int64_t groups = (count + group - 1) / group, pieces = (wanted + groups - 1) / groups;
-  const int64_t stretch = std::max(most, (rows + pieces * most - 1) / (pieces * most) * most);
-  const int64_t stretches = (rows + stretch - 1) / stretch;
-  parallel(groups * stretches, [&](int64_t i) {
-    const int64_t begin = i % stretches * stretch, end = std::min(rows, begin + stretch);
-    const int64_t first_panel = first + i / stretches * group, last_panel = std::min(last, first_panel + group);
-    alignas(64) float sums[most * kPanel];
+// Every tile of `rows` rows of x times the panels first .. last - 1 of a packed matrix, on all
+// threads: epilogue(sums [n, 32], row, n, panel) stores each.
+template <typename Operand, typename Epilogue>
+void multiply(const Operand& x, int64_t rows, const char* packed, int64_t panel_bytes,
+              int64_t first, int64_t last, const Epilogue& epilogue) {
+  constexpr int64_t max_rows = Operand::kMaxRows;
+  const int64_t count = last - first;
+  const int64_t wanted = 8 * Pool::shared().size();     // tasks, to balance the threads
+  // a task is several panels, or if there are few, one panel and some of the rows
+  const int64_t task_panels =
+      std::max<int64_t>(1, std::min(kTaskBytes / panel_bytes, count / wanted));
+  const int64_t groups = (count + task_panels - 1) / task_panels;
+  const int64_t splits = (wanted + groups - 1) / groups;
+  const int64_t split_rows = (rows + splits * max_rows - 1) / (splits * max_rows) * max_rows;
+  const int64_t task_rows = std::max(max_rows, split_rows);
+  const int64_t row_blocks = (rows + task_rows - 1) / task_rows;
+  parallel(groups * row_blocks, [&](int64_t i) {
+    const int64_t begin = i % row_blocks * task_rows, end = std::min(rows, begin + task_rows);
+    const int64_t first_panel = first + i / row_blocks * task_panels;
+    const int64_t last_panel = std::min(last, first_panel + task_panels);
+    alignas(64) float sums[max_rows * kPanel];
     for (int64_t panel = first_panel; panel < last_panel; ++panel)
-      for (int64_t row = begin; row < end; row += most) {
-        const int64_t n = std::min(most, end - row);
-        tile_of<most>(x.from(row), n, packed + panel * panel_bytes, sums);
-        finish(sums, row, n, panel);
+      for (int64_t row = begin; row < end; row += max_rows) {
+        const int64_t n = std::min(max_rows, end - row);
+        run_tile<max_rows>(x.from(row), n, packed + panel * panel_bytes, sums);
+        epilogue(sums, row, n, panel);
       }
   });
+}
+
+// An epilogue: y [rows, outputs] = output(sum, column, index in y)
+template <typename Output>
+auto store_outputs(float* y, int64_t outputs, const Output& output) {
+  return [=](const float* sums, int64_t row, int64_t n, int64_t panel) {
+    const int64_t first = panel * kPanel, width = std::min<int64_t>(kPanel, outputs - first);
+    for (int64_t r = 0; r < n; ++r) {
+      const int64_t start = (row + r) * outputs + first;
+      for (int64_t i = 0; i < width; ++i)
+        y[start + i] = output(sums[r * kPanel + i], first + i, start + i);
+    }
+  };
 }
 
 }  // namespace sparktts

@@ -1,5 +1,8 @@
-"""Memory for packed weights, in pages of 2 MB where the system has them: a token reads all of it from front to back, and
-with pages of 4 KB looking up the next page costs a tenth of that time or more."""
+"""Memory for packed weights, in pages of 2 MB where the system has them.
+
+A decode step reads all weights from front to back; with pages of 4 KB, address translation costs a
+tenth of that time or more.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,22 @@ from contextlib import suppress
 
 import numpy as np
 
-CHUNK = 64 << 20
+BLOCK_SIZE = 64 << 20
 ALIGNMENT = 64
 
-_chunk = np.empty(0, np.uint8)
+_block = np.empty(0, np.uint8)
 
 
-def huge_pages(size: int) -> np.ndarray:
-    """`size` bytes of zeros, uint8. Small requests share a block; it is given back when the last of them is."""
-    global _chunk
-    size_aligned = -(-size // ALIGNMENT) * ALIGNMENT
-    if size_aligned > CHUNK // 2:
+def allocate(size: int) -> np.ndarray:
+    """`size` bytes of zeros, uint8. Small arrays share a block, which is freed with the last."""
+    global _block
+    aligned_size = -(-size // ALIGNMENT) * ALIGNMENT
+    if aligned_size > BLOCK_SIZE // 2:
         return zero_pages(size, huge=True)
-    if size_aligned > len(_chunk):
-        _chunk = zero_pages(CHUNK, huge=True)
-    array, _chunk = _chunk[:size], _chunk[size_aligned:]
+    if aligned_size > len(_block):
+        _block = zero_pages(BLOCK_SIZE, huge=True)
+    array = _block[:size]
+    _block = _block[aligned_size:]
     return array
 
 

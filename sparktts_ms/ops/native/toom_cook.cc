@@ -1,8 +1,9 @@
-// Convolutions of seven taps by the method of Toom and Cook (see ops/toom_cook.py): four outputs from ten products.
+// Convolutions of seven taps by the method of Toom and Cook (ops/toom_cook.py): four outputs from
+// ten products.
 //
-// Frames are rows [T, C]. A convolution of dilation d is d convolutions on every d-th frame; tile i of phase f makes the
-// outputs f + d (4 i + q), q = 0 .. 3, from the ten inputs f + d (4 i + j - 3). Work goes in stretches of frames whose
-// transformed inputs stay in the cache.
+// Frames are rows [T, C]. A convolution of dilation d is d convolutions on every d-th frame; tile i
+// of phase f makes the outputs f + d (4 i + q), q = 0 .. 3, from the ten inputs
+// f + d (4 i + j - 3). Frames are processed in chunks whose transformed inputs stay in the cache.
 
 #include "gemm.h"
 
@@ -10,48 +11,58 @@ using namespace sparktts;
 
 namespace {
 
-constexpr int kPoints = 10, kOutputs = 4, kReach = 3;
-constexpr int64_t kStretchBytes = 3 << 20;      // of inputs
-constexpr int64_t kTiles = 4 * kRows;           // tiles whose products are held before they become outputs
+constexpr int kPoints = 10, kOutputs = 4, kMargin = 3;
+constexpr int64_t kChunkBytes = 3 << 20;        // of inputs
+constexpr int64_t kTiles = 4 * kRows;           // of a task: their products are on its stack
 
 struct Filters {
-  const float *packed, *bias, *matrices;    // [10] matrices (C, N) packed; [N]; inputs [10, 10], then outputs [4, 10]
+  const float* packed;      // [10] packed matrices (C, N)
+  const float* bias;        // [N]
+  const float* matrices;    // of the inputs [10, 10], then of the outputs [4, 10]
   int64_t channels, outputs, dilation;
 };
 
-// Frames of a stretch: as many as fill kStretchBytes, in whole tiles.
-int64_t stretch_of(int64_t frames, const Filters& f) {
-  const int64_t tile = kOutputs * f.dilation, most = std::max<int64_t>(1, kStretchBytes / (4 * f.channels * tile));
-  return std::min(most, (frames + tile - 1) / tile) * tile;
+// Frames of a chunk: as many as fill kChunkBytes, in complete tiles.
+int64_t chunk_size(int64_t frames, const Filters& f) {
+  const int64_t tile = kOutputs * f.dilation;
+  const int64_t max_tiles = std::max<int64_t>(1, kChunkBytes / (4 * f.channels * tile));
+  return std::min(max_tiles, (frames + tile - 1) / tile) * tile;
 }
 
-// Floats from one point's transformed inputs to the next's: not a multiple of 4 KB, or all would share a few cache lines.
-int64_t point_stride(int64_t stretch, const Filters& f) { return (stretch / kOutputs * f.channels + 1023) / 1024 * 1024 + 80; }
-
-int64_t scratch_floats(int64_t stretch, const Filters& f) {
-  return (stretch + 2 * kReach * f.dilation) * f.channels + kPoints * point_stride(stretch, f) + kLanes;
+// Floats from one point's transformed inputs to the next's: not a multiple of 4 KB, or all would
+// share a few cache lines.
+int64_t point_stride(int64_t chunk, const Filters& f) {
+  return (chunk / kOutputs * f.channels + 1023) / 1024 * 1024 + 80;
 }
 
-// Outputs begin .. begin + stretch - 1 (those below `frames`) of the convolution of x [frames, C], activated by a snake of
-// `frequency` first if that is given: finish(values [32], frame, first column)
-template <typename Finish>
-void convolve(const float* x, int64_t frames, int64_t begin, int64_t stretch, const float* frequency, const Filters& f,
-              float* scratch, const Finish& finish) {
-  const int64_t channels = f.channels, d = f.dilation, tiles = stretch / (kOutputs * d), rows = d * tiles;
-  const int64_t first = begin - kReach * d, inputs = stretch + 2 * kReach * d;
-  const int64_t apart = point_stride(stretch, f);
-  float *active = scratch, *points = scratch + (inputs * channels + kLanes - 1) / kLanes * kLanes;
-  parallel_ranges(inputs, std::max<int64_t>(1, 16384 / channels), [&](int64_t from, int64_t to) {
+int64_t scratch_floats(int64_t chunk, const Filters& f) {
+  const int64_t inputs = (chunk + 2 * kMargin * f.dilation) * f.channels;
+  return inputs + kPoints * point_stride(chunk, f) + kLanes;
+}
+
+// Outputs begin .. begin + chunk - 1 (those below `frames`) of the convolution of x [frames, C],
+// which passes a snake first if `alpha` is given: epilogue(values [32], frame, first column)
+template <typename Epilogue>
+void convolve(const float* x, int64_t frames, int64_t begin, int64_t chunk, const float* alpha,
+              const Filters& f, float* scratch, const Epilogue& epilogue) {
+  const int64_t channels = f.channels, d = f.dilation;
+  const int64_t tiles = chunk / (kOutputs * d), rows = d * tiles;
+  const int64_t first = begin - kMargin * d, inputs = chunk + 2 * kMargin * d;
+  const int64_t stride = point_stride(chunk, f);
+  float* padded = scratch;
+  float* points = scratch + (inputs * channels + kLanes - 1) / kLanes * kLanes;
+  const int64_t pad_step = std::max<int64_t>(1, 16384 / channels);
+  parallel_ranges(inputs, pad_step, [&](int64_t from, int64_t to) {
     for (int64_t i = from; i < to; ++i) {
-      float* out = active + i * channels;
+      float* out = padded + i * channels;
       if (first + i < 0 || first + i >= frames) {
         std::fill(out, out + channels, 0.0f);
         continue;
       }
       const float* row = x + (first + i) * channels;
-      if (frequency)
+      if (alpha)
         for (int64_t c = 0; c < channels; ++c) {
-          const float u = row[c] * frequency[c];
+          const float u = row[c] * alpha[c];
           out[c] = u + sine_squared(u);
         }
       else
@@ -60,9 +71,10 @@ void convolve(const float* x, int64_t frames, int64_t begin, int64_t stretch, co
   });
 
   // points[p][row of phase and tile][C]
-  parallel_ranges(rows, std::max<int64_t>(1, 4096 / channels), [&](int64_t from, int64_t to) {
+  const int64_t transform_step = std::max<int64_t>(1, 4096 / channels);
+  parallel_ranges(rows, transform_step, [&](int64_t from, int64_t to) {
     for (int64_t row = from; row < to; ++row) {
-      const float* in = active + (row / tiles + row % tiles * kOutputs * d) * channels;
+      const float* in = padded + (row / tiles + row % tiles * kOutputs * d) * channels;
       float* out = points + row * channels;
       auto transform = [&](int64_t c, const auto& read, const auto& write) {
         f32x16 values[kPoints];
@@ -70,15 +82,17 @@ void convolve(const float* x, int64_t frames, int64_t begin, int64_t stretch, co
         for (int p = 0; p < kPoints; ++p) {
           f32x16 sum = {};
 #pragma GCC unroll 10
-          for (int j = 0; j < kPoints; ++j) sum += broadcast(f.matrices[p * kPoints + j]) * values[j];
-          write(out + p * apart + c, sum);
+          for (int j = 0; j < kPoints; ++j)
+            sum += broadcast(f.matrices[p * kPoints + j]) * values[j];
+          write(out + p * stride + c, sum);
         }
       };
-      const int64_t whole = channels / kLanes * kLanes, rest = channels - whole;
-      for (int64_t c = 0; c < whole; c += kLanes)
-        transform(c, [](const float* from) { return load<f32x16>(from); }, [](float* to, f32x16 v) { store(to, v); });
+      const int64_t vectors = channels / kLanes * kLanes, rest = channels - vectors;
+      for (int64_t c = 0; c < vectors; c += kLanes)
+        transform(c, [](const float* from) { return load<f32x16>(from); },
+                  [](float* to, f32x16 v) { store(to, v); });
       if (rest)
-        transform(whole, [=](const float* from) {
+        transform(vectors, [=](const float* from) {
           f32x16 v = {};
           for (int64_t i = 0; i < rest; ++i) v[i] = from[i];
           return v;
@@ -88,14 +102,18 @@ void convolve(const float* x, int64_t frames, int64_t begin, int64_t stretch, co
     }
   });
 
-  const int64_t panel_floats = channels * kPanel, all_panels = panels(f.outputs), stretches = (rows + kTiles - 1) / kTiles;
-  parallel(all_panels * stretches, [&](int64_t task) {
-    const int64_t panel = task / stretches, from = task % stretches * kTiles, count = std::min(kTiles, rows - from);
+  const int64_t panel_floats = channels * kPanel, all_panels = panels(f.outputs);
+  const int64_t row_blocks = (rows + kTiles - 1) / kTiles;
+  parallel(all_panels * row_blocks, [&](int64_t task) {
+    const int64_t panel = task / row_blocks, from = task % row_blocks * kTiles;
+    const int64_t count = std::min(kTiles, rows - from);
     alignas(64) float products[kPoints * kTiles * kPanel];
     for (int p = 0; p < kPoints; ++p)
       for (int64_t r = 0; r < count; r += kRows)
-        tile_of<kRows>(Rows{points + p * apart + (from + r) * channels, channels, channels}, std::min<int64_t>(kRows, count - r),
-                       f.packed + (p * all_panels + panel) * panel_floats, products + (p * kTiles + r) * kPanel);
+        run_tile<kRows>(Rows{points + p * stride + (from + r) * channels, channels, channels},
+                        std::min<int64_t>(kRows, count - r),
+                        f.packed + (p * all_panels + panel) * panel_floats,
+                        products + (p * kTiles + r) * kPanel);
     const float* to_outputs = f.matrices + kPoints * kPoints;
     for (int64_t r = 0; r < count; ++r) {
       const int64_t row = from + r, start = begin + row / tiles + row % tiles * kOutputs * d;
@@ -104,11 +122,11 @@ void convolve(const float* x, int64_t frames, int64_t begin, int64_t stretch, co
 #pragma GCC unroll 10
         for (int p = 0; p < kPoints; ++p) {
           const float* product = products + (p * kTiles + r) * kPanel;
-          const f32x16 share = broadcast(to_outputs[q * kPoints + p]);
-          sums[0] += share * load<f32x16>(product);
-          sums[1] += share * load<f32x16>(product + kLanes);
+          const f32x16 factor = broadcast(to_outputs[q * kPoints + p]);
+          sums[0] += factor * load<f32x16>(product);
+          sums[1] += factor * load<f32x16>(product + kLanes);
         }
-        finish(reinterpret_cast<const float*>(sums), start + q * d, panel * kPanel);
+        epilogue(reinterpret_cast<const float*>(sums), start + q * d, panel * kPanel);
       }
     }
   });
@@ -119,48 +137,53 @@ void convolve(const float* x, int64_t frames, int64_t begin, int64_t stretch, co
 // x [T, C], filters, bias [N], matrices [140] -> [T, N]
 KERNEL(conv7) {
   const float* x = at<const float>(tensors, 0);
-  const Filters f{at<const float>(tensors, 1), at<const float>(tensors, 2), at<const float>(tensors, 3),
-                  shapes[0][1], shapes[4][1], 1};
-  const int64_t frames = shapes[0][0], outputs = f.outputs, stretch = stretch_of(frames, f);
+  const Filters f{at<const float>(tensors, 1), at<const float>(tensors, 2),
+                  at<const float>(tensors, 3), shapes[0][1], shapes[4][1], 1};
+  const int64_t frames = shapes[0][0], outputs = f.outputs, chunk = chunk_size(frames, f);
   float* y = at<float>(tensors, 4);
-  Scratch scratch(scratch_floats(stretch, f) * 4);
-  for (int64_t begin = 0; begin < frames; begin += stretch)
-    convolve(x, frames, begin, stretch, nullptr, f, scratch.as<float>(), [&](const float* sums, int64_t t, int64_t column) {
-      for (int64_t i = 0; i < std::min<int64_t>(kPanel, outputs - column); ++i)
-        y[t * outputs + column + i] = sums[i] + f.bias[column + i];
-    });
+  Scratch scratch(scratch_floats(chunk, f) * 4);
+  auto epilogue = [&](const float* sums, int64_t t, int64_t column) {
+    for (int64_t i = 0; i < std::min<int64_t>(kPanel, outputs - column); ++i)
+      y[t * outputs + column + i] = sums[i] + f.bias[column + i];
+  };
+  for (int64_t begin = 0; begin < frames; begin += chunk)
+    convolve(x, frames, begin, chunk, nullptr, f, scratch.as<float>(), epilogue);
   return 0;
 }
 
-// x + narrow(snake(wide(snake(x)))): x [T, C], wide's filters, bias [C], frequency [C]; narrow's matrix, bias [C],
-// frequency [C]; matrices [140], dilation int32 [1] -> [T, C]
+// x + conv2(snake(conv1(snake(x)))): x [T, C], conv1's filters, bias [C], alpha [C]; conv2's
+// matrix, bias [C], alpha [C]; matrices [140], dilation int32 [1] -> [T, C]
 KERNEL(residual_unit) {
-  const float *x = at<const float>(tensors, 0), *frequency = at<const float>(tensors, 3);
-  const float *narrow_bias = at<const float>(tensors, 5), *narrow_frequency = at<const float>(tensors, 6);
-  const Filters f{at<const float>(tensors, 1), at<const float>(tensors, 2), at<const float>(tensors, 7),
-                  shapes[0][1], shapes[0][1], at<const int32_t>(tensors, 8)[0]};
+  const float *x = at<const float>(tensors, 0), *alpha1 = at<const float>(tensors, 3);
+  const float *bias2 = at<const float>(tensors, 5), *alpha2 = at<const float>(tensors, 6);
+  const Filters f{at<const float>(tensors, 1), at<const float>(tensors, 2),
+                  at<const float>(tensors, 7), shapes[0][1], shapes[0][1],
+                  at<const int32_t>(tensors, 8)[0]};
   if (f.dilation < 1) return 1;
-  const int64_t frames = shapes[0][0], channels = f.channels, stretch = stretch_of(frames, f);
+  const int64_t frames = shapes[0][0], channels = f.channels, chunk = chunk_size(frames, f);
   float* y = at<float>(tensors, 9);
-  const int64_t floats = scratch_floats(stretch, f);
-  Scratch scratch((floats + stretch * channels) * 4);
+  const int64_t floats = scratch_floats(chunk, f);
+  Scratch scratch((floats + chunk * channels) * 4);
   float* hidden = scratch.as<float>() + floats;
-  for (int64_t begin = 0; begin < frames; begin += stretch) {
-    convolve(x, frames, begin, stretch, frequency, f, scratch.as<float>(), [&](const float* sums, int64_t t, int64_t column) {
+  for (int64_t begin = 0; begin < frames; begin += chunk) {
+    auto to_hidden = [&](const float* sums, int64_t t, int64_t column) {
       float* out = hidden + (t - begin) * channels + column;
       for (int64_t i = 0; i < std::min<int64_t>(kPanel, channels - column); ++i) {
-        const float u = (sums[i] + f.bias[column + i]) * narrow_frequency[column + i];
+        const float u = (sums[i] + f.bias[column + i]) * alpha2[column + i];
         out[i] = u + sine_squared(u);
       }
-    });
-    multiply(Rows{hidden, channels, channels}, std::min(stretch, frames - begin), at<const char>(tensors, 4),
-             channels * kPanel * 4, 0, panels(channels), [&](const float* sums, int64_t row, int64_t n, int64_t panel) {
-               const int64_t first = panel * kPanel, width = std::min<int64_t>(kPanel, channels - first);
-               for (int64_t r = 0; r < n; ++r) {
-                 const int64_t start = (begin + row + r) * channels + first;
-                 for (int64_t i = 0; i < width; ++i) y[start + i] = x[start + i] + (sums[r * kPanel + i] + narrow_bias[first + i]);
-               }
-             });
+    };
+    convolve(x, frames, begin, chunk, alpha1, f, scratch.as<float>(), to_hidden);
+    auto to_output = [&](const float* sums, int64_t row, int64_t n, int64_t panel) {
+      const int64_t first = panel * kPanel, width = std::min<int64_t>(kPanel, channels - first);
+      for (int64_t r = 0; r < n; ++r) {
+        const int64_t start = (begin + row + r) * channels + first;
+        for (int64_t i = 0; i < width; ++i)
+          y[start + i] = x[start + i] + (sums[r * kPanel + i] + bias2[first + i]);
+      }
+    };
+    multiply(Rows{hidden, channels, channels}, std::min(chunk, frames - begin),
+             at<const char>(tensors, 4), channels * kPanel * 4, 0, panels(channels), to_output);
   }
   return 0;
 }

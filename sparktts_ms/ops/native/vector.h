@@ -1,7 +1,7 @@
-// Vectors of sixteen lanes, which the compiler maps to what the machine has, and the functions on them.
+// Vectors of sixteen lanes, which the compiler maps to the machine's, and functions on them.
 //
-// Everything here is GCC's and clang's portable vector notation except `dot4`, whose instruction every machine has under
-// another name.
+// All in the portable vector extensions of GCC and clang except `dot4`, whose instruction has a
+// different name on each architecture.
 #pragma once
 
 #include <algorithm>
@@ -42,19 +42,19 @@ inline i32x16 broadcast(int32_t x) { return x - i32x16{}; }
 inline f32x16 to_float(i32x16 x) { return __builtin_convertvector(x, f32x16); }
 
 // Sixteen bfloat16 as float32.
-inline f32x16 widen_bf16(const uint16_t* p) {
+inline f32x16 bf16_to_float(const uint16_t* p) {
   const u32x16 bits = __builtin_convertvector(load<u16x16>(p), u32x16) << 16;
   return load<f32x16>(&bits);
 }
 
-// sums + for each lane the product of its four weights (unsigned, 64 of them) with the four bytes at `x` (signed).
+// sums + for each lane the dot product of its four weights (unsigned) with the four bytes at `x`.
 inline i32x16 dot4(i32x16 sums, u8x64 weights, const int8_t* x) {
   int32_t four;
   std::memcpy(&four, x, 4);
 #if defined(__AVX512VNNI__)
   return (i32x16)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)weights, _mm512_set1_epi32(four));
 #elif defined(__AVX2__)
-  // Without VNNI: widened to 16 bits, because the 8-bit product of this machine saturates.
+  // Without VNNI: in 16 bits, because the 8-bit product saturates.
   __m256i halves[2], bytes[2];
   std::memcpy(halves, &sums, sizeof sums);
   std::memcpy(bytes, &weights, sizeof weights);
@@ -62,20 +62,22 @@ inline i32x16 dot4(i32x16 sums, u8x64 weights, const int8_t* x) {
   for (int h = 0; h < 2; ++h) {
     const __m256i low = _mm256_cvtepu8_epi16(_mm256_castsi256_si128(bytes[h]));
     const __m256i high = _mm256_cvtepu8_epi16(_mm256_extracti128_si256(bytes[h], 1));
-    // each pair of neighbours makes one lane's sum; hadd leaves them as 0 1 4 5 2 3 6 7
-    const __m256i pairs = _mm256_hadd_epi32(_mm256_madd_epi16(low, x16), _mm256_madd_epi16(high, x16));
+    // each adjacent pair is one lane's sum; hadd orders them 0 1 4 5 2 3 6 7
+    const __m256i pairs =
+        _mm256_hadd_epi32(_mm256_madd_epi16(low, x16), _mm256_madd_epi16(high, x16));
     halves[h] = _mm256_add_epi32(halves[h], _mm256_permute4x64_epi64(pairs, 0xd8));
   }
   std::memcpy(&sums, halves, sizeof sums);
   return sums;
 #elif defined(__ARM_FEATURE_DOTPROD)
-  // signed times signed: weights - 128 now, 128 times the sum of x added back
+  // the instruction is signed: weights - 128, and 128 times the sum of x added back
   int32x4_t parts[4];
   uint8x16_t bytes[4];
   std::memcpy(parts, &sums, sizeof sums);
   std::memcpy(bytes, &weights, sizeof weights);
   const int8x16_t x8 = vreinterpretq_s8_s32(vdupq_n_s32(four));
-  const int32x4_t back = vdotq_s32(vdupq_n_s32(0), x8, vdupq_n_s8(64));      // 64, twice: 128 is no int8
+  // 64, added twice, because 128 does not fit int8
+  const int32x4_t back = vdotq_s32(vdupq_n_s32(0), x8, vdupq_n_s8(64));
   for (int p = 0; p < 4; ++p) {
     const int8x16_t w8 = vreinterpretq_s8_u8(veorq_u8(bytes[p], vdupq_n_u8(0x80)));
     parts[p] = vaddq_s32(vdotq_s32(parts[p], w8, x8), vaddq_s32(back, back));
@@ -89,17 +91,18 @@ inline i32x16 dot4(i32x16 sums, u8x64 weights, const int8_t* x) {
 #endif
 }
 
-// sin(x)^2 by reduction to [-pi/2, pi/2] (where the square has period pi) and the Taylor-like minimax of sin; 3e-7 off.
+// sin(x)^2 by reduction to [-pi/2, pi/2] (the square has period pi) and a minimax polynomial of
+// sin; absolute error 3e-7.
 inline float sine_squared(float x) {
-  const float turns = std::nearbyint(x * 0.318309886f);
-  const float r = (x - turns * 3.140625f) - turns * 9.67653589793e-4f;
+  const float n = std::nearbyint(x * 0.318309886f);
+  const float r = (x - n * 3.140625f) - n * 9.67653589793e-4f;
   const float r2 = r * r;
   const float sine = r * (1.0f + r2 * (-1.6666667e-1f + r2 * (8.3333310e-3f + r2 * (-1.9840874e-4f +
                      r2 * (2.7525562e-6f + r2 * -2.3889859e-8f)))));
   return sine * sine;
 }
 
-// exp(x) for x <= 0; 2e-7 relative. Written out because the library's is a call that does not vectorise.
+// exp(x) for x <= 0; relative error 2e-7. The standard library's does not vectorise.
 inline float exp_negative(float x) {
   x = std::max(x, -87.0f);
   const float n = std::nearbyint(x * 1.44269504f);
@@ -112,12 +115,13 @@ inline float exp_negative(float x) {
   return p * scale;
 }
 
-// x/2 (1 + erf(x / sqrt 2)); Abramowitz and Stegun 7.1.26, 2e-7 off.
+// x/2 (1 + erf(x / sqrt 2)); Abramowitz and Stegun 7.1.26, absolute error 2e-7.
 inline float gelu_erf(float x) {
   const float z = std::fabs(x) * 0.707106781f;
   const float t = 1.0f / (1.0f + 0.3275911f * z);
-  const float p = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
-  const float tail = 0.5f * p * exp_negative(-z * z);       // the share of a normal distribution beyond |x|
+  const float p = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f +
+                  t * (-1.453152027f + t * 1.061405429f))));
+  const float tail = 0.5f * p * exp_negative(-z * z);       // of a normal distribution beyond |x|
   return x * (x < 0.0f ? tail : 1.0f - tail);
 }
 
