@@ -3,7 +3,7 @@
 `config_files.py` reads them from a model directory. All raise ModelError for unsupported values.
 """
 
-from __future__ import annotations
+from __future__ import annotations     # config_files.py reads the annotations as text
 
 import math
 from dataclasses import dataclass
@@ -25,19 +25,8 @@ class MelConfig:
 
 
 @dataclass(frozen=True)
-class BackboneConfig:
-    """A Vocos backbone: channels of its input, its blocks and their feed-forward part."""
-
-    input_channels: int
-    dim: int
-    intermediate_dim: int
-    layers: int
-    condition_dim: int | None = None
-
-
-@dataclass(frozen=True)
 class FeatureStackConfig:
-    """The semantic encoder or the prenet: backbones, sampling stages at rate 1, a projection."""
+    """The semantic encoder or the prenet: Vocos backbones and a projection."""
 
     input_channels: int
     vocos_dim: int
@@ -52,12 +41,6 @@ class FeatureStackConfig:
         if any(ratio != 1 for ratio in self.sample_ratios):
             raise ModelError(f"sample_ratios {list(self.sample_ratios)} in BiCodec/config.yaml: "
                              "only 1 is supported.")
-
-    def backbone(self, input_channels: int, layers: int,
-                 conditioned: bool = False) -> BackboneConfig:
-        condition_dim = self.condition_dim if conditioned else None
-        return BackboneConfig(input_channels, self.vocos_dim, self.vocos_intermediate_dim, layers,
-                              condition_dim)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ Source: upstream `vocos.py`.
 
 from mindspore import Tensor, nn
 
-from sparktts_ms.config import BackboneConfig, FeatureStackConfig
+from sparktts_ms.config import FeatureStackConfig
 from sparktts_ms.ops.convolution import FrameConv
 from sparktts_ms.ops.linear import Linear
 from sparktts_ms.ops.normalization import LayerNorm
@@ -17,8 +17,7 @@ EPS = 1e-6
 
 
 class ConditionalLayerNorm(nn.Cell):
-    """LayerNorm; with a `condition_dim` its scale and shift are predicted from the d-vector (scale,
-    not 1 + scale)."""
+    """LayerNorm; with `condition_dim` its scale (not 1 + scale) and shift are predicted."""
 
     def __init__(self, weights: Checkpoint, dim: int, condition_dim: int | None = None):
         super().__init__()
@@ -38,15 +37,12 @@ class ConditionalLayerNorm(nn.Cell):
 
 
 class ConvNeXtBlock(nn.Cell):
-    """Depthwise convolution, norm, two linear layers; the layer scale `gamma` is folded into the
-    second."""
+    """Depthwise convolution, norm, two linear layers; the layer scale is folded into the second."""
 
-    def __init__(self, weights: Checkpoint, config: BackboneConfig):
+    def __init__(self, weights: Checkpoint, dim: int, inner: int, condition_dim: int | None):
         super().__init__()
-        dim = config.dim
-        inner = config.intermediate_dim
         self.depthwise = frame_conv(weights.at("dwconv"), dim, dim, groups=dim)
-        self.norm = ConditionalLayerNorm(weights.at("norm"), dim, config.condition_dim)
+        self.norm = ConditionalLayerNorm(weights.at("norm"), dim, condition_dim)
         self.up_proj = Linear.from_checkpoint(weights.at("pwconv1"), dim, inner, gelu=True)
         gamma = weights.take("gamma", dim)
         matrix = weights.at("pwconv2").take("weight", dim, inner) * gamma[:, None]
@@ -60,13 +56,17 @@ class ConvNeXtBlock(nn.Cell):
 class Backbone(nn.Cell):
     """Embedding convolution, norm, blocks, final norm."""
 
-    def __init__(self, weights: Checkpoint, config: BackboneConfig):
+    def __init__(self, weights: Checkpoint, config: FeatureStackConfig, inputs: int, layers: int,
+                 condition_dim: int | None = None):
         super().__init__()
-        self.embed = frame_conv(weights.at("embed"), config.input_channels, config.dim)
-        self.norm = ConditionalLayerNorm(weights.at("norm"), config.dim, config.condition_dim)
-        self.blocks = nn.CellList([ConvNeXtBlock(weights.at(f"convnext.{n}"), config)
-                                   for n in range(config.layers)])
-        self.final_norm = ConditionalLayerNorm(weights.at("final_layer_norm"), config.dim)
+        dim = config.vocos_dim
+        inner = config.vocos_intermediate_dim
+        self.embed = frame_conv(weights.at("embed"), inputs, dim)
+        self.norm = ConditionalLayerNorm(weights.at("norm"), dim, condition_dim)
+        self.blocks = nn.CellList([
+            ConvNeXtBlock(weights.at(f"convnext.{n}"), dim, inner, condition_dim)
+            for n in range(layers)])
+        self.final_norm = ConditionalLayerNorm(weights.at("final_layer_norm"), dim)
 
     def construct(self, x: Tensor, mask: Tensor | None, condition: Tensor | None = None) -> Tensor:
         # x [T, I], mask [T, 1], condition [1, D] -> [T, C]
@@ -77,21 +77,18 @@ class Backbone(nn.Cell):
 
 
 class SamplingStage(nn.Cell):
-    """Resampling at rate 1, which is three times its input (the input and two identical skip
-    paths), then a backbone of two layers."""
+    """Resampling at rate 1, three times the input (it and two identical skip paths), a backbone."""
 
-    def __init__(self, weights: Checkpoint, config: BackboneConfig):
+    def __init__(self, weights: Checkpoint, config: FeatureStackConfig):
         super().__init__()
-        self.backbone = Backbone(weights, config)
+        self.backbone = Backbone(weights, config, config.vocos_dim, layers=2)
 
     def construct(self, x: Tensor, mask: Tensor | None) -> Tensor:
         return self.backbone(3.0 * x, mask)
 
 
 def sampling_stages(weights: Checkpoint, config: FeatureStackConfig) -> nn.CellList:
-    """The sampling stages of a semantic encoder or prenet."""
-    backbone = config.backbone(config.vocos_dim, 2)
-    return nn.CellList([SamplingStage(weights.at(f"downsample.{n}.1"), backbone)
+    return nn.CellList([SamplingStage(weights.at(f"downsample.{n}.1"), config)
                         for n in range(len(config.sample_ratios))])
 
 

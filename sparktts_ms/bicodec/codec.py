@@ -3,9 +3,8 @@
 Source: arXiv 2503.01710, upstream `models/bicodec.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -68,17 +67,27 @@ class BiCodec:
         self.speaker_quantizer = FiniteScalarQuantizer(config.speaker_encoder.fsq_levels)
         self.context_frames = wave_generator.receptive_field(config.decoder)
         self.receptive_field = self.context_frames + prenet.receptive_field(config.prenet)
-        self._codebook: Codebook | None = None
-        self._semantic_encoder: Callable | None = None
-        self._speaker_encoder: Callable | None = None
         self._decoder: tuple[Callable, Callable] | None = None
 
-    @property
+    @cached_property
     def codebook(self) -> Codebook:
-        if self._codebook is None:
-            weights = Checkpoint(self.path).at("quantizer.codebook")
-            self._codebook = Codebook(weights, self.config.quantizer)
-        return self._codebook
+        weights = Checkpoint(self.path).at("quantizer.codebook")
+        return Codebook(weights, self.config.quantizer)
+
+    @cached_property
+    def semantic_encoder(self) -> Callable:
+        weights = Checkpoint(self.path)
+        encoder = SemanticEncoder(weights.at("encoder"), weights.at("quantizer.in_project"),
+                                  self.config.encoder, self.config.quantizer)
+        finish(weights, "semantic_encoder")
+        return self.runtime.compile_padded(encoder, "semantic encoder")
+
+    @cached_property
+    def speaker_encoder(self) -> Callable:
+        weights = Checkpoint(self.path)
+        encoder = SpeakerEncoder(weights.at("speaker_encoder"), self.config.speaker_encoder)
+        finish(weights, "speaker_encoder")
+        return self.runtime.compile_padded(encoder, "speaker encoder")
 
     def load_decoder(self) -> tuple[Callable, Callable]:
         """Front end and wave generator, loaded on first use."""
@@ -93,31 +102,20 @@ class BiCodec:
 
     def encode_semantic(self, features: np.ndarray) -> np.ndarray:
         """wav2vec 2.0 features [T, F] of a recording -> its semantic ids [T]."""
-        if self._semantic_encoder is None:
-            weights = Checkpoint(self.path)
-            encoder = SemanticEncoder(weights.at("encoder"), weights.at("quantizer.in_project"),
-                                      self.config.encoder, self.config.quantizer)
-            finish(weights, "semantic_encoder")
-            self._semantic_encoder = self.runtime.compile_padded(encoder, "semantic encoder")
         frames = len(features)
         length = self.runtime.padded_length(frames, PROMPT_FRAME_BUCKETS)
-        vectors = self._semantic_encoder(Tensor(pad_rows(features, length)),
-                                         self._mask(frames, length))
+        padded = Tensor(pad_rows(features, length))
+        vectors = self.semantic_encoder(padded, self._mask(frames, length))
         return self.codebook.quantize(vectors.asnumpy()[:frames])
 
     def encode_speaker(self, mel: np.ndarray) -> np.ndarray:
         """Mel spectrogram [M, T] of the reference clip -> the voice's global ids [32]."""
-        if self._speaker_encoder is None:
-            weights = Checkpoint(self.path)
-            encoder = SpeakerEncoder(weights.at("speaker_encoder"), self.config.speaker_encoder)
-            finish(weights, "speaker_encoder")
-            self._speaker_encoder = self.runtime.compile_padded(encoder, "speaker encoder")
-        return self.speaker_quantizer.quantize(self._speaker_encoder(Tensor(mel)).asnumpy())
+        return self.speaker_quantizer.quantize(self.speaker_encoder(Tensor(mel)).asnumpy())
 
     def release_encoders(self) -> None:
         """Free the encoders; they are loaded again when a recording is encoded."""
-        self._semantic_encoder = None
-        self._speaker_encoder = None
+        self.__dict__.pop("semantic_encoder", None)
+        self.__dict__.pop("speaker_encoder", None)
 
     def decode(self, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
         """A voice [32] and semantic ids [T], T > 0 -> samples [320 T], float32 in (-1, 1)."""

@@ -18,8 +18,8 @@ class Prenet(nn.Cell):
         dim = config.vocos_dim
         self.in_proj = Linear.from_checkpoint(weights.at("linear_pre"), config.input_channels, dim)
         self.stages = sampling_stages(weights, config)
-        self.backbone = Backbone(weights.at("vocos_backbone"),
-                                 config.backbone(dim, config.vocos_num_layers, conditioned=True))
+        self.backbone = Backbone(weights.at("vocos_backbone"), config, dim,
+                                 config.vocos_num_layers, config.condition_dim)
         self.out_proj = Linear.from_checkpoint(weights.at("linear"), dim, config.out_channels)
         self.final_tanh = config.use_tanh_at_final
 

@@ -18,8 +18,8 @@ class SemanticEncoder(nn.Cell):
     def __init__(self, weights: Checkpoint, code_weights: Checkpoint, config: FeatureStackConfig,
                  quantizer: QuantizerConfig):
         super().__init__()
-        backbone = config.backbone(config.input_channels, config.vocos_num_layers)
-        self.backbone = Backbone(weights.at("encoder"), backbone)
+        self.backbone = Backbone(weights.at("encoder"), config, config.input_channels,
+                                 config.vocos_num_layers)
         self.stages = sampling_stages(weights, config)
         self.out_proj = Linear.from_checkpoint(weights.at("project"), config.vocos_dim,
                                                config.out_channels)

@@ -6,8 +6,6 @@ its length. The plain implementation, which is the reference for both, computes 
 cache and masks later positions.
 """
 
-from __future__ import annotations
-
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops

@@ -10,8 +10,6 @@ bytes an element (a third of a second for 7.7 M elements), so bias and per-chann
 are BiasAdd and inference-mode BatchNorm, which do not.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -93,7 +91,7 @@ class Conv7(nn.Cell):
         if self.native:
             self.filters = weight(pack_filters(kernel))
             self.bias = weight(bias)
-            self.transforms = toom_cook_transforms()
+            self.transforms = Tensor(toom_cook.TRANSFORMS)
             self.fused = custom_op("conv7", kernel.shape[0])
         else:
             self.conv = Conv1d(kernel, bias, padding=3)
@@ -115,7 +113,7 @@ class ResidualUnit(nn.Cell):
             self.constants = [weight(pack_filters(conv1.kernel)), weight(conv1.bias),
                               weight(conv1.alpha), weight(matrix), weight(conv2.bias),
                               weight(conv2.alpha)]
-            self.transforms = toom_cook_transforms()
+            self.transforms = Tensor(toom_cook.TRANSFORMS)
             self.dilation = Tensor(np.array([dilation], np.int32))
             self.fused = custom_op("residual_unit")
         else:
@@ -260,9 +258,3 @@ def pack_filters(kernel: np.ndarray) -> np.ndarray:
     """A kernel [O, I, 7] transformed for Toom-Cook and packed."""
     filters = toom_cook.transform_filters(kernel)
     return np.concatenate([library.pack(matrix) for matrix in filters])
-
-
-def toom_cook_transforms() -> Tensor:
-    """The matrices of inputs [10, 10] and outputs [4, 10], flat."""
-    matrices = [toom_cook.TO_INPUTS.ravel(), toom_cook.TO_OUTPUTS.ravel()]
-    return Tensor(np.concatenate(matrices).astype(np.float32))

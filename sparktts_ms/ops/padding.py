@@ -1,7 +1,5 @@
 """Bucket sizes that utterances are padded to, so that the number of compiled graphs is bounded."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -3,8 +3,6 @@
 Source: arXiv 2104.09864.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 

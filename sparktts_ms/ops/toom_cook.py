@@ -7,8 +7,6 @@ filters' part is done once when they are loaded. In float32 the error is 2e-6 of
 because the points (among them inverses and opposites) keep the entries of the matrices near one.
 """
 
-from __future__ import annotations
-
 from fractions import Fraction
 
 import numpy as np
@@ -58,6 +56,8 @@ def inverse(matrix: list[list[Fraction]]) -> list[list[Fraction]]:
 
 
 TO_OUTPUTS, TO_FILTERS, TO_INPUTS = transform_matrices()
+# the matrices of inputs [10, 10] and outputs [4, 10], as the kernels take them
+TRANSFORMS = np.concatenate([TO_INPUTS.ravel(), TO_OUTPUTS.ravel()]).astype(np.float32)
 
 
 def transform_filters(kernel: np.ndarray) -> np.ndarray:

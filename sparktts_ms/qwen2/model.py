@@ -5,8 +5,6 @@ input is one position of one sequence; hidden states are float32, matrices and K
 runtime's data type.
 """
 
-from __future__ import annotations
-
 from mindspore import Tensor, nn
 
 from sparktts_ms.config import Qwen2Config

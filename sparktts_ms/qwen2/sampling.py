@@ -3,8 +3,6 @@
 Source: transformers' logits warpers.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ A decode step reads all weights from front to back; with pages of 4 KB, address 
 tenth of that time or more.
 """
 
-from __future__ import annotations
-
 import mmap
 from contextlib import suppress
 

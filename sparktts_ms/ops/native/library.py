@@ -4,8 +4,6 @@ Without a compiler (or with SPARKTTS_NATIVE=0) every operator falls back to Mind
 is correct and slower.
 """
 
-from __future__ import annotations
-
 import ctypes
 import hashlib
 import itertools
