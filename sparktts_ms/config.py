@@ -3,7 +3,7 @@
 `config_files.py` reads them from a model directory. All raise ModelError for unsupported values.
 """
 
-from __future__ import annotations     # config_files.py reads the annotations as text
+from __future__ import annotations  # config_files.py reads the annotations as text
 
 import math
 from dataclasses import dataclass

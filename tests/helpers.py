@@ -1,4 +1,4 @@
-"""What tests share beside fixtures: paths, a generated model, a sequence that is fed by hand."""
+"""What tests share beside fixtures: paths, a generated model, a single sequence, references."""
 
 import subprocess
 import sys
@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 from hypothesis import settings
 from mindspore import Tensor
+from scipy.special import erf
 
 from sparktts_ms.generation.request import SpeechRequest
 from sparktts_ms.qwen2.language_model import PREFILL_CHUNK
-from sparktts_ms.qwen2.sampling import Sampling, filter_logits
-from sparktts_ms.text.split import Segment
-from sparktts_ms.voice import Voice
+from sparktts_ms.qwen2.sampling import filter_logits
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
@@ -30,62 +29,74 @@ def examples(count: int) -> int:
     return max(10, count * settings().max_examples // 100)
 
 
-def fixed_length(seed: int, tokens: int = 60) -> Sampling:
-    """Sampling of exactly so many tokens."""
-    return Sampling(seed=seed, min_new_tokens=tokens, max_new_tokens=tokens)
-
-
-def mixed_requests() -> list[dict]:
-    """Arguments of 21 utterances of every kind, of different lengths."""
-    random = np.random.default_rng(3)
-    voice = Voice(random.integers(0, 4096, 32))
-    continued = Voice(random.integers(0, 4096, 32), random.integers(0, 8192, 120), "said")
-    unconstrained = Sampling(seed=5, max_new_tokens=80, constrained=False)
-    requests = [
-        {"text": "A generated voice.", "gender": "female", "sampling": fixed_length(1, 90)},
-        {"text": "Cloned.", "voice": voice, "sampling": fixed_length(2)},
-        {"text": "Another " * 60, "voice": voice, "sampling": fixed_length(3, 30)},
-        {"text": "Continued.", "voice": continued, "sampling": fixed_length(4, 75)},
-        {"text": "Free.", "gender": "male", "sampling": unconstrained},
-    ]
-    for seed in range(6, 22):
-        requests.append({"text": "One of many.", "voice": voice, "sampling": fixed_length(seed, 20 + seed)})
-    return requests
-
-
 def start_utterance(tts, text, **options):
     """Start one utterance of exactly this text; its `sequence` is in the engine."""
     request = SpeechRequest(text, normalize=False, split=False, **options)
-    return tts.generator.start(Segment(request.text, 0.0), request, request.sampling)
+    return tts._begin(request.text, request, request.sampling, None)
 
 
-class OneSequence:
-    """A sequence in slot 0, fed by hand."""
+class SingleSequence:
+    """A sequence in slot 0 without the engine."""
 
     def __init__(self, model, head):
-        self.model, self.head, self.length = model, head, 0
+        self.model = model
+        self.head = head
+        self.length = 0
 
-    def open(self, prompt):
-        """Read all of `prompt` but its last id; returns the logits [N - 1, R] of every position."""
-        logits, everything = [], np.tile(np.int32([[0, len(self.head.ids)]]), (PREFILL_CHUNK, 1))
+    def prefill(self, prompt):
+        """Prefill all of `prompt` but its last id; returns the logits [N - 1, R] of each position."""
+        logits = []
+        ranges = np.tile(np.int32([[0, len(self.head.ids)]]), (PREFILL_CHUNK, 1))
         for start in range(0, len(prompt) - 1, PREFILL_CHUNK):
             ids = np.asarray(prompt[start:min(start + PREFILL_CHUNK, len(prompt) - 1)])
-            states = self.model.prefill(0, ids, start)
-            logits.append(self.head.projection(states, Tensor(everything[:len(states)])).asnumpy()[:len(ids)])
+            hidden = self.model.prefill(0, ids, start)
+            chunk = self.head.projection(hidden, Tensor(ranges[:len(hidden)])).asnumpy()
+            logits.append(chunk[:len(ids)])
         self.length = len(prompt) - 1
         return np.concatenate(logits) if logits else None
 
-    def feed(self, token):
-        """Append one id; returns the logits [R] of what may follow."""
+    def decode_step(self, token):
+        """Append one id; returns the logits [R] of the next."""
         rows = np.arange(len(self.head.ids))
-        scores = self.head.decode_step(np.array([token]), np.array([self.length]), np.array([0]), np.array([[0, len(rows)]]))
+        logits = self.head.decode_step(np.array([token]), np.array([self.length]), np.array([0]),
+                                       np.array([[0, len(rows)]]))
         self.length += 1
-        return scores.candidates(0, rows, 0)[1]
+        return logits.candidates(0, rows, 0)[1]
 
 
 def probabilities(logits, sampling):
-    """What is drawn from, as a distribution [N] over all of `logits`."""
-    kept, weights = filter_logits(logits, sampling)
+    """The distribution to sample from, [N], over all of `logits`."""
     result = np.zeros(len(logits))
-    result[kept] = weights
+    indices, result_at_indices = filter_logits(logits, sampling)
+    result[indices] = result_at_indices
     return result
+
+
+def assert_close(actual, expected, tolerance, scale=0.0):
+    """Equal shapes, and no difference above `tolerance` times the largest value (at least `scale`)."""
+    actual = actual.asnumpy() if isinstance(actual, Tensor) else actual
+    assert actual.shape == expected.shape
+    error = np.abs(actual - expected).max() / max(scale, np.abs(expected).max())
+    assert error <= tolerance, f"relative error {error:.1e}"
+
+
+def random_normal(random, *shape, scale=1.0):
+    return (scale * random.standard_normal(shape)).astype(np.float32)
+
+
+def run_cell(cell, *arrays):
+    """A cell's output for NumPy inputs, as an array."""
+    inputs = [None if array is None else Tensor(array) for array in arrays]
+    return cell(*inputs).asnumpy()
+
+
+def gelu(x):
+    """The exact form, in float64."""
+    x = x.astype(np.float64)
+    return 0.5 * x * (1 + erf(x / np.sqrt(2)))
+
+
+def rms_norm(x, eps):
+    """Of rows [T, C], in float64."""
+    x = x.astype(np.float64)
+    return x / np.sqrt((x**2).mean(1, keepdims=True) + eps)

@@ -9,10 +9,10 @@ import sparktts_ms.bicodec.codec as codec_room
 from sparktts_ms import Sampling, SparkTTS
 from sparktts_ms.bicodec.chunking import WINDOW_SIZES, plan_windows
 from sparktts_ms.errors import InputError, NoSpeech
-from sparktts_ms.generation.prompt import join_transcript
+from sparktts_ms.generation.prompt import join
 from sparktts_ms.qwen2.language_model import LanguageModel
 from sparktts_ms.qwen2.sampling import sample
-from tests.helpers import OneSequence, generate_model, probabilities, start_utterance
+from tests.helpers import SingleSequence, generate_model, probabilities, start_utterance
 
 RANDOM = np.random.default_rng(11)
 GREEDY = Sampling(temperature=0)
@@ -56,9 +56,9 @@ def test_buckets_and_windows_leave_no_trace(pynative, monkeypatch, frames):
 @pytest.mark.parametrize("samples", [400, 719, 720, 9000, 48080, 48081, 70000])
 def test_a_padded_recording_has_the_features_of_the_bare_one(pynative, monkeypatch, samples):
     noise = 0.1 * RANDOM.standard_normal(samples)
-    usual = pynative.voice_encoder.features(noise)
+    usual = pynative.features(noise)
     monkeypatch.setattr("sparktts_ms.wav2vec2.features.PROMPT_FRAME_BUCKETS", (len(usual),))
-    close(usual, pynative.voice_encoder.features(noise))
+    close(usual, pynative.features(noise))
     ids = pynative.codec.encode_semantic(usual)
     monkeypatch.setattr(codec_room, "PROMPT_FRAME_BUCKETS", (len(usual),))
     np.testing.assert_array_equal(ids, pynative.codec.encode_semantic(usual))
@@ -86,12 +86,12 @@ def test_the_number_of_graphs_does_not_grow_with_the_number_of_lengths(tiny_mode
 
 def test_a_prompt_read_in_chunks_equals_one_fed_token_by_token(graph, form):
     prompt = RANDOM.integers(0, 1400, 150)
-    sequence = OneSequence(graph.llm, graph.llm.head(np.arange(graph.config.llm.vocab_size)))
-    sequence.open(prompt)
-    chunked = sequence.feed(int(prompt[-1]))
+    sequence = SingleSequence(graph.llm, graph.llm.head(np.arange(graph.config.llm.vocab_size)))
+    sequence.prefill(prompt)
+    chunked = sequence.decode_step(int(prompt[-1]))
     sequence.length = 0
     for token in prompt:
-        single = sequence.feed(int(token))
+        single = sequence.decode_step(int(token))
     close(single, chunked, 0 if form == "native" else 2e-5)     # the kernels' rows do not depend on their company
 
 
@@ -168,7 +168,7 @@ def test_a_model_that_ends_at_once_speaks_when_it_must(tmp_path):
     ("in 1999", "he", "in 1999 he"), ("公园", "ok", "公园ok"), ("ok", "公园", "ok公园"), ("", "text", "text"),
     ("안녕", "하세요", "안녕 하세요"), ("привет", "мир", "привет мир")])
 def test_words_do_not_merge_where_transcript_and_text_meet(transcript, text, joined):
-    assert join_transcript(transcript, text) == joined
+    assert join(transcript, text) == joined
 
 
 @pytest.mark.parametrize("change", [

@@ -1,10 +1,11 @@
-"""The released dimensions, against the public implementation's outputs on the generated full-size checkpoint.
+"""The released sizes against the public implementation, on the generated full-size checkpoint.
 
-4 GB and minutes, so it runs only where both lie ready:
+It takes 4 GB and minutes, so it runs only where the checkpoint and the golden output exist:
     python tools/make_checkpoint.py FULL --size full
-    SPARKTTS_FULL_MODEL=FULL SPARKTTS_FULL_GOLDEN=golden_full python -m pytest tests/parity/test_full_size.py
+    SPARKTTS_FULL_MODEL=FULL SPARKTTS_FULL_GOLDEN=golden_full python -m pytest tests/parity
 """
 
+import functools
 import json
 import os
 from pathlib import Path
@@ -13,9 +14,12 @@ import numpy as np
 import pytest
 
 from sparktts_ms import Sampling, SparkTTS
+from tests.helpers import assert_close
 
-MODEL, ARRAYS = os.environ.get("SPARKTTS_FULL_MODEL"), os.environ.get("SPARKTTS_FULL_GOLDEN")
-pytestmark = pytest.mark.skipif(not (MODEL and ARRAYS), reason="the full-size model and its outputs are not named")
+MODEL = os.environ.get("SPARKTTS_FULL_MODEL")
+ARRAYS = os.environ.get("SPARKTTS_FULL_GOLDEN")
+pytestmark = pytest.mark.skipif(not (MODEL and ARRAYS), reason="no full-size model and golden output")
+close = functools.partial(assert_close, tolerance=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -23,28 +27,27 @@ def full_tts():
     return SparkTTS.from_pretrained(MODEL, device_target="CPU")
 
 
-def close(actual, expected):
-    assert actual.shape == expected.shape
-    assert np.abs(actual - expected).max() <= 1e-4 * np.abs(expected).max()
-
-
-@pytest.mark.parametrize("recording, wav", [("16k_3s", "p16k_mono_3s"), ("24k_0s5", "p24k_mono_0s5")])
-def test_a_recording_to_ids_and_back(full_tts, wavs, recording, wav):
+@pytest.mark.parametrize("recording, wav", [
+    ("16k_3s", "p16k_mono_3s"), ("24k_0s5", "p24k_mono_0s5")])
+def test_encode_and_decode(full_tts, wavs, recording, wav):
     expected = np.load(Path(ARRAYS) / f"codec_{recording}.npz")
     voice = full_tts.encode_voice(wavs / f"{wav}.wav", "a transcript")
     np.testing.assert_array_equal(voice.global_ids, expected["global_ids"])
     np.testing.assert_array_equal(voice.semantic_ids, expected["semantic_ids"])
-    close(full_tts.decode(global_ids=voice.global_ids, semantic_ids=voice.semantic_ids), expected["dec.wav"])
+    samples = full_tts.decode(global_ids=voice.global_ids, semantic_ids=voice.semantic_ids)
+    close(samples, expected["dec.wav"])
 
 
 @pytest.mark.parametrize("run", ["clone_no_text", "clone_prompt_text", "control_female"])
 @pytest.mark.parametrize("constrained", [True, False])
-def test_whole_runs(full_tts, wavs, run, constrained):
+def test_synthesize(full_tts, wavs, run, constrained):
     expected = np.load(Path(ARRAYS) / f"tts_{run}.npz")
     call = json.loads(str(expected["args"]))
-    voice = full_tts.encode_voice(wavs / call["wav"], call.get("prompt_text")) if "wav" in call else None
+    voice = None
+    if "wav" in call:
+        voice = full_tts.encode_voice(wavs / call["wav"], call.get("prompt_text"))
     style = {key: call[key] for key in ("gender", "pitch", "speed") if key in call}
-    speech = full_tts.synthesize(call["text"], voice, **style, sampling=Sampling(
-        temperature=0, max_new_tokens=call["max_new"], constrained=constrained))
+    sampling = Sampling(temperature=0, max_new_tokens=call["max_new"], constrained=constrained)
+    speech = full_tts.synthesize(call["text"], voice, **style, sampling=sampling)
     np.testing.assert_array_equal(speech.generated_ids, expected["generated_ids"])
     close(speech.samples, expected["wav"])

@@ -8,9 +8,8 @@ import pytest
 
 from sparktts_ms import Sampling
 from sparktts_ms.bicodec.speaker import FiniteScalarQuantizer
-from sparktts_ms.generation.attributes import Style
-from sparktts_ms.generation.prompt import clone_prompt, style_prompt
-from tests.helpers import OneSequence, probabilities
+from sparktts_ms.generation.prompt import Style, clone_prompt, style_prompt
+from tests.helpers import SingleSequence, probabilities
 
 RECORDINGS = {"codec_16k_3s": "p16k_mono_3s.wav", "codec_24k_0s5": "p24k_mono_0s5.wav",
               "codec_44k_9s": "p44k_stereo_9s.wav"}
@@ -92,14 +91,14 @@ def test_logits_are_the_same_at_every_step(spark, golden, run):
     """The prompt's own logits, then the first steps with the golden ids fed in."""
     arrays = np.load(golden / f"tts_{run}.npz")
     prompt = arrays["input_ids"]
-    sequence = OneSequence(spark.llm, spark.llm.head(np.arange(spark.config.llm.vocab_size)))
-    logits = sequence.open(prompt).astype(np.float64)
+    sequence = SingleSequence(spark.llm, spark.llm.head(np.arange(spark.config.llm.vocab_size)))
+    logits = sequence.prefill(prompt).astype(np.float64)
     close(logits.max(-1), arrays["prefill.all_max"][:-1])
     np.testing.assert_array_equal(logits.argmax(-1), arrays["prefill.all_argmax"][:-1])
     close(np.log(np.exp(logits - logits.max(-1, keepdims=True)).sum(-1)) + logits.max(-1), arrays["prefill.all_lse"][:-1])
     token = int(prompt[-1])
     for step, following in enumerate(arrays["generated_ids"][:8]):
-        logits = sequence.feed(token)
+        logits = sequence.decode_step(token)
         close(logits[arrays["steps.top_ids"][step]], arrays["steps.top_logits"][step])
         if run in SAMPLED:
             support = arrays["steps.warped_ids"][step]

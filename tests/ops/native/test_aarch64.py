@@ -1,0 +1,144 @@
+"""The kernels on aarch64: cross-compiled (ziglang) and run in an emulator (unicorn).
+
+Runs where both are installed: pip install ziglang unicorn. It checks results, not speed.
+"""
+
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.helpers import ROOT
+
+unicorn = pytest.importorskip("unicorn")
+pytest.importorskip("ziglang")
+
+NATIVE = ROOT / "sparktts_ms" / "ops" / "native"
+PROBE = """
+#include "gemm.h"
+using namespace sparktts;
+extern "C" void* memset(void* to, int byte, unsigned long n) {
+  for (volatile char* p = (char*)to; n--;) *p++ = byte;
+  return to;
+}
+extern "C" void* memcpy(void* to, const void* from, unsigned long n) {
+  volatile char* p = (char*)to;
+  for (const char* q = (const char*)from; n--;) *p++ = *q++;
+  return to;
+}
+extern "C" void dots(const unsigned char* weights, const signed char* x, const int* sums,
+                     int* out) {
+  store(out, dot4(load<i32x16>(sums), load<u8x64>(weights), x));
+}
+extern "C" void tile8(const signed char* x, const float* scales, const int* initial,
+                      const unsigned char* panel, float* out) {
+  Rows8(x, scales, initial, 2).tile<2>(panel, out);
+}
+extern "C" void tile(const float* x, const float* panel, float* out) {
+  Rows{x, 40, 40}.tile<3>(panel, out);
+}
+"""
+MEMORY = 0x10000000
+STACK = 0x20000000
+SIZE = 4 << 20
+
+
+@pytest.fixture(scope="module", params=["neoverse_n1", "generic"])      # with and without dotprod
+def machine(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("probe")
+    (folder / "probe.cc").write_text(PROBE)
+    compiler = [sys.executable, "-m", "ziglang", "c++", "-target", "aarch64-linux-musl",
+                f"-mcpu={request.param}"]
+    subprocess.run([*compiler, "-std=c++17", "-O2", "-fno-exceptions", "-fno-sanitize=all",
+                    "-fno-stack-protector", "-fopenmp-simd", "-ffp-contract=fast", f"-I{NATIVE}",
+                    "-c", "probe.cc"], cwd=folder, check=True)
+    subprocess.run([*compiler, "-nostdlib", "-static", "-Wl,-e,dots", "probe.o", "-o", "probe"],
+                   cwd=folder, check=True)
+    return Machine((folder / "probe").read_bytes())
+
+
+class Machine:
+    """An emulated processor with the program `elf` in its memory."""
+
+    def __init__(self, elf: bytes):
+        from unicorn import arm64_const as names
+        self.names = names
+        self.functions = {}
+        self.core = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
+        self.core.ctl_set_cpu_model(names.UC_CPU_ARM64_MAX)
+        self.core.reg_write(names.UC_ARM64_REG_CPACR_EL1, 3 << 20)
+        self.core.mem_map(MEMORY, SIZE)
+        self.core.mem_map(STACK, SIZE)
+        start, sections = struct.unpack_from("<QQ", elf, 32)
+        for n in range(struct.unpack_from("<H", elf, 56)[0]):
+            kind, _, offset, address, _, stored, size, _ = struct.unpack_from(
+                "<IIQQQQQQ", elf, start + 56 * n)
+            if kind == 1:
+                first = address & ~0xFFF
+                last = (address + size + 0xFFF) & ~0xFFF
+                try:
+                    self.core.mem_map(first, last - first)
+                except unicorn.UcError:         # shares its first page with the segment before
+                    self.core.mem_map(first + 0x1000, last - first - 0x1000)
+                self.core.mem_write(address, elf[offset:offset + stored])
+        headers = []
+        for n in range(struct.unpack_from("<H", elf, 60)[0]):
+            headers.append(struct.unpack_from("<IIQQQQIIQQ", elf, sections + 64 * n))
+        for _, kind, _, _, offset, size, link, *_ in headers:
+            if kind == 2:
+                for symbol in range(offset, offset + size, 24):
+                    name, _, _, _, value, _ = struct.unpack_from("<IBBHQQ", elf, symbol)
+                    text = elf[headers[link][4] + name:]
+                    self.functions[text[:text.index(b"\0")].decode()] = value
+
+    def run(self, name, *arrays, out):
+        address = MEMORY
+        for n, array in enumerate([*arrays, out]):
+            self.core.mem_write(address, np.ascontiguousarray(array).tobytes())
+            self.core.reg_write(self.names.UC_ARM64_REG_X0 + n, address)
+            last = address
+            address += (array.nbytes + 4095) // 4096 * 4096
+        self.core.reg_write(self.names.UC_ARM64_REG_SP, STACK + SIZE // 2)
+        self.core.reg_write(self.names.UC_ARM64_REG_LR, STACK)
+        self.core.emu_start(self.functions[name], STACK)
+        result = bytes(self.core.mem_read(last, out.nbytes))
+        return np.frombuffer(result, out.dtype).reshape(out.shape)
+
+
+def test_dot4_at_its_extremes(machine):
+    random = np.random.default_rng(2)
+    for weights, x in ((255, -128), (255, 127), (0, -128), (None, None)):
+        w = random.integers(0, 256, 64) if weights is None else np.full(64, weights)
+        four = random.integers(-128, 128, 4) if x is None else np.full(4, x)
+        sums = random.integers(-2**20, 2**20, 16)
+        actual = machine.run("dots", w.astype(np.uint8), four.astype(np.int8),
+                             sums.astype(np.int32), out=np.zeros(16, np.int32))
+        np.testing.assert_array_equal(actual, sums + w.reshape(16, 4) @ four)
+
+
+def test_float_tile(machine):
+    random = np.random.default_rng(3)
+    x = random.standard_normal((3, 40)).astype(np.float32)
+    panel = random.standard_normal((40, 32)).astype(np.float32)
+    actual = machine.run("tile", x, panel, out=np.zeros((3, 32), np.float32))
+    np.testing.assert_allclose(actual, x @ panel, atol=2e-5)
+
+
+def test_int8_tile(machine):
+    random = np.random.default_rng(3)
+    values = random.integers(-127, 128, (2, 2, 64))
+    weights = random.integers(-127, 128, (2, 64, 32))
+    scales = random.random((2, 2)).astype(np.float32)
+    weight_scales = (2.0 ** random.integers(-8, 0, (2, 32))).astype(np.float32)    # exact in bf16
+    packed = b""
+    for b in range(2):
+        packed += (weight_scales[b].view(np.uint32) >> 16).astype(np.uint16).tobytes()
+        block = (weights[b] + 128).astype(np.uint8).reshape(16, 4, 32)
+        packed += block.transpose(0, 2, 1).tobytes()
+    initial = (-128 * values.sum(-1)).astype(np.int32)
+    actual = machine.run("tile8", values.astype(np.int8), scales, initial,
+                         np.frombuffer(packed, np.uint8), out=np.zeros((2, 32), np.float32))
+    expected = np.einsum("rbk,bko,rb,bo->ro", values, weights, scales, weight_scales)
+    np.testing.assert_allclose(actual, expected, rtol=2e-6)

@@ -1,0 +1,85 @@
+"""The compiled library: int8 products on each kind of processor, and doing without a compiler."""
+
+import ctypes
+import functools
+
+import numpy as np
+import pytest
+
+from sparktts_ms.ops.native import library
+from sparktts_ms.runtime import Runtime
+from tests.helpers import assert_close, random_normal
+
+normal = functools.partial(random_normal, np.random.default_rng(5))
+TARGETS = ["native", "-march=x86-64-v3", "-march=x86-64-v2"]    # here AVX-512 with VNNI; AVX2; SSE
+
+
+def int8_product(x, w, block=64):
+    """x @ w.T with 8-bit weights and activations: each block's largest value is 127, weight scales
+    are rounded up to bfloat16."""
+    def blocks(a):
+        padded = np.pad(a.astype(np.float64), ((0, 0), (0, -a.shape[1] % block)))
+        return padded.reshape(len(a), -1, block)
+
+    x = blocks(x)
+    w = blocks(w)
+    x_max = np.abs(x).max(-1, keepdims=True)
+    x_int = np.rint(x * np.where(x_max > 0, 127 / np.maximum(x_max, 1e-30), 0))
+    scale = (np.abs(w).max(-1, keepdims=True).astype(np.float32) / np.float32(127))
+    scale = ((scale.view(np.uint32) + 0xFFFF) & 0xFFFF0000).view(np.float32)
+    w_int = np.rint(w / np.where(scale > 0, scale, 1))
+    return np.einsum("tbk,obk,tb,ob->to", x_int, w_int, x_max[..., 0] / 127, scale[..., 0])
+
+
+def call_kernel(path, name, arrays, dtypes, shape):
+    """Call a kernel of the library at `path` as MindSpore does."""
+    out = np.zeros(shape, np.float32)
+    tensors = [np.ascontiguousarray(array) for array in arrays] + [out]
+    shapes = [(ctypes.c_int64 * t.ndim)(*t.shape) for t in tensors]
+    count = len(tensors)
+    code = getattr(ctypes.CDLL(str(path)), name)(
+        count, (ctypes.c_void_p * count)(*(t.ctypes.data for t in tensors)),
+        (ctypes.c_int * count)(*(t.ndim for t in tensors)),
+        (ctypes.c_void_p * count)(*(ctypes.addressof(s) for s in shapes)),
+        (ctypes.c_char_p * count)(*(d.encode() for d in dtypes), b"float32"), None, None)
+    assert code == 0
+    return out
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("rows", [1, 2, 7, 20])
+@pytest.mark.parametrize("outputs, inputs", [(64, 128), (33, 70)])
+def test_products_on_each_processor(kernels, target, rows, outputs, inputs):
+    path = library.build(*([] if target == "native" else [target]))
+    if path is None or (target != "native" and library.platform.machine() != "x86_64"):
+        pytest.skip("no C++ compiler for this target here")
+    x = normal(rows, inputs)
+    w = normal(outputs, inputs, scale=0.1)
+    bias = normal(outputs)
+    x[0, :min(64, inputs)] = 0                          # a block of zeros
+    w[0] *= 100                                         # one large row must not affect the others
+    dtypes = ["float32", "uint8", "float32"]
+    arrays = [x, library.pack(w, int8=True), bias]
+    actual = call_kernel(path, "linear_bias", arrays, dtypes, (rows, outputs))
+    assert_close(actual, int8_product(x, w) + bias, 1e-5, scale=1.0)
+    exact = x.astype(np.float64) @ w.T + bias
+    error = np.sqrt(((actual - exact)[:, 1:] ** 2).mean())
+    assert error < 0.012 * np.sqrt((exact[:, 1:] ** 2).mean())
+    arrays = [x, library.pack(w), bias]
+    actual = call_kernel(path, "linear_bias", arrays, ["float32"] * 3, (rows, outputs))
+    assert_close(actual, exact, 3e-6, scale=1.0)
+
+
+def test_fallback_without_a_compiler(kernels, monkeypatch, caplog, tmp_path):
+    monkeypatch.setenv("CXX", str(tmp_path / "no-such-compiler"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    try:
+        runtime = Runtime.start("CPU", quantize="int8")
+        assert library.custom_op("conv") is None
+        assert runtime.llm_dtype == "float32"
+        assert "MindSpore's operators" in caplog.text
+        assert "float32 is used" in caplog.text
+        assert not list(tmp_path.rglob("*.so"))
+    finally:
+        monkeypatch.undo()
+        Runtime.start("CPU")

@@ -1,0 +1,142 @@
+"""Attention, with the CPU kernels, MindSpore's operators and Ascend's, against float64."""
+
+import functools
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+from sparktts_ms.ops import attention as attention_module
+from sparktts_ms.ops.attention import CachedAttention, SelfAttention
+from sparktts_ms.ops.parameter import weight
+from sparktts_ms.ops.rotary import rotary_tables
+from sparktts_ms.runtime import Runtime
+from tests.helpers import assert_close, random_normal, run_cell
+
+normal = functools.partial(random_normal, np.random.default_rng(5))
+close = functools.partial(assert_close, tolerance=3e-6, scale=1.0)
+
+
+def causal_attention(qkv, heads, kv_heads, dim, theta=1e6):
+    """Grouped-query attention of a sequence [T, (heads + 2 kv_heads) dim], rotary, in float64."""
+    rows = qkv.astype(np.float64).reshape(len(qkv), -1, dim)
+    angles = np.outer(np.arange(len(qkv)), theta ** (-np.arange(0, dim, 2) / dim))[:, None]
+
+    def rotate(x):          # complex pairs (i, i + dim / 2)
+        pairs = (x[..., :dim // 2] + 1j * x[..., dim // 2:]) * np.exp(1j * angles)
+        return np.concatenate([pairs.real, pairs.imag], -1)
+
+    query = rotate(rows[:, :heads])
+    key = rotate(rows[:, heads:heads + kv_heads])
+    value = rows[:, heads + kv_heads:]
+    out = np.zeros_like(query)
+    for h in range(heads):
+        g = h // (heads // kv_heads)
+        for t in range(len(qkv)):
+            weights = np.exp(key[:t + 1, g] @ query[t, h])
+            out[t, h] = weights / weights.sum() @ value[:t + 1, g]
+    return out.reshape(len(qkv), -1)
+
+
+def cached_attention(heads, kv_heads, dim, max_length, slots=3):
+    cos, sin = map(weight, rotary_tables(max_length, dim, 1e6))
+    return CachedAttention(heads, kv_heads, slots, cos, sin, ms.float32)
+
+
+def attend(attention, qkv, positions, slots):
+    return run_cell(attention, np.ascontiguousarray(qkv), np.int32(positions), np.int32(slots))
+
+
+@pytest.mark.both_forms
+@pytest.mark.parametrize("frames", [1, 31, 77])
+def test_self_attention(form, frames):
+    qkv = normal(frames, 3 * 2 * 32, scale=0.6)
+    query, key, value = qkv.astype(np.float64).reshape(frames, 3, 2, 32).transpose(1, 2, 0, 3)
+    weights = np.exp(query @ key.transpose(0, 2, 1))
+    output = weights / weights.sum(-1, keepdims=True) @ value
+    expected = output.transpose(1, 0, 2).reshape(frames, -1)
+    close(run_cell(SelfAttention(2, 32), qkv, None), expected)
+
+
+@pytest.mark.both_forms
+@pytest.mark.parametrize("heads, kv_heads, dim", [(6, 2, 16), (14, 2, 64), (3, 3, 32)])
+def test_cached_attention(form, heads, kv_heads, dim):
+    """Two prompts prefilled in chunks, then decode steps as a batch with a padding row."""
+    attention = cached_attention(heads, kv_heads, dim, 128)
+    rows = [normal(length, (heads + 2 * kv_heads) * dim, scale=0.5) for length in (70, 33)]
+    expected = [causal_attention(r, heads, kv_heads, dim) for r in rows]
+    for slot, (r, e) in enumerate(zip(rows, expected, strict=True)):
+        close(attend(attention, r[:20], range(20), [slot + 1]), e[:20])
+    padded = np.concatenate([rows[0][20:30], normal(3, rows[0].shape[1])])
+    output = attend(attention, padded, [*range(20, 30), -1, -1, -1], [1])
+    close(output[:10], expected[0][20:30])
+    for t in range(30, 70):
+        second = min(t - 10, 32)
+        batch = np.stack([rows[0][t], rows[1][second], rows[0][0]])
+        output = attend(attention, batch, [t, second, -1], [1, 2, 3])
+        close(output[:2], np.stack([expected[0][t], expected[1][second]]))
+
+
+def test_cached_attention_checks_its_indices(kernels):
+    attention = cached_attention(2, 1, 16, 64, slots=1)
+    for position, slot in ((64, 0), (0, 2), (0, -1)):
+        with pytest.raises(RuntimeError):
+            attend(attention, normal(1, 64), [position], [slot])
+
+
+def documented_incre_flash_attention(
+        query, key, value, attn_mask=None, actual_seq_lengths=None, *, block_table, num_heads,
+        num_key_value_heads, block_size, input_layout="BSH", scale_value=1.0):
+    """ops.incre_flash_attention with paged attention, as its documentation describes it.
+
+    query [B, 1, H]; key and value: a list of one tensor [blocks, block_size, kvH] each; lengths
+    int64 [B]; block_table int32 [B, blocks of a sequence].
+    """
+    (key,) = key
+    (value,) = value
+    batch, one, hidden = query.shape
+    dim = hidden // num_heads
+    assert attn_mask is None and one == 1 and input_layout == "BSH" and scale_value == 1.0
+    assert key.shape == value.shape == (key.shape[0], block_size, num_key_value_heads * dim)
+    assert block_size % 16 == 0
+    assert actual_seq_lengths.dtype == ms.int64 and actual_seq_lengths.shape == (batch,)
+    assert block_table.dtype == ms.int32 and block_table.shape[0] == batch
+    query, key, value, lengths, table = (
+        t.asnumpy() for t in (query, key, value, actual_seq_lengths, block_table))
+    out = np.zeros((batch, 1, num_heads, dim), np.float32)
+    for b in range(batch):
+        assert 1 <= lengths[b] <= table.shape[1] * block_size
+        keys = key[table[b]].reshape(-1, num_key_value_heads, dim)[:lengths[b]]
+        values = value[table[b]].reshape(-1, num_key_value_heads, dim)[:lengths[b]]
+        for h in range(num_heads):
+            g = h * num_key_value_heads // num_heads
+            scores = keys[:, g].astype(np.float64) @ query[b, 0, h * dim:(h + 1) * dim]
+            weights = np.exp(scores)
+            out[b, 0, h] = weights / weights.sum() @ values[:, g]
+    return Tensor(out.reshape(batch, 1, hidden))
+
+
+def test_flash_attention_is_called_as_documented(monkeypatch):
+    heads = 4
+    kv_heads = 2
+    dim = 16
+    with monkeypatch.context() as patch:
+        patch.setenv("SPARKTTS_NATIVE", "0")
+        Runtime.start("CPU")
+        patch.setattr(attention_module.ops, "incre_flash_attention",
+                      documented_incre_flash_attention)
+        attention = cached_attention(heads, kv_heads, dim, 256)
+        assert not attention.use_flash                  # for bfloat16 on Ascend only
+        attention.use_flash = True
+        rows = [normal(length, (heads + 2 * kv_heads) * dim, scale=0.5) for length in (140, 60)]
+        expected = [causal_attention(r, heads, kv_heads, dim) for r in rows]
+        for slot, r in enumerate(rows):                 # prefill uses the plain implementation
+            attend(attention, r[:50], range(50), [slot])
+        for t in range(50, 140):
+            second = min(t, 59)
+            batch = np.stack([rows[0][t], rows[1][second], rows[0][0]])
+            output = attend(attention, batch, [t, second, -1], [0, 1, 3])
+            expected_rows = np.stack([expected[0][t], expected[1][second]])
+            np.testing.assert_allclose(output[:2], expected_rows, atol=2e-5)
+    Runtime.start("CPU")
