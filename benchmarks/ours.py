@@ -38,8 +38,8 @@ class Ours(Measures):
         tts = self.tts
 
         def encode() -> None:
-            tts.codec.encode_semantic(tts.features(self.noise))
-            tts.codec.encode_speaker(tts.mel(self.noise.astype(np.float32)))
+            tts.codec.encode_semantic(tts.voice_encoder.features(self.noise))
+            tts.codec.encode_speaker(tts.voice_encoder.mel(self.noise.astype(np.float32)))
 
         return timed(encode)
 
@@ -88,7 +88,7 @@ class Ours(Measures):
 
     def _step(self, ids: np.ndarray, position: int, slots: np.ndarray) -> list[np.ndarray]:
         """One step of the sequences in `slots`; the logits of all speech ids for each."""
-        head, count = self.tts._head(True), len(slots)
+        head, count = self.tts.generator.head(True), len(slots)
         logits = head.decode_step(ids, np.full(count, position), slots, np.array([(0, self.speech_rows)] * count))
         return [logits.candidates(index, np.arange(self.speech_rows), 0)[1] for index in range(count)]
 

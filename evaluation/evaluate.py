@@ -19,8 +19,7 @@ from evaluation.sentences import sentences
 from sparktts_ms import Sampling, Service, SparkTTS
 from sparktts_ms.audio.loudness import speech_seconds
 from sparktts_ms.audio.pitch import median_pitch
-from sparktts_ms.generation.attributes import LEVELS, pitch_label, speed_label
-from sparktts_ms.generation.prompt import GENDERS
+from sparktts_ms.generation.attributes import GENDERS, LEVELS, pitch_label, speed_label
 from sparktts_ms.text.syllables import count_syllables
 
 SEED = 2          # of the held-out sentences

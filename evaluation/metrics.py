@@ -8,7 +8,7 @@ from scipy.fft import dct
 
 from sparktts_ms.audio.mel import MelSpectrogram
 from sparktts_ms.audio.pitch import median_pitch
-from sparktts_ms.generation.attributes import PITCH
+from sparktts_ms.generation.attributes import PITCH_THRESHOLDS
 
 MEL = MelSpectrogram(16000, 1024, 400, 160, 40, 60.0, 7600.0)
 CEPSTRA = slice(1, 20)
@@ -62,11 +62,11 @@ def pitch_off(made: np.ndarray, true: np.ndarray) -> float:
 
 def gender_by_pitch(hertz: float, label: int) -> str:
     """Whether a median f0 lies nearer to the female or to the male range of a pitch label (0 to 4), on a log scale."""
-    return min(PITCH, key=lambda gender: abs(np.log(max(hertz, 1.0) / centre(gender, label))))
+    return min(PITCH_THRESHOLDS, key=lambda gender: abs(np.log(max(hertz, 1.0) / centre(gender, label))))
 
 
 def centre(gender: str, label: int) -> float:
     """The middle of a label's range in Hz; the two open ranges are taken as wide as their neighbours."""
-    low, *_ = edges = np.log(np.array(PITCH[gender]))
+    low, *_ = edges = np.log(np.array(PITCH_THRESHOLDS[gender]))
     edges = np.concatenate([[2 * low - edges[1]], edges, [2 * edges[-1] - edges[-2]]])
     return float(np.exp((edges[label] + edges[label + 1]) / 2))

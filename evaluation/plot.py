@@ -8,7 +8,7 @@ import numpy as np
 
 from evaluation.evaluate import Obeyed
 from sparktts_ms.files import atomic_write
-from sparktts_ms.generation.attributes import LEVELS, PITCH, SPEED
+from sparktts_ms.generation.attributes import LEVELS, PITCH_THRESHOLDS, SPEED_THRESHOLDS
 
 INK, QUIET, RULE = "#1f2933", "#66727f", "#dde3ea"
 COLOURS = {"female": "#c2571a", "male": "#3b6ea8"}
@@ -30,7 +30,7 @@ def draw(path: Path, told: list[Obeyed]) -> None:
                 axes.plot(label + side + scatter.uniform(-0.09, 0.09, len(values)), values, "o", color=colour, markersize=2.5,
                           alpha=0.5, markeredgewidth=0, label=gender if not label else None)
                 axes.plot([label + side - 0.13, label + side + 0.13], [values.mean()] * 2, color=colour, linewidth=2)
-            for edge in PITCH[gender] if name == "pitch" else SPEED["en"]:
+            for edge in PITCH_THRESHOLDS[gender] if name == "pitch" else SPEED_THRESHOLDS["en"]:
                 axes.axhline(edge, color=colour if name == "pitch" else QUIET, linewidth=0.5, alpha=0.5, zorder=0)
         axes.set_xticks(range(5), [level.replace("_", " ") for level in LEVELS])
         axes.set_title(f"{name} asked for, and {unit}", fontsize=10, color=INK, loc="left")

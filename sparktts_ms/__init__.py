@@ -16,16 +16,7 @@ if TYPE_CHECKING:
     from sparktts_ms.service import Service
     from sparktts_ms.voice import Speech, Voice
 
-__all__ = [
-    "Chunks",
-    "Sampling",
-    "Service",
-    "SparkTTS",
-    "SparkTTSError",
-    "Speech",
-    "SpeechRequest",
-    "Voice",
-]
+__all__ = ["Chunks", "Sampling", "Service", "SparkTTS", "SparkTTSError", "Speech", "SpeechRequest", "Voice"]
 _MODULES = {
     "Chunks": "generation.request",
     "Sampling": "qwen2.sampling",
@@ -38,7 +29,7 @@ _MODULES = {
 
 
 def __getattr__(name: str):
-    """Load MindSpore only when something that needs it is asked for: command lines answer --help at once."""
+    """Import MindSpore only with a name that needs it: a command line's help does not wait for it."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,7 +1,15 @@
 """What can go wrong for a user, one class each.
 
 An error carries what is wrong and what would help as fields, so that a command line can name its
-flags and a page its controls. As text it is one line.
+flags and a page its controls. As text it is one line. Codes of the errors for which a front end
+may have a better hint than the library:
+
+    no_text, not_unicode                                                of a text
+    no_voice, voice_and_gender, style_without_voice, number_needs_gender    of a request
+    recording_too_long                                                  with a transcript
+    not_a_voice, newer_voice, damaged_voice                             of a voice file
+    no_speech, incomplete_voice                                         of what was generated
+    no_model_dir                                                        of `from_pretrained`
 """
 
 from __future__ import annotations
@@ -10,7 +18,7 @@ from pathlib import Path
 
 
 class SparkTTSError(Exception):
-    """Base of all errors that a user can cause or mend; command lines print it and exit with status 2.
+    """Base of all errors that a user can cause or mend.
 
     problem: what is wrong, a sentence; "{subject}" in it stands for `subject`.
     hint: what would help, in terms of the Python API; may be empty.
@@ -44,11 +52,12 @@ class SparkTTSError(Exception):
 
 
 class InputError(SparkTTSError):
-    """The request makes no sense: no text, attributes that contradict each other, a value out of range."""
+    """A request without text or voice, with attributes that contradict each other, or a value out
+    of range."""
 
 
 class AudioError(SparkTTSError):
-    """A recording that cannot serve as a prompt: missing, not audio, empty, silent, too short."""
+    """A recording that cannot be a prompt: missing, not audio, empty, silent, too short."""
 
 
 class VoiceError(SparkTTSError):
@@ -64,20 +73,20 @@ class WeightsError(ModelError):
 
 
 class DeviceError(SparkTTSError):
-    """The device, data type or mode asked for is not available here."""
+    """A device, data type or mode that is not available here."""
 
 
 class NoSpeech(SparkTTSError):
-    """The language model produced nothing that can be made audible."""
+    """The language model generated nothing that can be decoded."""
 
 
 class OutputError(SparkTTSError):
-    """A result cannot be written where it should go."""
+    """A result that cannot be written where it should go."""
 
 
 class DownloadError(SparkTTSError):
-    """A hub cannot be reached or does not hold what was asked for."""
+    """A hub that cannot be reached, or does not hold the files."""
 
 
 class ServiceClosed(SparkTTSError):
-    """Something was asked of a service that has been closed."""
+    """A call of a service that has been closed."""

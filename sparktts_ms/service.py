@@ -1,11 +1,12 @@
-"""One model for many callers at once: a thread of its own drives the engine, and everybody's speech is made in company.
+"""Continuous batching for any number of threads: one thread of its own drives the engine.
 
     service = Service(SparkTTS.from_pretrained(...))
     job = service.submit("Hello.", voice=service.encode_voice("prompt.wav"), chunks=Chunks())
     for samples in job: ...
 
-Between two steps of the engine at most one window of samples is decoded, for whoever has waited longest, so nobody is held up
-by another's long text. A caller that is slow to fetch its samples, or goes away, does not matter to the others.
+Up to 16 sequences share each decode step, and join and leave between steps. Between two steps at
+most one window of samples is decoded, for the job that has waited longest, so that a long text
+does not block short ones. A slow reader of a job does not delay the others.
 """
 
 from __future__ import annotations
@@ -16,19 +17,21 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sparktts_ms.bicodec.chunking import WINDOW_SIZES
 from sparktts_ms.errors import ServiceClosed
-from sparktts_ms.generation.long_form import LongFormRequest
+from sparktts_ms.generation.long_form import LongFormGeneration
 from sparktts_ms.generation.request import Chunks, SpeechRequest, as_request
 from sparktts_ms.pipeline import SparkTTS
 from sparktts_ms.voice import Speech, Voice
 
 logger = logging.getLogger("sparktts_ms")
 
-SMALL_WINDOWS = (64,)       # frames decoded at a time while others speak
+SHARED_WINDOWS = (64,)       # frames decoded at a time while several jobs run
 
 
 class Job:
@@ -37,10 +40,9 @@ class Job:
     chunks: samples [N] float32 of each chunk so far; the list only grows.
     """
 
-    def __init__(self, generation: LongFormRequest, chunking: Chunks | None):
+    def __init__(self, generation: LongFormGeneration):
         self.chunks: list[np.ndarray] = []
         self._generation = generation
-        self._chunking = chunking
         self._cancelled = threading.Event()
         self._queue: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
         self._speech: Future[Speech] = Future()
@@ -58,13 +60,13 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether the job has ended: finished, failed or cancelled. No chunk follows."""
+        """Whether the job has finished, failed or been cancelled. No chunk follows."""
         return self._speech.done()
 
     @property
     def seconds(self) -> float:
         """Seconds of samples in `chunks`."""
-        return sum(map(len, self.chunks)) / self._generation.sample_rate
+        return sum(map(len, self.chunks)) / self._generation.generator.sample_rate
 
     def result(self, timeout: float | None = None) -> Speech:
         """Wait for the whole speech. Raises what went wrong, concurrent.futures.CancelledError,
@@ -75,35 +77,33 @@ class Job:
         """Stop generating; other jobs are not affected. Does nothing to a job that is done."""
         self._cancelled.set()
 
-    # The rest is called by the service's thread only.
+    # Called by the service's thread only:
 
-    @property
-    def cancelled(self) -> bool:
-        return self._cancelled.is_set()
+    def poll(self, shared: bool) -> bool:
+        """Decode the next chunk or window if there is one; returns whether there was.
 
-    def advance(self, alone: bool) -> bool | None:
-        """Decode one window if there is one. True: decoded; False: nothing yet; None: done."""
-        try:
-            finished = self._generation.proceed()
-            sizes = {} if alone else {"sizes": SMALL_WINDOWS}
-            samples = self._generation.chunk(self._chunking, **sizes)
-            if samples is None and finished:
-                self._speech.set_result(self._generation.as_speech(self.chunks))
-        except Exception as problem:
-            self.fail(problem)
-            return None
-        if samples is not None:
-            self.chunks.append(samples)
-            self._queue.put(samples)
-            return True
-        if not finished:
+        shared: whether other jobs run too.
+        """
+        if self._cancelled.is_set():
+            self.drop()
             return False
-        self._queue.put(None)
-        return None
+        self._generation.window_sizes = SHARED_WINDOWS if shared else WINDOW_SIZES
+        try:
+            samples = self._generation.poll()
+            if samples is not None:
+                self.chunks.append(samples)
+                self._queue.put(samples)
+                return True
+            if self._generation.done:
+                self._speech.set_result(self._generation.speech(self.chunks))
+                self._queue.put(None)
+        except Exception as error:
+            self.fail(error)
+        return False
 
-    def fail(self, problem: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         self._generation.cancel()
-        self._speech.set_exception(problem)
+        self._speech.set_exception(error)
         self._queue.put(None)
 
     def drop(self) -> None:
@@ -113,20 +113,24 @@ class Job:
 
 
 class Service:
-    """Thread-safe. `close` ends it; what is unfinished then is cancelled."""
+    """Thread-safe. `close` ends it and cancels the jobs that are not done.
+
+    jobs: those that run or wait, for the next window the one that has waited longest first.
+    """
 
     def __init__(self, tts: SparkTTS):
-        self.tts, self.sample_rate = tts.load(), tts.sample_rate
-        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future] | None] = queue.SimpleQueue()
-        self._jobs: deque[Job] = deque()
+        self.tts = tts.load()
+        self.sample_rate = tts.sample_rate
+        self.jobs: deque[Job] = deque()
+        self._calls: queue.SimpleQueue[tuple[Callable, tuple, Future] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()       # no call is accepted after the last has been answered
         self._closing = threading.Event()
-        self._gate = threading.Lock()
         self._thread = threading.Thread(target=self._serve, name="spark-tts", daemon=True)
         self._thread.start()
 
-    def encode_voice(self, path, transcript: str | None = None) -> Voice:
-        """As `SparkTTS.encode_voice`; the speakers wait meanwhile."""
-        return self._call(lambda: self.tts.encode_voice(path, transcript))
+    def encode_voice(self, path: str | Path, transcript: str | None = None) -> Voice:
+        """See `SparkTTS.encode_voice`; it waits for the step that runs, and the others for it."""
+        return self._call(self.tts.encode_voice, path, transcript)
 
     def submit(
         self,
@@ -136,23 +140,18 @@ class Service:
         chunks: Chunks | None = None,
         **options: Any,
     ) -> Job:
-        """Start a request (see `SparkTTS.synthesize`). With `chunks` its samples come while it is
-        generated, without they are decoded once all tokens are there. Raises InputError."""
-        request = as_request(text, voice, options)
-        return self._call(lambda: self._admit(request, chunks))
+        """Start a request (see `SparkTTS.synthesize`). With `chunks` its samples come while ids are
+        generated; without, a segment is decoded when its ids are complete. Raises InputError,
+        VoiceError, ServiceClosed."""
+        return self._call(self._admit, as_request(text, voice, options), chunks)
 
     def synthesize(self, text: str | SpeechRequest, voice: Voice | None = None, **options: Any) -> Speech:
-        """As `SparkTTS.synthesize`, batched with all other requests."""
+        """See `SparkTTS.synthesize`; batched with all other requests."""
         return self.submit(text, voice, **options).result()
 
-    @property
-    def load(self) -> int:
-        """Utterances being made or waiting."""
-        return len(self._jobs)
-
     def close(self) -> None:
-        """End the thread; waits for the step it is in."""
-        with self._gate:
+        """End the thread after the step that runs."""
+        with self._lock:
             self._closing.set()
             self._calls.put(None)
         self._thread.join()
@@ -163,65 +162,57 @@ class Service:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def _call(self, action: Callable[[], Any]) -> Any:
-        """Run `action` on the service's thread."""
+    def _call(self, function: Callable, *arguments: Any) -> Any:
+        """Run a function on the service's thread."""
         future: Future = Future()
-        with self._gate:
+        with self._lock:
             if self._closing.is_set():
                 raise ServiceClosed("The service has been closed.")
-            self._calls.put((action, future))
+            self._calls.put((function, arguments, future))
         return future.result()
 
     def _admit(self, request: SpeechRequest, chunks: Chunks | None) -> Job:
-        job = Job(self.tts.start(request), chunks)
-        self._jobs.append(job)
+        job = Job(self.tts.start(request, chunks))
+        self.jobs.append(job)
         return job
 
     def _serve(self) -> None:
         while not self._closing.is_set():
-            self._answer_calls(wait=not self._jobs)
+            self._answer_calls(wait=not self.jobs)
             try:
                 self.tts.engine.step()
-            except Exception as problem:        # nobody's fault in particular: all are told, and the service lives on
-                logger.exception("The engine failed; %d utterances are lost.", len(self._jobs))
-                while self._jobs:
-                    self._jobs.popleft().fail(problem)
-            self._decode_one()
-        while self._jobs:
-            self._remove(self._jobs[0])
+            except Exception as error:          # fails the jobs, not the service
+                logger.exception("The engine failed; %d jobs are lost.", len(self.jobs))
+                while self.jobs:
+                    self.jobs.popleft().fail(error)
+            self._poll_jobs()
+        while self.jobs:
+            self.jobs.popleft().drop()
         self._answer_calls(wait=False)
 
     def _answer_calls(self, wait: bool) -> None:
+        """Run the functions that are queued; `wait`: for the first one."""
         while True:
             try:
-                call = self._calls.get(block=wait)
+                call = self._calls.get(block=wait and not self.jobs)
             except queue.Empty:
                 return
             if call is None:
                 return
-            action, future = call
+            function, arguments, future = call
             try:
                 if self._closing.is_set():
                     raise ServiceClosed("The service has been closed.")
-                future.set_result(action())
-            except BaseException as problem:
-                future.set_exception(problem)
-            wait = wait and not self._jobs
+                future.set_result(function(*arguments))
+            except BaseException as error:
+                future.set_exception(error)
 
-    def _decode_one(self) -> None:
-        """One window of samples for the first job that has one to decode; it goes to the end of the queue."""
-        for job in list(self._jobs):
-            if job.cancelled:
-                self._remove(job)
-                continue
-            did = job.advance(alone=len(self._jobs) == 1)
-            if did is None:
-                self._jobs.remove(job)
-            elif did:
-                self._jobs.remove(job)
-                self._jobs.append(job)
+    def _poll_jobs(self) -> None:
+        """Decode one chunk or window, of the first job that has one; it then waits longest."""
+        for job in list(self.jobs):
+            decoded = job.poll(shared=len(self.jobs) > 1)
+            if decoded or job.done:
+                self.jobs.remove(job)
+            if decoded:
+                self.jobs.append(job)
                 return
-
-    def _remove(self, job: Job) -> None:
-        self._jobs.remove(job)
-        job.drop()

@@ -11,7 +11,9 @@ from scipy.special import erf
 
 from sparktts_ms.generation.request import SpeechRequest
 from sparktts_ms.qwen2.language_model import PREFILL_CHUNK
-from sparktts_ms.qwen2.sampling import filter_logits
+from sparktts_ms.qwen2.sampling import Sampling, filter_logits
+from sparktts_ms.text.split import Segment
+from sparktts_ms.voice import Voice
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
@@ -29,10 +31,33 @@ def examples(count: int) -> int:
     return max(10, count * settings().max_examples // 100)
 
 
+def fixed_length(seed: int, tokens: int = 60) -> Sampling:
+    """Sampling of exactly so many tokens."""
+    return Sampling(seed=seed, min_new_tokens=tokens, max_new_tokens=tokens)
+
+
+def mixed_requests() -> list[dict]:
+    """Arguments of 21 utterances of every kind, of different lengths."""
+    random = np.random.default_rng(3)
+    voice = Voice(random.integers(0, 4096, 32))
+    continued = Voice(random.integers(0, 4096, 32), random.integers(0, 8192, 120), "said")
+    unconstrained = Sampling(seed=5, max_new_tokens=80, constrained=False)
+    requests = [
+        {"text": "A generated voice.", "gender": "female", "sampling": fixed_length(1, 90)},
+        {"text": "Cloned.", "voice": voice, "sampling": fixed_length(2)},
+        {"text": "Another " * 60, "voice": voice, "sampling": fixed_length(3, 30)},
+        {"text": "Continued.", "voice": continued, "sampling": fixed_length(4, 75)},
+        {"text": "Free.", "gender": "male", "sampling": unconstrained},
+    ]
+    for seed in range(6, 22):
+        requests.append({"text": "One of many.", "voice": voice, "sampling": fixed_length(seed, 20 + seed)})
+    return requests
+
+
 def start_utterance(tts, text, **options):
     """Start one utterance of exactly this text; its `sequence` is in the engine."""
     request = SpeechRequest(text, normalize=False, split=False, **options)
-    return tts._begin(request.text, request, request.sampling, None)
+    return tts.generator.start(Segment(request.text, 0.0), request, request.sampling)
 
 
 class SingleSequence:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparktts_ms.errors import OutputError, VoiceError
-from sparktts_ms.voice import LARGEST, Voice
+from sparktts_ms.voice import MAX_FILE_BYTES, Voice
 
 IDS = st.lists(st.integers(0, 8191), min_size=1, max_size=200).map(lambda ids: np.array(ids, np.int32))
 GOOD = {"format": "spark-tts-voice", "version": 1, "global_ids": [1] * 32, "semantic_ids": [], "transcript": None}
@@ -52,7 +52,7 @@ def test_any_bytes_are_a_voice_or_an_error(tmp_path_factory, content):
 
 
 def test_huge_deep_and_missing_files_are_refused(tmp_path):
-    (tmp_path / "huge.json").write_bytes(b"[" * (LARGEST + 10))
+    (tmp_path / "huge.json").write_bytes(b"[" * (MAX_FILE_BYTES + 10))
     (tmp_path / "deep.json").write_bytes(b"[" * 100_000)
     for name in ("huge.json", "deep.json", "missing.json", "."):
         with pytest.raises(VoiceError):

@@ -1,4 +1,4 @@
-"""What a caller asks for: one frozen record, checked once, and how its speech is chunked."""
+"""What a caller asks for: one frozen record, checked when it is made, and how its audio is chunked."""
 
 from __future__ import annotations
 
@@ -7,26 +7,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sparktts_ms.errors import InputError
-from sparktts_ms.generation.prompt import Style
+from sparktts_ms.generation.attributes import Style
 from sparktts_ms.qwen2.sampling import Sampling
 from sparktts_ms.voice import Voice
 
 logger = logging.getLogger("sparktts_ms")
 
-LOOKAHEAD = 25      # frames; the least that keeps streams within -50 dB (tools/lookahead_curve.py)
-
 
 @dataclass(frozen=True)
 class SpeechRequest:
-    """A text to speak, who speaks it, and how it is sampled.
+    """A text, the voice to speak it with, and how it is sampled.
 
-    voice: a recorded voice; else gender ("female", "male") with pitch and speed makes one.
-    pitch, speed: "very_low", "low", "moderate", "high", "very_high"; without a `voice` also
-    the median pitch in Hz and syllables per second. A recorded voice may be given levels too.
+    voice: a recorded voice; without one, `gender` ("female", "male") generates a voice.
+    pitch, speed: "very_low", "low", "moderate", "high" or "very_high"; for a generated voice also
+    the median pitch in Hz and the syllables per second. None: as recorded, or moderate.
     normalize: write numbers and symbols out as words first.
-    split: cut the text into segments of at most about 20 s; False speaks exactly this text as
+    split: cut the text into segments of at most about 20 s; False generates exactly this text as
     one utterance.
-    Raises InputError for a request that makes no sense.
+    Raises InputError (see `resolve_style`, `check_text`).
     """
 
     text: str
@@ -41,36 +39,42 @@ class SpeechRequest:
 
     def __post_init__(self):
         object.__setattr__(self, "text", check_text(self.text))
-        object.__setattr__(self, "style", self._style())
+        style = resolve_style(self.voice is not None, self.gender, self.pitch, self.speed)
+        object.__setattr__(self, "style", style)
+        for name in ("pitch", "speed"):
+            if style is not None and getattr(self, name) is None:
+                logger.warning("No %s was given; moderate is used.", name)
 
-    def _style(self) -> Style | None:
-        """The attributes to speak with; None: as the recorded voice does."""
-        attributes = {"pitch": self.pitch, "speed": self.speed}
-        given = {name: value for name, value in attributes.items() if value is not None}
-        if self.voice is not None and self.gender:
-            raise InputError("Give either a voice to clone or a gender, not both.")
-        if self.voice is not None and not given:
+
+def resolve_style(
+    has_voice: bool, gender: str | None, pitch: str | float | None, speed: str | float | None
+) -> Style | None:
+    """The attributes to generate with; None: as the recorded voice has them.
+
+    Raises InputError for both a voice and a gender (code "voice_and_gender"), attributes without
+    either ("style_without_voice"), nothing at all ("no_voice"), and values that `Style` refuses.
+    """
+    if has_voice and gender:
+        raise InputError("Both a voice and a gender were given.", "Give one of them.", code="voice_and_gender")
+    if pitch is None and speed is None:
+        if has_voice:
             return None
-        if self.voice is None and self.gender is None:
-            if given:
-                raise InputError(
-                    "pitch and speed need a voice.", "Add a gender or a voice.", code="style_without_voice"
-                )
+        if gender is None:
             raise InputError("No voice was given.", "Give a voice or a gender.", code="no_voice")
-        for name in attributes.keys() - given.keys():
-            logger.warning("No %s was given; moderate is used.", name)
-        return Style(self.gender, **given)
+    elif not has_voice and gender is None:
+        raise InputError("pitch and speed need a voice.", "Add a voice or a gender.", code="style_without_voice")
+    return Style(gender, "moderate" if pitch is None else pitch, "moderate" if speed is None else speed)
 
 
 def as_request(text: str | SpeechRequest, voice: Voice | None, options: dict[str, Any]) -> SpeechRequest:
-    """A request as it is, or one made of its text and other fields."""
+    """A request as it is, or one made of its text, voice and other fields."""
     if isinstance(text, SpeechRequest):
         return text
     return SpeechRequest(text, voice, **options)
 
 
 def check_text(text: str) -> str:
-    """The text without surrounding white space; InputError if nothing is left."""
+    """The text without surrounding white space. Raises InputError (code "no_text") if it is empty."""
     text = text.strip()
     if not text:
         raise InputError("There is no text to speak.", "Give at least one word.", code="no_text")
@@ -79,16 +83,21 @@ def check_text(text: str) -> str:
 
 @dataclass(frozen=True)
 class Chunks:
-    """How an utterance is cut while it is being made: frames of the first chunk, how much longer each next one is, and the
-    longest. lookahead: frames known behind a chunk before it is decoded; the decoder's whole field (67) makes it exact."""
+    """Sizes of streamed chunks, in frames of 20 ms.
 
-    lookahead: int = LOOKAHEAD
+    lookahead: frames that must be known after a chunk before it is decoded. The default keeps
+    streams within -50 dB (tools/lookahead_curve.py); the decoder's receptive field is exact.
+    first: size of the first chunk; each next one is `growth` times as large, up to `maximum`.
+    Raises InputError for values out of range.
+    """
+
+    lookahead: int = 25
     first: int = 12
     growth: float = 1.5
-    longest: int = 100
+    maximum: int = 100
 
     def __post_init__(self):
         if not isinstance(self.lookahead, int) or self.lookahead < 0:
             raise InputError(f"lookahead is {self.lookahead}; it must be a whole number of frames, 0 or more.")
-        if not 1 <= self.first <= self.longest or not self.growth >= 1:
-            raise InputError("A chunk has at least one frame, and none is shorter than the one before.")
+        if not 1 <= self.first <= self.maximum or not self.growth >= 1:
+            raise InputError("Chunks need 1 <= first <= maximum and growth >= 1.")

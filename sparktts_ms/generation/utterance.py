@@ -1,4 +1,4 @@
-"""An utterance that was asked for, while it is being made: ids come from the engine, samples are decoded as they can be."""
+"""One segment of a request while it is generated: ids from the engine, samples from the codec."""
 
 from __future__ import annotations
 
@@ -11,136 +11,151 @@ from sparktts_ms.errors import NoSpeech
 from sparktts_ms.generation.request import Chunks
 from sparktts_ms.generation.vocabulary import TOKENS_PER_SECOND, Vocabulary
 from sparktts_ms.qwen2.engine import Engine, Sequence
-from sparktts_ms.voice import Speech, Voice
+from sparktts_ms.text.split import Segment
+from sparktts_ms.voice import Voice
 
-SILENCE = 100           # frames that all sound the same, after which a model has fallen silent
-KEPT_SILENCE = 10       # frames of them
+MAX_SILENT_FRAMES = 100         # with the same id, after which generation is stopped
+TRIMMED_SILENT_FRAMES = 10      # what is left of them
 
 
 class Utterance:
-    """One request. `stream` is its place in the engine; whoever drives the engine asks here for what became of it."""
+    """A segment, its sequence in the engine, and what has been decoded of it.
 
-    def __init__(self, sequence: Sequence, voice: Voice | None, vocabulary: Vocabulary, codec: BiCodec, sample_rate: int):
-        self.sequence, self.voice, self.vocabulary, self.codec = sequence, voice, vocabulary, codec
-        self.sample_rate = sample_rate
-        self.decoded = 0                # frames handed out as chunks
-        self._looked = 0                # tokens sorted into their families so far
+    voice: None while the model generates one. attempt: counts from 0.
+    """
+
+    def __init__(self, segment: Segment, sequence: Sequence, voice: Voice | None,
+                 vocabulary: Vocabulary, codec: BiCodec, attempt: int = 0):
+        self.segment = segment
+        self.sequence = sequence
+        self.voice = voice
+        self.vocabulary = vocabulary
+        self.codec = codec
+        self.attempt = attempt
+        self.decoded = 0                    # frames returned as chunks
+        self._consumed = 0                  # tokens sorted into the two lists
         self._semantic_ids: list[int] = []
         self._global_ids: list[int] = []
-        self._same = 0                  # semantic ids at the end that are all the same
-        self._silenced = False
+        self._repeats = 0                   # equal semantic ids at the end
+        self._stopped = False               # by stop_silence
+        self._windows: Iterator[np.ndarray] | None = None
 
     @property
     def finished(self) -> bool:
-        """Whether all ids are there."""
+        """Whether all ids have been generated."""
         return self.sequence.finished
 
     @property
     def seconds(self) -> float:
-        """Of speech so far."""
-        self._look()
+        """Seconds of speech generated so far."""
+        self._consume_tokens()
         return len(self._semantic_ids) / TOKENS_PER_SECOND
 
     @property
-    def mute(self) -> bool:
-        """Whether the model ended, or fell silent, before it spoke."""
-        self._look()
-        ended = self._silenced or bool(self.sequence.tokens and self._ended())
-        return self.finished and ended and len(self._semantic_ids) <= KEPT_SILENCE * self._silenced
+    def complete(self) -> bool:
+        """Whether the model ended the utterance itself."""
+        stops = (self.vocabulary.end, self.vocabulary.end_semantic_token)
+        return bool(self.sequence.tokens) and self.sequence.tokens[-1] in stops
 
     @property
-    def opening(self) -> list[int]:
-        """What the model said before speech itself, once that is whole: the voice it made up. Empty before."""
-        tokens, end = self.sequence.tokens, self.vocabulary.end_global_token
+    def is_silent(self) -> bool:
+        """Whether the utterance has ended, or was stopped in silence, without any speech."""
+        self._consume_tokens()
+        ended = self.finished and (self._stopped or self.complete)
+        return ended and len(self._semantic_ids) <= TRIMMED_SILENT_FRAMES * self._stopped
+
+    @property
+    def voice_prefix(self) -> list[int]:
+        """The ids before speech, with which the voice was generated; empty until all are there."""
+        tokens = self.sequence.tokens
+        end = self.vocabulary.end_global_token
         return tokens[:tokens.index(end) + 1] if end in tokens else []
 
     @property
     def has_voice(self) -> bool:
-        """Whether it is known by now who speaks."""
-        self._look()
-        return self.voice is not None or (len(self._global_ids) == self.codec.config.speaker_encoder.token_num
-                                          and bool(self.opening))
+        """Whether the voice is known."""
+        self._consume_tokens()
+        generated = len(self._global_ids) == self.codec.config.speaker_encoder.token_num
+        return self.voice is not None or (generated and bool(self.voice_prefix))
 
     @property
-    def generated_voice(self) -> Voice:
-        """Who speaks, once `has_voice`."""
-        return Voice(self._checked_voice())
+    def global_ids(self) -> np.ndarray:
+        """The voice's ids [32]. Raises NoSpeech if the model generated another number."""
+        if self.voice is not None:
+            return self.voice.global_ids
+        self._consume_tokens()
+        count = self.codec.config.speaker_encoder.token_num
+        if len(self._global_ids) != count:
+            raise NoSpeech(
+                f"The model generated a voice of {len(self._global_ids)} tokens instead of {count}.",
+                "Try another seed, more max_new_tokens, or constrained sampling.", code="incomplete_voice")
+        return np.array(self._global_ids, np.int32)
 
-    def end_silence(self, engine: Engine) -> None:
-        """End an utterance that says nothing any more (a known failure: a minute of silence), and drop most of that."""
-        self._look()
-        if self._same < SILENCE or self.finished:
+    @property
+    def semantic_ids(self) -> np.ndarray:
+        """The ids of speech [T], 50 a second. Raises NoSpeech if there are none."""
+        self._consume_tokens()
+        if not self._semantic_ids:
+            raise NoSpeech(
+                "The model ended before it spoke.",
+                "Try another seed, a longer text, more max_new_tokens, or min_new_tokens.", code="no_speech")
+        return np.array(self._semantic_ids, np.int32)
+
+    def stop_silence(self, engine: Engine) -> None:
+        """Stop an utterance that repeats one frame, a known failure, and trim the repeats."""
+        self._consume_tokens()
+        if self._repeats < MAX_SILENT_FRAMES or self.finished:
             return
         engine.cancel(self.sequence)
-        self._silenced = True
-        del self._semantic_ids[max(self.decoded, len(self._semantic_ids) - self._same + KEPT_SILENCE):]
+        self._stopped = True
+        trimmed = len(self._semantic_ids) - self._repeats + TRIMMED_SILENT_FRAMES
+        del self._semantic_ids[max(self.decoded, trimmed):]
 
-    def speech(self) -> Speech:
-        """All of it, decoded at once. Raises NoSpeech if the model said nothing that can be heard."""
-        return self.as_speech(np.concatenate(list(self.pieces())))
+    def next_window(self, sizes: tuple[int, ...]) -> np.ndarray | None:
+        """The samples of the next window of a finished utterance; None after the last.
 
-    def pieces(self, **sizes) -> Iterator[np.ndarray]:
-        """The samples of a finished utterance, decoded at once but handed out window by window."""
-        global_ids, semantic_ids = self._checked()
-        yield from self.codec.vocode_windows(self.codec.condition_frames(global_ids, semantic_ids), **sizes)
+        sizes: frames of a window; those of the first call count.
+        """
+        if self._windows is None:
+            frames = self.codec.condition_frames(self.global_ids, self.semantic_ids)
+            self._windows = self.codec.vocode_windows(frames, sizes)
+        return next(self._windows, None)
 
-    def as_speech(self, samples: np.ndarray) -> Speech:
-        """`samples` with what they were made from."""
-        global_ids, semantic_ids = self._checked()
-        return Speech(samples, self.sample_rate, semantic_ids, global_ids, np.array(self.sequence.tokens, np.int32), self._ended())
-
-    def _ended(self) -> bool:
-        return self.sequence.tokens[-1] in (self.vocabulary.end, self.vocabulary.end_semantic_token)
-
-    def chunk(self, chunks: Chunks) -> np.ndarray | None:
-        """The next samples, float32, or None while too little is known (or, once finished, when there are no more)."""
-        _, semantic_ids = self._ids()
+    def next_chunk(self, chunks: Chunks) -> np.ndarray | None:
+        """The samples of the next chunk; None while too few ids are known, and after the last."""
+        self._consume_tokens()
+        known = len(self._semantic_ids)
         if self.finished:
-            last = min(self.decoded + chunks.longest, len(semantic_ids))
+            last = min(self.decoded + chunks.maximum, known)
             if last == self.decoded > 0:
                 return None
         else:
-            last = self.decoded + self._size(chunks)
-            if last + chunks.lookahead > len(semantic_ids):
+            last = self.decoded + self._chunk_size(chunks)
+            known = last + chunks.lookahead         # so that timing does not change the samples
+            if known > len(self._semantic_ids):
                 return None
-            semantic_ids = semantic_ids[:last + chunks.lookahead]       # however much more is known by now
-        global_ids, _ = self._checked()
-        first, self.decoded = self.decoded, last
-        return self.codec.decode_frames(global_ids, semantic_ids, first, last)
+        first = self.decoded
+        samples = self.codec.decode_frames(self.global_ids, self.semantic_ids[:known], first, last)
+        self.decoded = last
+        return samples
 
-    def _size(self, chunks: Chunks) -> int:
-        """Frames of the next chunk, by how many were handed out before it."""
-        size, decoded = chunks.first, 0
-        while decoded < self.decoded:
-            decoded, size = decoded + size, min(chunks.longest, int(size * chunks.growth + 0.5))
+    def _chunk_size(self, chunks: Chunks) -> int:
+        """Frames of the next chunk, by the number of frames decoded before it."""
+        size = chunks.first
+        position = 0
+        while position < self.decoded:
+            position += size
+            size = min(chunks.maximum, int(size * chunks.growth + 0.5))
         return size
 
-    def _look(self) -> None:
-        """Take note of the tokens that came since the last time."""
-        v, tokens = self.vocabulary, self.sequence.tokens
-        if self._looked == len(tokens):
+    def _consume_tokens(self) -> None:
+        """Sort new tokens into semantic and global ids."""
+        tokens = self.sequence.tokens[self._consumed:]
+        if not tokens:
             return
-        for semantic_id in v.bicodec_semantic.values(tokens[self._looked:]).tolist():
-            self._same = self._same + 1 if self._semantic_ids and semantic_id == self._semantic_ids[-1] else 1
+        for semantic_id in self.vocabulary.bicodec_semantic.values(tokens).tolist():
+            repeated = self._semantic_ids[-1:] == [semantic_id]
+            self._repeats = self._repeats + 1 if repeated else 1
             self._semantic_ids.append(semantic_id)
-        self._global_ids.extend(v.bicodec_global.values(tokens[self._looked:]))
-        self._looked = len(tokens)
-
-    def _ids(self) -> tuple[np.ndarray, np.ndarray]:
-        self._look()
-        global_ids = np.array(self._global_ids, np.int32) if self.voice is None else self.voice.global_ids
-        return global_ids, np.array(self._semantic_ids, np.int32)
-
-    def _checked(self) -> tuple[np.ndarray, np.ndarray]:
-        global_ids, semantic_ids = self._checked_voice(), self._ids()[1]
-        if not len(semantic_ids):
-            raise NoSpeech("The model ended before it spoke. Try another seed, a longer text, more max_new_tokens, "
-                           "or min_new_tokens.")
-        return global_ids, semantic_ids
-
-    def _checked_voice(self) -> np.ndarray:
-        global_ids, voice_tokens = self._ids()[0], self.codec.config.speaker_encoder.token_num
-        if len(global_ids) != voice_tokens:
-            raise NoSpeech(f"The model made a voice of {len(global_ids)} tokens instead of {voice_tokens}; "
-                           "try another seed, more max_new_tokens, or constrained sampling.")
-        return global_ids
+        self._global_ids.extend(self.vocabulary.bicodec_global.values(tokens))
+        self._consumed += len(tokens)

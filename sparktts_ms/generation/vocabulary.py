@@ -1,7 +1,7 @@
-"""Token families as id ranges, read and checked from tokenizer.json; and text as text.
+"""Token families as id ranges, read from tokenizer.json, and plain text as ids.
 
-Between prompt and codec there are only integers. User text is encoded by a tokenizer without added tokens, so a name such
-as <|end_content|> inside it is spelled out, never obeyed. Source: upstream `utils/token_parser.py`.
+Text is encoded without added tokens, so that a token's name in it, such as <|end_content|>, is
+spelled out and has no effect. Source: upstream `utils/token_parser.py`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from sparktts_ms.config import BiCodecConfig
 from sparktts_ms.errors import InputError, ModelError
+from sparktts_ms.files import read_mapping
 
-TOKENS_PER_SECOND = 50      # of speech, as semantic tokens
+TOKENS_PER_SECOND = 50      # semantic ids in a second of speech
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,16 @@ class TokenRange:
         return range(self.first, self.first + self.count)
 
     def values(self, token_ids: Iterable[int]) -> np.ndarray:
-        """The numbers that those of `token_ids` which are in this family stand for, in order."""
+        """The numbers of those of `token_ids` that are in this family, in order; int32."""
         return np.array([t - self.first for t in token_ids if t in self], np.int32)
 
 
 class Vocabulary:
-    """The tokenizer of a model directory. Families are attributes: `vocabulary.bicodec_semantic` is a TokenRange,
-    `vocabulary.start_content` an id."""
+    """The tokenizer of a model directory.
+
+    Families are attributes: `vocabulary.bicodec_semantic` is the TokenRange of
+    <|bicodec_semantic_0|>, ..., `vocabulary.start_content` the id of <|start_content|>.
+    """
 
     bicodec_global: TokenRange
     bicodec_semantic: TokenRange
@@ -68,23 +73,34 @@ class Vocabulary:
     end_semantic_token: int
 
     def __init__(self, path: Path, end: int, size: int):
-        """`path` is tokenizer.json, `end` the id that ends an utterance, `size` the rows of the embedding."""
+        """path: tokenizer.json. end: the id that ends an utterance. size: rows of the embedding.
+
+        Raises ModelError for a file that is not the tokenizer of a Spark-TTS model.
+        """
         self.end = end
-        description = _read(path)
-        added = {token["content"]: token["id"] for token in description["added_tokens"]}
-        for family in self.families():
-            setattr(self, family, _family(path, added, family))
-        for mark in self.marks():
-            if f"<|{mark}|>" not in added:
-                raise ModelError(f"{path} lacks the token <|{mark}|>; it is not the tokenizer of a Spark-TTS model.")
-            setattr(self, mark, added[f"<|{mark}|>"])
+        description = read_mapping(path)
+        added = _added_tokens(path, description)
+        for name in self.families():
+            setattr(self, name, _family(path, added, name))
+        for name in self.marks():
+            if f"<|{name}|>" not in added:
+                raise _wrong_tokenizer(path, f"it lacks <|{name}|>")
+            setattr(self, name, added[f"<|{name}|>"])
         if max(added.values()) >= size or not 0 <= end < size:
-            raise ModelError(f"{path} has ids beyond the model's {size}; tokenizer and LLM do not belong together.")
+            raise _wrong_tokenizer(path, f"it has ids beyond the language model's {size}")
         description["added_tokens"] = []
         try:
             self.plain = Tokenizer.from_str(json.dumps(description))
-        except Exception as problem:        # the library raises bare Exception
-            raise ModelError(f"{path} is no usable tokenizer: {problem}") from None
+        except Exception as error:              # the library raises bare Exception
+            raise ModelError(f"{{subject}} is no usable tokenizer: {error}", subject=path) from None
+
+    def check_codec(self, codec: BiCodecConfig) -> None:
+        """Raise ModelError unless the families of speech have as many ids as the codec."""
+        for family, size in ((self.bicodec_semantic, codec.quantizer.codebook_size),
+                             (self.bicodec_global, codec.speaker_encoder.codebook_size)):
+            if family.count != size:
+                raise ModelError(f"The tokenizer has {family.count} ids where the codec has {size}; "
+                                 "LLM and BiCodec do not belong together.")
 
     @classmethod
     def families(cls) -> list[str]:
@@ -97,41 +113,46 @@ class Vocabulary:
         return [name for name, kind in cls.__annotations__.items() if kind == "int"]
 
     def encode(self, text: str) -> list[int]:
-        """Ids of plain text. Raises InputError for text that is no valid Unicode."""
+        """Ids of plain text. Raises InputError for text that is not valid Unicode."""
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            raise InputError("The text is not valid Unicode; save it as UTF-8.") from None
+            raise InputError("The text is not valid Unicode.", "Save it as UTF-8.", code="not_unicode") from None
         return self.plain.encode(text).ids
 
-    def speakable(self) -> np.ndarray:
-        """Every id that an utterance is made of: Spark's ranges and marks, and the end. Speech and what ends it come
-        first, because those are computed together at almost every step."""
-        ids = dict.fromkeys([*self.bicodec_semantic.ids(), self.end_semantic_token, self.end])
-        for family in self.families():
-            ids.update(dict.fromkeys(getattr(self, family).ids()))
-        ids.update(dict.fromkeys(getattr(self, mark) for mark in self.marks()))
-        return np.array(list(ids), np.int64)
+    def utterance_ids(self) -> np.ndarray:
+        """All ids that an utterance may hold [N]. Semantic ids and what ends them come first,
+        because they are computed together at almost every step."""
+        ids = [*self.bicodec_semantic.ids(), self.end_semantic_token, self.end]
+        for name in self.families():
+            ids += getattr(self, name).ids()
+        ids += [getattr(self, name) for name in self.marks()]
+        return np.array(list(dict.fromkeys(ids)), np.int64)
 
 
-def _read(path: Path) -> dict:
+def _added_tokens(path: Path, description: dict) -> dict[str, int]:
+    """Ids of the added tokens by name."""
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        if not all(isinstance(t["content"], str) and isinstance(t["id"], int) for t in description["added_tokens"]):
-            raise ValueError("malformed added_tokens")
-    except FileNotFoundError:
-        raise ModelError(f"{path} is missing. `python -m cli.download` fetches a whole model directory.") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
-        raise ModelError(f"{path} cannot be read as a tokenizer: {problem}") from None
-    return description
+        added = {token["content"]: token["id"] for token in description["added_tokens"]}
+        if not all(isinstance(name, str) and isinstance(n, int) for name, n in added.items()):
+            raise ValueError
+    except (KeyError, TypeError, ValueError):
+        raise _wrong_tokenizer(path, "its added_tokens are malformed") from None
+    return added
 
 
-def _family(path: Path, added: dict[str, int], family: str) -> TokenRange:
-    pattern = re.compile(rf"<\|{family}_(\d+)\|>")
-    numbered = sorted((int(match[1]), token_id) for name, token_id in added.items() if (match := pattern.fullmatch(name)))
-    if not numbered:
-        raise ModelError(f"{path} lacks the tokens <|{family}_0|> ...; it is not the tokenizer of a Spark-TTS model.")
-    first = numbered[0][1]
-    if any(number != n or token_id != first + n for n, (number, token_id) in enumerate(numbered)):
-        raise ModelError(f"{path}: the tokens <|{family}_...|> are not consecutive.")
+def _family(path: Path, added: dict[str, int], name: str) -> TokenRange:
+    pattern = re.compile(rf"<\|{name}_(\d+)\|>")
+    numbered = []
+    for token, token_id in added.items():
+        if match := pattern.fullmatch(token):
+            numbered.append((int(match[1]), token_id))
+    numbered.sort()
+    first = numbered[0][1] if numbered else 0
+    if not numbered or numbered != [(n, first + n) for n in range(len(numbered))]:
+        raise _wrong_tokenizer(path, f"<|{name}_0|> ... are missing or not consecutive")
     return TokenRange(first, len(numbered))
+
+
+def _wrong_tokenizer(path: Path, reason: str) -> ModelError:
+    return ModelError(f"{{subject}} is not this model's tokenizer: {reason}.", subject=path)

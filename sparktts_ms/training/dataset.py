@@ -17,7 +17,7 @@ from sparktts_ms.audio.loudness import speech_seconds
 from sparktts_ms.audio.pitch import median_pitch
 from sparktts_ms.audio.recording import read_recording
 from sparktts_ms.errors import AudioError, InputError
-from sparktts_ms.generation.prompt import join
+from sparktts_ms.generation.prompt import join_transcript
 from sparktts_ms.generation.vocabulary import TOKENS_PER_SECOND
 from sparktts_ms.text.syllables import count_syllables
 from sparktts_ms.training.manifest import Recording
@@ -149,7 +149,7 @@ def _measure(recording: Recording, tts: SparkTTS) -> dict:
 def concatenate(first: EncodedRecording, second: EncodedRecording) -> EncodedRecording:
     """One recording of both, the second after the first: its voice and its pitch are the first's. Where no space comes between
     the two texts they meet in one word, of which no phones are told."""
-    text, later = join(first.text, second.text), len(first.semantic_ids) / TOKENS_PER_SECOND
+    text, later = join_transcript(first.text, second.text), len(first.semantic_ids) / TOKENS_PER_SECOND
     ends = phones = None
     if first.word_ends is not None and second.word_ends is not None:
         before, after = first.word_ends, tuple(end + later for end in second.word_ends)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparktts_ms.errors import InputError
-from sparktts_ms.generation.attributes import LEVELS, pitch_label, pitch_value, speed_label, speed_value
-from sparktts_ms.generation.prompt import Style, clone_prompt, style_prompt
+from sparktts_ms.generation.attributes import LEVELS, Style, pitch_label, pitch_value, speed_label, speed_value
+from sparktts_ms.generation.prompt import clone_prompt, style_prompt
 from sparktts_ms.generation.vocabulary import Vocabulary
 from sparktts_ms.training.dataset import EncodedRecording, concatenate
 from sparktts_ms.training.warp import warp

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparktts_ms.errors import InputError
-from sparktts_ms.generation.prompt import GENDERS
+from sparktts_ms.generation.attributes import GENDERS
 
 
 @dataclass(frozen=True)

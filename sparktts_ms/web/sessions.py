@@ -22,8 +22,7 @@ import numpy as np
 from sparktts_ms.audio.plot import draw
 from sparktts_ms.audio.wav import write_wav
 from sparktts_ms.errors import AudioError, InputError, SparkTTSError
-from sparktts_ms.generation.attributes import LEVELS
-from sparktts_ms.generation.prompt import GENDERS
+from sparktts_ms.generation.attributes import GENDERS, LEVELS
 from sparktts_ms.generation.request import Chunks
 from sparktts_ms.qwen2.sampling import Sampling
 from sparktts_ms.service import Job, Service

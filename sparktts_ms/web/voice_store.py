@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 
 from sparktts_ms.errors import OutputError, VoiceError
-from sparktts_ms.voice import LARGEST, Voice
+from sparktts_ms.voice import MAX_FILE_BYTES, Voice
 
 MOST = 500                      # voices
 LONGEST, LONGEST_BYTES = 40, 200
@@ -51,7 +51,7 @@ class Shelf:
         """Put a voice file that somebody saved on the shelf, under its own name. Raises VoiceError, OutputError."""
         path = Path(path)
         name = checked(path.stem)
-        if path.is_symlink() or path.stat().st_size > LARGEST:
+        if path.is_symlink() or path.stat().st_size > MAX_FILE_BYTES:
             raise VoiceError(f"{path.name} is no voice; upload a file that was downloaded here.")
         try:
             return self.save(name, Voice.load(path))

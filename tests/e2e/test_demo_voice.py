@@ -18,8 +18,7 @@ from evaluation.metrics import Voices, gender_by_pitch, pitch_off
 from sparktts_ms import Sampling, Service, SparkTTS
 from sparktts_ms.audio.loudness import speech_seconds
 from sparktts_ms.audio.pitch import median_pitch
-from sparktts_ms.generation.attributes import LEVELS
-from sparktts_ms.generation.prompt import GENDERS
+from sparktts_ms.generation.attributes import GENDERS, LEVELS
 from tests.helpers import ROOT
 
 RECORDINGS = ROOT / "tests" / "speech" / "recordings"

@@ -9,7 +9,7 @@ import sparktts_ms.bicodec.codec as codec_room
 from sparktts_ms import Sampling, SparkTTS
 from sparktts_ms.bicodec.chunking import WINDOW_SIZES, plan_windows
 from sparktts_ms.errors import InputError, NoSpeech
-from sparktts_ms.generation.prompt import join
+from sparktts_ms.generation.prompt import join_transcript
 from sparktts_ms.qwen2.language_model import LanguageModel
 from sparktts_ms.qwen2.sampling import sample
 from tests.helpers import SingleSequence, generate_model, probabilities, start_utterance
@@ -56,9 +56,9 @@ def test_buckets_and_windows_leave_no_trace(pynative, monkeypatch, frames):
 @pytest.mark.parametrize("samples", [400, 719, 720, 9000, 48080, 48081, 70000])
 def test_a_padded_recording_has_the_features_of_the_bare_one(pynative, monkeypatch, samples):
     noise = 0.1 * RANDOM.standard_normal(samples)
-    usual = pynative.features(noise)
+    usual = pynative.voice_encoder.features(noise)
     monkeypatch.setattr("sparktts_ms.wav2vec2.features.PROMPT_FRAME_BUCKETS", (len(usual),))
-    close(usual, pynative.features(noise))
+    close(usual, pynative.voice_encoder.features(noise))
     ids = pynative.codec.encode_semantic(usual)
     monkeypatch.setattr(codec_room, "PROMPT_FRAME_BUCKETS", (len(usual),))
     np.testing.assert_array_equal(ids, pynative.codec.encode_semantic(usual))
@@ -168,7 +168,7 @@ def test_a_model_that_ends_at_once_speaks_when_it_must(tmp_path):
     ("in 1999", "he", "in 1999 he"), ("公园", "ok", "公园ok"), ("ok", "公园", "ok公园"), ("", "text", "text"),
     ("안녕", "하세요", "안녕 하세요"), ("привет", "мир", "привет мир")])
 def test_words_do_not_merge_where_transcript_and_text_meet(transcript, text, joined):
-    assert join(transcript, text) == joined
+    assert join_transcript(transcript, text) == joined
 
 
 @pytest.mark.parametrize("change", [

@@ -12,7 +12,7 @@ from evaluation.alignment import alignment
 from evaluation.asr import error_rate, word_errors
 from evaluation.metrics import Voices, centre, gender_by_pitch, intelligibility, mel_distance, pitch_off
 from evaluation.sentences import held_out, phrases, sentences, spoken_number, spoken_year, wide_sentences
-from sparktts_ms.generation.attributes import PITCH
+from sparktts_ms.generation.attributes import PITCH_THRESHOLDS
 from tests.helpers import ROOT
 
 words = st.lists(st.sampled_from(["a", "b", "c"]), max_size=8).map(" ".join)
@@ -131,7 +131,7 @@ def test_the_mel_distance_is_in_decibels():
 
 
 def test_gender_by_pitch():
-    for gender in PITCH:
+    for gender in PITCH_THRESHOLDS:
         for label in range(5):
             assert gender_by_pitch(centre(gender, label), label) == gender
     assert gender_by_pitch(150, 0) == "female" and gender_by_pitch(150, 3) == "male"

@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 from sparktts_ms.audio.loudness import speech_seconds
 from sparktts_ms.audio.pitch import median_pitch, pitch_track
 from sparktts_ms.generation.attributes import (
-    PITCH,
-    SPEED,
+    PITCH_THRESHOLDS,
+    SPEED_THRESHOLDS,
     pitch_label,
     pitch_value,
     speed_label,
     speed_value,
 )
-from sparktts_ms.text.syllables import count_syllables
 
 
 def voiced(hertz, seconds=0.5, tilt=1.0, noise=0.0):
@@ -49,26 +48,12 @@ def test_the_track_follows_a_glide_and_knows_pauses():
     np.testing.assert_allclose(track[105:-5], 200, rtol=0.01)
 
 
-@pytest.mark.parametrize("word, count", [
-    ("cat", 1), ("table", 2), ("the", 1), ("make", 1), ("makes", 1), ("wanted", 2), ("walked", 1), ("houses", 2), ("banana", 3),
-    ("yesterday", 3), ("beautiful", 3), ("free", 1), ("don't", 1), ("elephant", 3), ("watches", 2), ("I", 1)])
-def test_syllables_of_words(word, count):
-    assert count_syllables(word) == count
-
-
-def test_syllables_of_texts():
-    assert count_syllables("今天天气很好。") == 6
-    assert count_syllables("The cat, the cat!") == 4
-    assert count_syllables("你好 hello") == 4
-    assert count_syllables("") == 0 and count_syllables("...") == 0
-
-
 def test_labels_change_at_the_boundaries_of_the_paper():
-    for gender, edges in PITCH.items():
+    for gender, edges in PITCH_THRESHOLDS.items():
         for n, edge in enumerate(edges):
             assert (pitch_label(edge - 0.05, gender), pitch_label(edge + 0.05, gender)) == (n, n + 1)
     for text, language in (("English words", "en"), ("今天天气很好", "zh")):
-        for n, edge in enumerate(SPEED[language]):
+        for n, edge in enumerate(SPEED_THRESHOLDS[language]):
             assert (speed_label(edge - 0.001, text), speed_label(edge + 0.001, text)) == (n, n + 1)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from sparktts_ms import Sampling
 from sparktts_ms.bicodec.speaker import FiniteScalarQuantizer
-from sparktts_ms.generation.prompt import Style, clone_prompt, style_prompt
+from sparktts_ms.generation.attributes import Style
+from sparktts_ms.generation.prompt import clone_prompt, style_prompt
 from tests.helpers import SingleSequence, probabilities
 
 RECORDINGS = {"codec_16k_3s": "p16k_mono_3s.wav", "codec_24k_0s5": "p24k_mono_0s5.wav",

@@ -39,14 +39,14 @@ def test_sequences_are_what_inference_asks_and_hears(spark, spoken):
     for sequence, who in ((clone_example(v, one), Voice(np.array(one.global_ids))),
                           (continuation_example(v, other, one),
                            Voice(np.array(other.global_ids), np.array(other.semantic_ids), other.text))):
-        prompt, phases = spark.prompt_for(one.text, who)
+        prompt, phases = spark.generator.prompt(one.text, who)
         np.testing.assert_array_equal(sequence.ids[:sequence.prompt_length], prompt)
         follows(phases, sequence.ids[sequence.prompt_length:])
         assert v.bicodec_semantic.values(sequence.ids[sequence.prompt_length:]).tolist() == one.semantic_ids
-    from sparktts_ms.generation.prompt import Style
+    from sparktts_ms.generation.attributes import Style
     voiced = EncodedRecording(**{**vars(one), "pitch": 200.0, "seconds": 0.5})        # moderate for a woman; four syllables a second
     sequence = style_example(v, voiced)
-    prompt, phases = spark.prompt_for(one.text, None, Style("female", "moderate", "moderate"))
+    prompt, phases = spark.generator.prompt(one.text, None, Style("female", "moderate", "moderate"))
     np.testing.assert_array_equal(sequence.ids[:sequence.prompt_length], prompt)
     follows(phases, sequence.ids[sequence.prompt_length:])
     assert v.bicodec_global.values(sequence.ids).tolist() == one.global_ids

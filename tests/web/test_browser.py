@@ -126,11 +126,11 @@ def test_stop_and_leaving_free_the_place(page, site):
     page.get_by_text("so far").wait_for()
     page.click("#stop")
     page.get_by_text("Stopped.").wait_for()
-    assert until(lambda: site.speaker.service.load == 0, 10)
+    assert until(lambda: not site.speaker.service.jobs, 10)
     page.click("#speak")
     page.get_by_text("so far").wait_for()
     page.close()
-    assert until(lambda: site.speaker.service.load == 0, 20)
+    assert until(lambda: not site.speaker.service.jobs, 20)
 
 
 @pytest.mark.parametrize("width", [320, 390, 768])

@@ -125,7 +125,7 @@ def test_fifty_visitors_at_once(site):
         return httpx.post(site.url + "tts", data={"text": f"Hello number {n}.", "voice": 5}, timeout=300).json()
     with ThreadPoolExecutor(50) as pool:
         assert [answer["code"] for answer in pool.map(ask, range(50))] == [0] * 50
-    assert until(lambda: site.speaker.service.load == 0)
+    assert until(lambda: not site.speaker.service.jobs)
 
 
 @pytest.mark.parametrize("path,form", [("tts", {"text": LONG, "voice": 5}), ("api", {"gen_text": LONG, "ref_text": ""})])
@@ -133,7 +133,7 @@ def test_a_client_that_hangs_up_frees_its_place(site, path, form):
     site.speaker.numbered_voice(5)
     with PROMPT.open("rb") as file, pytest.raises(httpx.ReadTimeout):
         httpx.post(site.url + path, data=form, files={"audio": file} if path == "api" else None, timeout=2)
-    assert until(lambda: site.speaker.service.load == 0, 10)
+    assert until(lambda: not site.speaker.service.jobs, 10)
 
 
 def test_a_gradio_client_that_dies_frees_its_place(site):
@@ -141,7 +141,7 @@ def test_a_gradio_client_that_dies_frees_its_place(site):
               "Client(sys.argv[1], verbose=False).predict(sys.argv[2], 'male', 3, 3, api_name='/voice_creation')")
     with subprocess.Popen([sys.executable, "-c", asking, site.url, LONG]) as program:
         try:
-            assert until(lambda: site.speaker.service.load > 0, 120) and program.poll() is None
+            assert until(lambda: site.speaker.service.jobs, 120) and program.poll() is None
         finally:
             program.kill()
-    assert until(lambda: site.speaker.service.load == 0, 20)
+    assert until(lambda: not site.speaker.service.jobs, 20)

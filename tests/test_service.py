@@ -1,0 +1,128 @@
+"""Service: jobs of many threads in one batch, errors and cancellation."""
+
+import threading
+import time
+from concurrent.futures import CancelledError
+
+import numpy as np
+import pytest
+
+from sparktts_ms import Chunks, Sampling, Service, SpeechRequest
+from sparktts_ms.errors import InputError, NoSpeech, ServiceClosed
+from sparktts_ms.qwen2.engine import Engine
+from tests.helpers import fixed_length, mixed_requests
+
+
+@pytest.fixture(scope="module")
+def tts(shared_tts, form):
+    return shared_tts()
+
+
+@pytest.fixture
+def service(tts):
+    with Service(tts) as service:
+        yield service
+    assert not tts.engine.active and not tts.engine.waiting and not service.jobs
+
+
+def test_concurrent_requests_equal_single_ones(service, tts, form):
+    requests = mixed_requests()[:8]
+    results = [None] * len(requests)
+
+    def submit(n, request):
+        if n % 2:
+            job = service.submit(**request, chunks=Chunks(tts.codec.receptive_field))
+            results[n] = job.result(timeout=100)
+        else:
+            results[n] = service.synthesize(**request)
+
+    threads = [threading.Thread(target=submit, args=pair) for pair in enumerate(requests)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    service.close()
+    for speech, request in zip(results, requests, strict=True):
+        single = tts.synthesize(**request)
+        if form == "native":
+            np.testing.assert_array_equal(speech.generated_ids, single.generated_ids)
+            error = np.abs(speech.samples - single.samples).max()
+            assert error <= 5e-5 * np.abs(single.samples).max()
+
+
+def test_job_exposes_its_chunks(service):
+    job = service.submit(SpeechRequest("Watched.", gender="female", sampling=fixed_length(1, 200)), chunks=Chunks())
+    iterated = list(job)
+    speech = job.result(timeout=10)
+    assert job.done and len(iterated) == len(job.chunks) > 2
+    np.testing.assert_array_equal(np.concatenate(job.chunks), speech.samples)
+    assert job.seconds == pytest.approx(speech.seconds)
+
+
+def test_result_without_iteration(service):
+    job = service.submit("Waited for.", gender="female", sampling=fixed_length(1, 60))
+    with pytest.raises(TimeoutError):
+        job.result(timeout=0)
+    speech = job.result(timeout=60)
+    assert job.done and sum(map(len, job.chunks)) == len(speech.samples)
+
+
+def test_slow_and_cancelled_readers_do_not_block_others(service):
+    slow = service.submit("Slow.", gender="female", sampling=fixed_length(1, 300), chunks=Chunks())
+    gone = service.submit("Gone.", gender="female", sampling=fixed_length(2, 3000), chunks=Chunks())
+    next(iter(gone))
+    gone.cancel()
+    assert service.synthesize("Quick.", gender="male", sampling=fixed_length(3, 50)).seconds > 0
+    samples = 0
+    for chunk in slow:
+        samples += len(chunk)
+        time.sleep(0.01)
+    assert samples == len(slow.result().samples)
+    with pytest.raises(CancelledError):
+        gone.result(timeout=10)
+    assert gone.done and list(gone) == []
+
+
+def test_leaving_the_iteration_cancels_the_job(service):
+    job = service.submit("Left.", gender="female", sampling=fixed_length(1, 3000), chunks=Chunks())
+    for _ in job:
+        break
+    with pytest.raises(CancelledError):
+        job.result(timeout=10)
+
+
+def test_errors_are_raised_by_their_job_only(service):
+    good = service.submit("Good.", gender="female", sampling=fixed_length(1, 60))
+    with pytest.raises(InputError):
+        service.submit("", gender="female")
+    with pytest.raises(InputError):
+        service.submit("Who?")
+    silent = service.submit("Silent.", gender="female", sampling=Sampling(seed=1, max_new_tokens=10))
+    with pytest.raises(NoSpeech):
+        silent.result(timeout=60)
+    with pytest.raises(NoSpeech):
+        list(silent)
+    assert good.result(timeout=60).seconds > 0
+
+
+def test_service_survives_an_engine_error(service, monkeypatch):
+    def broken(self):
+        raise RuntimeError("the device failed")
+
+    job = service.submit("Lost.", gender="female", sampling=fixed_length(1, 2000))
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "step", broken)
+        with pytest.raises(RuntimeError, match="device failed"):
+            job.result(timeout=60)
+    assert service.synthesize("Again.", gender="female", sampling=fixed_length(1, 50)).seconds > 0
+
+
+def test_close_cancels_running_jobs(tts):
+    service = Service(tts)
+    job = service.submit("Never done.", gender="female", sampling=fixed_length(1, 3000))
+    service.close()
+    service.close()
+    with pytest.raises(CancelledError):
+        job.result(timeout=10)
+    with pytest.raises(ServiceClosed):
+        service.submit("Late.", gender="female")
