@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sparktts_ms import Chunks, Sampling, SparkTTS
 from sparktts_ms.errors import InputError, ModelError, NoSpeech, VoiceError
 from sparktts_ms.voice import Voice
-from tests.helpers import fixed_length
+from tests.helpers import assert_close, fixed_length
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +85,45 @@ def test_missing_model_directory(tmp_path):
     with pytest.raises(ModelError) as error:
         SparkTTS.from_pretrained(tmp_path / "none")
     assert error.value.code == "no_model_dir" and error.value.subject == tmp_path / "none"
+
+
+def test_seed_determines_the_speech(tts):
+    def generate(seed):
+        speech = tts.synthesize("Hello.", gender="female", sampling=Sampling(seed=seed))
+        return tuple(speech.generated_ids.tolist())
+
+    assert generate(7) == generate(7) != generate(8)
+    assert len({generate(None) for _ in range(3)}) == 3
+
+
+@pytest.mark.parametrize("style", [{"gender": "male", "pitch": "high", "speed": "low"}, None])
+def test_graph_and_pynative_mode_agree(shared_tts, form, wavs, style):
+    speeches = []
+    for mode in ("graph", "pynative"):
+        tts = shared_tts(mode)
+        voice = None if style else tts.encode_voice(wavs / "p24k_mono_0s5.wav", "公园")
+        speeches.append(tts.synthesize("The same text.", voice, **(style or {}),
+                                       sampling=Sampling(seed=5)))
+    np.testing.assert_array_equal(speeches[0].generated_ids, speeches[1].generated_ids)
+    assert_close(speeches[0].samples, speeches[1].samples, 2e-5)
+
+
+def test_number_of_graphs_is_bounded(tiny_model, form, wavs):
+    tts = SparkTTS.from_pretrained(tiny_model, device_target="CPU")
+    voice = tts.encode_voice(wavs / "p24k_mono_0s5.wav", "公园")
+    for length in range(20, 300, 20):
+        tts.decode(global_ids=voice.global_ids, semantic_ids=np.zeros(length, np.int32))
+        tts.synthesize("word " * (length // 10), voice, sampling=fixed_length(1, 5))
+    graphs = tts.runtime.graphs
+    assert len(graphs) == len(set(graphs)) <= (1 if form == "native" else 10), graphs
+
+
+@pytest.mark.parametrize("ids, match", [
+    ({"global_ids": np.zeros(31, int)}, "global_ids"), ({"global_ids": np.full(32, 4096)}, "4095"),
+    ({"semantic_ids": np.zeros(0, int)}, "semantic_ids"),
+    ({"semantic_ids": np.array([8192])}, "8191"),
+    ({"semantic_ids": np.array([-1])}, "semantic_ids"),
+    ({"semantic_ids": np.array([0.5])}, "semantic_ids")])
+def test_decode_refuses_ids_that_the_codec_does_not_have(tts, ids, match):
+    with pytest.raises(InputError, match=match):
+        tts.decode(**{"global_ids": np.zeros(32, int), "semantic_ids": np.zeros(3, int), **ids})
