@@ -26,6 +26,8 @@ HINTS = {
     "no_voice": "Add --prompt_speech_path FILE, --voice FILE or --gender female|male.",
     "style_without_voice": "Add --gender female|male, --prompt_speech_path FILE or --voice FILE.",
     "no_text": "Give at least one word by --text or --text_file.",
+    "no_model_id": "Add --model_id OWNER/NAME.",
+    "target_exists": "Add --overwrite to replace it.",
 }
 
 Convert = Callable[[str], str]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -27,16 +26,13 @@ def model() -> Path:
     """The released weights if they are here or can be fetched, else the demonstration voice. SPARKTTS_MODEL_DIR decides
     otherwise; SPARKTTS_SOURCE names the hub (modelscope, huggingface, or modelers with SPARKTTS_MODEL_ID)."""
     from sparktts_ms.errors import ModelError, SparkTTSError
-    from sparktts_ms.weights.download import download
-    from sparktts_ms.weights.hubs import open_hub
+    from sparktts_ms.weights.hub import download, open_hub
 
     if chosen := os.environ.get("SPARKTTS_MODEL_DIR"):
         return Path(chosen)
     try:
-        from tqdm import tqdm
-
-        hub = open_hub(os.environ.get("SPARKTTS_SOURCE", "modelscope"), os.environ.get("SPARKTTS_MODEL_ID"), None, None)
-        return download(hub, RELEASED, partial(tqdm, unit="B", unit_scale=True, unit_divisor=1024))
+        source = os.environ.get("SPARKTTS_SOURCE", "modelscope")
+        return download(open_hub(source, os.environ.get("SPARKTTS_MODEL_ID")), RELEASED)
     except SparkTTSError as problem:
         print(f"The released weights cannot be had: {problem}", file=sys.stderr)
     if not DEMONSTRATION.is_dir():

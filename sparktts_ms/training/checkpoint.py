@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from sparktts_ms.errors import InputError, OutputError
-from sparktts_ms.weights.safetensors_file import SafetensorsFile, TensorInfo, whole_file, write_safetensors
+from sparktts_ms.files import atomic_write
+from sparktts_ms.weights.safetensors_file import SafetensorsFile, TensorInfo, write_safetensors
 
 DTYPES = {"float32": ("F32", np.float32), "float16": ("F16", np.float16)}
 UNTOUCHED = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json", "LLM-Q8_0.gguf")
@@ -40,14 +41,14 @@ class State:
         a run with other settings."""
         if not self.path.exists():
             return 0
-        with SafetensorsFile(self.path) as file:
-            changed = self._changed(file.metadata)
-            if changed:
-                raise InputError(f"{self.path.parent} holds a run with other settings ({changed}); "
-                                 "give the same ones to go on with it, or another --out.")
-            for p in parameters:
-                p.set_data(type(p.value())(file.read(p.name).copy()))
-            return int(file.metadata["step"])
+        file = SafetensorsFile(self.path)
+        changed = self._changed(file.metadata)
+        if changed:
+            raise InputError(f"{self.path.parent} holds a run with other settings ({changed}); "
+                             "give the same ones to go on with it, or another --out.")
+        for p in parameters:
+            p.set_data(type(p.value())(file.read(p.name).copy()))
+        return int(file.metadata["step"])
 
     def _changed(self, metadata: dict[str, str]) -> str:
         try:
@@ -107,5 +108,5 @@ def forget_lines(path: Path, after: int) -> None:
     """Drop what a killed run noted beyond its last saved step."""
     if path.exists():
         kept = [entry for entry in read_lines(path) if entry["step"] <= after]
-        with whole_file(path) as file:
+        with atomic_write(path, overwrite=True) as file:
             file.write("".join(json.dumps(entry) + "\n" for entry in kept).encode())

@@ -1,57 +1,54 @@
-"""wav2vec2's pytorch_model.bin made into model.safetensors: checked before, copied tensor by tensor, checked after."""
+"""wav2vec2's pytorch_model.bin converted to model.safetensors, one tensor at a time."""
 
 from __future__ import annotations
 
-import json
 import os
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from sparktts_ms.errors import InputError, ModelError, OutputError
+from sparktts_ms.errors import InputError, OutputError
 from sparktts_ms.weights.checkpoint import open_weights
 from sparktts_ms.weights.safetensors_file import SafetensorsFile, write_safetensors
-from sparktts_ms.weights.wav2vec2_layout import check_layout
 
 
-def convert(source: str | Path, target: str | Path | None = None, config: str | Path | None = None,
-            overwrite: bool = False, progress: Callable[[Iterable], Iterable] = iter) -> Path:
-    """Copy every tensor of `source` into the safetensors file `target`, names and dtypes unchanged; returns `target`.
+def convert(
+    source: str | Path,
+    target: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> Path:
+    """Copy all tensors of `source` into the safetensors file `target`; returns `target`.
 
-    `target` and `config` default to model.safetensors and config.json beside `source`. `progress` wraps the loop over
-    the tensors. About one tensor is in memory at a time. Raises InputError, ModelError (config), WeightsError (source)
-    and OutputError (target); `target` is then as it was before.
+    Names and dtypes stay; whether they are the model's is checked when it is loaded. The copy is
+    read again before it takes its name. About one tensor is in memory at a time.
+
+    target: model.safetensors beside `source` if not given.
+    progress: wraps the loop over the tensors, as tqdm does.
+    Raises InputError, WeightsError (source) or OutputError (target).
     """
     source = Path(source)
     target = Path(target) if target else source.with_name("model.safetensors")
     if os.path.exists(target) and os.path.exists(source) and os.path.samefile(source, target):
-        raise InputError(f"{source} cannot be converted into itself; give another --sf_filename.")
+        raise InputError("{subject} cannot be converted into itself.", "Name another target.",
+                         subject=source)
     if os.path.lexists(target) and not overwrite:
-        raise OutputError(f"{target} is there already; --overwrite replaces it.")
-    sizes = _read_config(Path(config) if config else source.with_name("config.json"))
-    with open_weights(source) as weights:
-        check_layout(weights, sizes)
-        sums: dict[str, int] = {}
+        raise OutputError("{subject} exists already.", "Remove it, or pass overwrite=True.",
+                          subject=target, code="target_exists")
+    weights = open_weights(source)
+    checksums: dict[str, int] = {}
 
-        def content(name: str) -> bytes | bytearray:
-            data = weights.raw(name)
-            sums[name] = zlib.crc32(data)
-            return data
+    def read_bytes(name: str) -> memoryview:
+        data = weights.read_bytes(name).data
+        checksums[name] = zlib.crc32(data)
+        return data
 
-        def check(written: Path) -> None:
-            with SafetensorsFile(written) as copy:
-                if copy.info != weights.info or any(zlib.crc32(copy.raw(name)) != sums[name] for name in sums):
-                    raise OutputError(f"{target} did not read back as it was written; is the disk sound?")
+    def verify(written: Path) -> None:
+        copy = SafetensorsFile(written)
+        damaged = [n for n in checksums if zlib.crc32(copy.read_bytes(n).data) != checksums[n]]
+        if copy.info != weights.info or damaged:
+            raise OutputError("{subject} did not read back as it was written; is the disk sound?",
+                              subject=target)
 
-        write_safetensors(target, weights.info.items(), content, check=check, progress=progress)
+    write_safetensors(target, weights.info.items(), read_bytes, verify=verify, progress=progress)
     return target
-
-
-def _read_config(file: Path) -> dict:
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{file}, needed to check the weights, cannot be read: {error}.") from error
-    if not isinstance(config, dict):
-        raise ModelError(f"{file} is not a table of settings.")
-    return config

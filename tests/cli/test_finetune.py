@@ -39,8 +39,8 @@ def test_a_run_leaves_a_model_a_picture_and_its_progress(tiny_model, manifest, t
     assert (out / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert {json.loads(line)["step"] for line in (out / "progress.jsonl").read_text().splitlines()} == {2}
     SparkTTS.from_pretrained(out / "model", device_target="CPU").load()
-    with SafetensorsFile(out / "model" / "LLM" / "model.safetensors") as file:
-        assert {info.dtype for info in file.info.values()} == {"F16"}
+    file = SafetensorsFile(out / "model" / "LLM" / "model.safetensors")
+    assert {info.dtype for info in file.info.values()} == {"F16"}
     state = (out / "state.safetensors").read_bytes()
     assert main(command(tiny_model, manifest, out, "--steps", 2, "--lora", 2)) == 0       # nothing is left to do
     assert (out / "state.safetensors").read_bytes() == state
@@ -56,8 +56,7 @@ def test_a_killed_process_goes_on(tiny_model, manifest, tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    with SafetensorsFile(out / "state.safetensors") as file:
-        done = int(file.metadata["step"])
+    done = int(SafetensorsFile(out / "state.safetensors").metadata["step"])
     assert 1 <= done < 400
     arguments[arguments.index("400")] = str(done + 1)               # another number of steps is another schedule
     assert main(arguments) == 2

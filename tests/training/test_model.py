@@ -93,8 +93,8 @@ def test_a_held_head_looks_where_it_should_whatever_it_wants(tiny_model):
 def test_a_network_as_deep_as_the_released_one_compiles(tiny_model, tmp_path):
     """Its hundreds of weights are updated without a loop, which MindSpore would nest more than 1,000 calls deep."""
     config = read_config(tiny_model).llm
-    with open_weights(find_weights(tiny_model / "LLM")) as file:
-        arrays = {name: file.read(name).astype(np.float32) for name in file.info}
+    file = open_weights(find_weights(tiny_model / "LLM"))
+    arrays = {name: file.read(name).astype(np.float32) for name in file.info}
     for n in range(24):
         arrays |= {name.replace("layers.0.", f"layers.{n}."): array for name, array in arrays.items() if "layers.0." in name}
     write_arrays(tmp_path / "deep.safetensors", arrays)

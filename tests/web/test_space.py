@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from unittest.mock import create_autospec
 import httpx
 import pytest
 
-from sparktts_ms.weights import download as room
+from sparktts_ms.weights import hub
 from tests.helpers import ROOT
 from tests.web.conftest import free_port, until
 
@@ -87,7 +88,8 @@ def module(path: Path):
 
 def test_the_released_weights_come_first(space, monkeypatch):
     app = module(space / "app.py")
-    monkeypatch.setattr(room, "download", create_autospec(room.download, side_effect=lambda hub, folder, bar: folder))
+    monkeypatch.setattr(hub, "open_hub", create_autospec(hub.open_hub))
+    monkeypatch.setattr(hub, "download", create_autospec(hub.download, side_effect=lambda _, folder: folder))
     monkeypatch.delenv("SPARKTTS_MODEL_DIR", raising=False)
     assert app.model() == app.RELEASED and "CC BY-NC-SA" in app.NOTE[app.RELEASED]
     monkeypatch.setenv("SPARKTTS_MODEL_DIR", "elsewhere")
@@ -98,4 +100,5 @@ def test_the_space_installs_what_the_page_needs():
     def pins(*names):
         lines = [line.split("#")[0].strip() for name in names for line in (ROOT / name).read_text().splitlines()]
         return {line for line in lines if line and not line.startswith("-r")}
-    assert pins("examples/sparktts/requirements.txt") == pins("requirements.txt", "requirements-web.txt")
+    modelscope = re.search(r'^modelscope = \["(.+)"\]', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
+    assert pins("examples/sparktts/requirements.txt") == pins("requirements.txt", "requirements-web.txt") | {modelscope}

@@ -1,8 +1,5 @@
-"""A whole conversion, as users run it: model.safetensors appears complete and checked, or nothing changes."""
+"""A conversion by the command: model.safetensors appears complete and checked, or not at all."""
 
-import importlib.util
-import json
-import os
 import resource
 import subprocess
 import sys
@@ -12,61 +9,72 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from sparktts_ms.errors import ModelError, OutputError, WeightsError
+from convert import main
+from sparktts_ms.config_files import read_config
+from sparktts_ms.errors import OutputError, WeightsError
+from sparktts_ms.wav2vec2.encoder import load_wav2vec2
 from sparktts_ms.weights.checkpoint import find_weights, open_weights
 from sparktts_ms.weights.convert import convert
-from sparktts_ms.weights.safetensors_file import SafetensorsFile, TensorInfo
-from sparktts_ms.weights.torch_bin import TorchBin
-from sparktts_ms.weights.wav2vec2_layout import NEWER_NAMES, check_layout, expected_shapes, optional_shapes
-from tests.weights.test_torch_bin import named, sequence, storage, table, tensor, text, write_legacy, write_zip
+from sparktts_ms.weights.safetensors_file import SafetensorsFile
+from sparktts_ms.weights.torch_file import TorchFile
+from tests.helpers import ROOT
+from tests.weights.test_torch_file import (
+    reference,
+    sequence,
+    storage,
+    table,
+    tensor,
+    text,
+    write_legacy,
+    write_zip,
+)
 
-SCRIPT = Path(__file__).resolve().parent.parent.parent / "convert.py"
-XLSR_53 = {"conv_dim": [512] * 7, "conv_kernel": [10, 3, 3, 3, 3, 2, 2], "hidden_size": 1024,
-           "intermediate_size": 4096, "num_hidden_layers": 24, "num_conv_pos_embeddings": 128,
-           "num_conv_pos_embedding_groups": 16, "num_codevector_groups": 2, "num_codevectors_per_group": 320,
-           "codevector_dim": 768, "proj_codevector_dim": 768}
+POSITIONAL = "wav2vec2.encoder.pos_conv_embed.conv"
+NEWER_NAMES = {f"{POSITIONAL}.weight_g": f"{POSITIONAL}.parametrizations.weight.original0",
+               f"{POSITIONAL}.weight_v": f"{POSITIONAL}.parametrizations.weight.original1"}
+PRETRAINING_HEAD = ("quantizer.", "project_q.", "project_hid.", "wav2vec2.masked_spec_embed")
 
 
 @pytest.fixture(scope="module")
 def arrays(tiny_model) -> dict[str, np.ndarray]:
-    """The tiny wav2vec2, one tensor in half precision to see that dtypes are kept."""
-    with open_weights(find_weights(tiny_model / "wav2vec2-large-xlsr-53")) as weights:
-        found = {name: np.array(weights.read(name)) for name in weights.info}
+    """The tiny wav2vec2, one tensor in half precision to see that dtypes stay."""
+    weights = open_weights(find_weights(tiny_model / "wav2vec2-large-xlsr-53"))
+    found = {name: np.array(weights.read(name)) for name in weights.info}
     found["project_q.bias"] = found["project_q.bias"].astype(np.float16)
     return found
 
 
-@pytest.fixture
-def folder(tmp_path, tiny_model) -> Path:
-    config = (tiny_model / "wav2vec2-large-xlsr-53" / "config.json").read_text()
-    (tmp_path / "config.json").write_text(config)
-    return tmp_path
-
-
 def save_bin(path: Path, arrays: dict[str, np.ndarray], legacy: bool = False) -> Path:
-    """What torch.save would make of these arrays."""
+    """What torch.save would write of these arrays."""
     kinds = {"f4": "Float", "f2": "Half"}
-    saved = {name: tensor(storage(str(i), array.size, kinds[array.dtype.str[1:]]), array.shape,
-                          [step // array.itemsize for step in array.strides])
-             for i, (name, array) in enumerate(arrays.items())}
-    contents = {str(i): array.tobytes() for i, array in enumerate(arrays.values())}
-    if not legacy:
-        return write_zip(path, table(saved), contents)
-    return write_legacy(path, table(saved), {
-        key: (array.size, contents[key]) for key, array in zip(contents, arrays.values(), strict=True)})
+    tensors, contents, legacy_contents = {}, {}, {}
+    for i, (name, array) in enumerate(arrays.items()):
+        strides = [step // array.itemsize for step in array.strides]
+        stored = storage(str(i), array.size, kinds[array.dtype.str[1:]])
+        tensors[name] = tensor(stored, array.shape, strides)
+        contents[str(i)] = array.tobytes()
+        legacy_contents[str(i)] = (array.size, array.tobytes())
+    if legacy:
+        return write_legacy(path, table(tensors), legacy_contents)
+    return write_zip(path, table(tensors), contents)
 
 
-def run(*arguments: object, **options) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True,
-                          cwd=SCRIPT.parent, **options)
+@pytest.fixture
+def run(capsys):
+    """Run the command; returns its exit status, stdout and stderr."""
+    def run(*arguments: object) -> tuple[int, str, str]:
+        status = main([str(argument) for argument in arguments])
+        return (status, *capsys.readouterr())
+    return run
 
 
-def refused(result: subprocess.CompletedProcess, *words: str) -> None:
+def assert_refused(result: tuple[int, str, str], *words: str) -> None:
     """Status 2, nothing on stdout, and one line on stderr with these words."""
-    assert (result.returncode, result.stdout) == (2, "")
-    assert len(result.stderr.splitlines()) == 1, result.stderr
+    status, out, err = result
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1, err
     for word in words:
-        assert word in result.stderr
+        assert word in err
 
 
 def files(folder: Path) -> list[str]:
@@ -76,187 +84,115 @@ def files(folder: Path) -> list[str]:
 # Converting
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_one_argument_is_enough(folder, arrays, legacy):
-    result = run("--pt_filename", save_bin(folder / "pytorch_model.bin", arrays, legacy))
-    target = folder / "model.safetensors"
-    assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.splitlines()[-1] == str(target)
-    assert files(folder) == ["config.json", "model.safetensors", "pytorch_model.bin"]
+def test_convert(tmp_path, arrays, run, legacy):
+    target = tmp_path / "model.safetensors"
+    status, out, err = run("--pt_filename", save_bin(tmp_path / "any.bin", arrays, legacy))
+    assert (status, out, err) == (0, f"{target}\n", "")
+    assert files(tmp_path) == ["any.bin", "model.safetensors"]
     converted = load_file(target)
     assert converted.keys() == arrays.keys()
     for name, array in arrays.items():
         assert converted[name].dtype == array.dtype
         np.testing.assert_array_equal(converted[name], array)
-    with SafetensorsFile(target) as weights:
-        assert weights.metadata == {"format": "pt"}
+    assert SafetensorsFile(target).metadata == {"format": "pt"}
 
 
-def test_all_three_paths_can_be_given(folder, arrays, tmp_path_factory):
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    source = save_bin(elsewhere / "any.pt", arrays)
-    result = run("--pt_filename", source, "--sf_filename", elsewhere / "any.st",
-                 "--config_path", folder / "config.json")
-    assert result.returncode == 0, result.stderr
-    assert files(elsewhere) == ["any.pt", "any.st"]
+def test_convert_with_all_flags(tmp_path, arrays, run):
+    source = save_bin(tmp_path / "any.pt", arrays)
+    assert run("--pt_filename", source, "--sf_filename", tmp_path / "any.st",
+               "--config_path", tmp_path / "config.json")[0] == 0
+    assert files(tmp_path) == ["any.pt", "any.st"]
 
 
-def test_newer_names_of_the_positional_convolution_are_kept(folder, arrays):
-    newer = {old: new for new, old in NEWER_NAMES.items()}
-    renamed = {newer.get(name, name): array for name, array in arrays.items()}
-    assert run("--pt_filename", save_bin(folder / "w.bin", renamed)).returncode == 0
-    assert load_file(folder / "model.safetensors").keys() == renamed.keys()
-
-
-def test_the_pre_training_head_may_be_absent(folder, arrays):
-    optional = optional_shapes(json.loads((folder / "config.json").read_text()))
-    base = {name: array for name, array in arrays.items() if name not in optional}
+@pytest.mark.parametrize("names", [{}, NEWER_NAMES], ids=["older names", "newer names"])
+def test_converted_weights_load(tmp_path, tiny_model, arrays, names):
+    base = {}
+    for name, array in arrays.items():
+        if not name.startswith(PRETRAINING_HEAD):
+            base[names.get(name, name)] = array
     assert len(base) == len(arrays) - 8
-    assert run("--pt_filename", save_bin(folder / "w.bin", base)).returncode == 0
+    target = convert(save_bin(tmp_path / "w.bin", base))
+    load_wav2vec2(target, read_config(tiny_model).wav2vec2)
+
+
+@pytest.mark.parametrize("name, replacement", [
+    ("wav2vec2.encoder.layers.3.layer_norm.bias", None),
+    ("lm_head.weight", np.zeros((32, 64), np.float32)),
+    ("wav2vec2.feature_projection.projection.weight", np.zeros((2, 2), np.float32))])
+def test_weights_of_another_model_do_not_load(tmp_path, tiny_model, arrays, name, replacement):
+    changed = arrays | {name: replacement}
+    if replacement is None:
+        del changed[name]
+    target = convert(save_bin(tmp_path / "w.bin", changed))
+    with pytest.raises(WeightsError, match=name):
+        load_wav2vec2(target, read_config(tiny_model).wav2vec2)
 
 
 # Refusing
 
-def test_an_existing_file_is_replaced_only_on_request(folder, arrays):
-    source, target = save_bin(folder / "pytorch_model.bin", arrays), folder / "model.safetensors"
+def test_existing_file_is_replaced_on_request_only(tmp_path, arrays, run):
+    source = save_bin(tmp_path / "pytorch_model.bin", arrays)
+    target = tmp_path / "model.safetensors"
     target.write_bytes(b"precious")
-    refused(run("--pt_filename", source), str(target), "--overwrite")
+    assert_refused(run("--pt_filename", source), str(target), "--overwrite")
     assert target.read_bytes() == b"precious"
-    assert run("--pt_filename", source, "--overwrite").returncode == 0
+    assert run("--pt_filename", source, "--overwrite")[0] == 0
     assert load_file(target).keys() == arrays.keys()
-    refused(run("--pt_filename", source, "--sf_filename", source, "--overwrite"), "itself")
+    assert_refused(run("--pt_filename", source, "--sf_filename", source, "--overwrite"), "itself")
     assert source.exists()
 
 
-@pytest.mark.parametrize("name, replacement", [
-    ("wav2vec2.encoder.layers.3.layer_norm.bias", None), ("lm_head.weight", np.zeros((32, 64), np.float32)),
-    ("wav2vec2.feature_projection.projection.weight", np.zeros((2, 2), np.float32)),
-    ("quantizer.codevectors", np.zeros(4, np.float32))])
-def test_weights_that_do_not_fit_the_config_are_refused_before_writing(folder, arrays, name, replacement):
-    odd = arrays | {name: replacement}
-    if replacement is None:
-        del odd[name]
-    refused(run("--pt_filename", save_bin(folder / "w.bin", odd)), name, "config.json")
-    assert files(folder) == ["config.json", "w.bin"]
-
-
-CONFIGS = {"absent": None, "not JSON": "{", "a list": "[]", "empty": "{}", "nested deeply": "[" * 100_000,
-           "a size in words": json.dumps({**XLSR_53, "hidden_size": "wide"}),
-           "one width for all": json.dumps({**XLSR_53, "conv_dim": 5}),
-           "uneven groups": json.dumps({**XLSR_53, "num_conv_pos_embedding_groups": 7})}
-
-
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_a_config_that_says_nothing_useful_is_named(folder, arrays, config):
-    source = save_bin(folder / "w.bin", arrays)
-    (folder / "config.json").unlink()
-    if config is not None:
-        (folder / "config.json").write_text(config)
-    refused(run("--pt_filename", source), "config.json")
-    assert not (folder / "model.safetensors").exists()
-
-
-@pytest.mark.parametrize("content", [None, b"", b"PK\3\4 and then nothing", b"<html>not found</html>"],
+@pytest.mark.parametrize("content", [None, b"", b"PK\3\4 and then nothing", b"<html>no</html>"],
                          ids=["absent", "empty", "half an archive", "a web page"])
-def test_a_source_that_is_no_weight_file_is_named(folder, content):
+def test_no_weights_file(tmp_path, run, content):
     if content is not None:
-        (folder / "w.bin").write_bytes(content)
-    refused(run("--pt_filename", folder / "w.bin"), "w.bin")
-    assert "model.safetensors" not in files(folder)
+        (tmp_path / "w.bin").write_bytes(content)
+    assert_refused(run("--pt_filename", tmp_path / "w.bin"), "w.bin")
+    assert "model.safetensors" not in files(tmp_path)
 
 
-def test_a_source_that_would_run_a_command_is_refused(folder):
-    command = named("os", "system") + sequence(text(f"touch {folder / 'was_run'}")) + b"R"
-    refused(run("--pt_filename", write_zip(folder / "w.bin", table({"w": command}), {})), "os.system")
-    assert files(folder) == ["config.json", "w.bin"]
+def test_pickled_command_is_refused(tmp_path, run):
+    command = reference("os", "system") + sequence(text(f"touch {tmp_path / 'was_run'}")) + b"R"
+    source = write_zip(tmp_path / "w.bin", table({"w": command}), {})
+    assert_refused(run("--pt_filename", source), "os.system")
+    assert files(tmp_path) == ["w.bin"]
 
 
-def test_when_the_disk_ends_nothing_is_left(folder, arrays):
-    source = save_bin(folder / "w.bin", arrays)
+def test_full_disk_leaves_nothing(tmp_path, arrays):
+    source = save_bin(tmp_path / "w.bin", arrays)
 
-    def small_files():
+    def limit_file_size():
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
-    refused(run("--pt_filename", source, preexec_fn=small_files), "model.safetensors", "cannot be written")
-    assert files(folder) == ["config.json", "w.bin"]
+    done = subprocess.run([sys.executable, "convert.py", "--pt_filename", source], cwd=ROOT,
+                          preexec_fn=limit_file_size, capture_output=True, text=True)
+    assert_refused((done.returncode, done.stdout, done.stderr), "model.safetensors",
+                   "cannot be written")
+    assert files(tmp_path) == ["w.bin"]
 
 
-def test_ctrl_c_leaves_nothing_and_says_so(folder, arrays, monkeypatch, capsys):
-    spec = importlib.util.spec_from_file_location("convert_command", SCRIPT)
-    command = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(command)
-    raw, left = TorchBin.raw, [5]
+def test_ctrl_c_leaves_nothing(tmp_path, arrays, run, monkeypatch):
+    read_bytes = TorchFile.read_bytes
+    names = []
 
     def interrupted(self, name):
-        left[0] -= 1
-        if not left[0]:
-            assert len(files(folder)) == 3      # one is being written
+        names.append(name)
+        if len(names) == 5:
+            assert len(files(tmp_path)) == 2        # one is being written
             raise KeyboardInterrupt
-        return raw(self, name)
+        return read_bytes(self, name)
 
-    monkeypatch.setattr(TorchBin, "raw", interrupted)
-    assert command.main(["--pt_filename", str(save_bin(folder / "w.bin", arrays))]) == 130
-    assert files(folder) == ["config.json", "w.bin"]
-    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(TorchFile, "read_bytes", interrupted)
+    status, out, _ = run("--pt_filename", save_bin(tmp_path / "w.bin", arrays))
+    assert (status, out) == (130, "")
+    assert files(tmp_path) == ["w.bin"]
 
 
-def test_a_copy_that_reads_back_differently_never_takes_its_name(folder, arrays, monkeypatch):
-    monkeypatch.setattr(SafetensorsFile, "raw", lambda self, name: bytes(self.info[name].nbytes))
+def test_copy_that_reads_back_differently_is_refused(tmp_path, arrays, monkeypatch):
+    def read_zeros(self, name):
+        return np.zeros(self.info[name].nbytes, np.uint8)
+
+    monkeypatch.setattr(SafetensorsFile, "read_bytes", read_zeros)
     with pytest.raises(OutputError, match="read back"):
-        convert(save_bin(folder / "w.bin", arrays))
-    assert files(folder) == ["config.json", "w.bin"]
-
-
-# The layout of a stock checkpoint
-
-def test_the_tiny_checkpoint_has_the_expected_shapes(tiny_model, arrays):
-    config = json.loads((tiny_model / "wav2vec2-large-xlsr-53" / "config.json").read_text())
-    assert {name: array.shape for name, array in arrays.items()} == expected_shapes(config) | optional_shapes(config)
-
-
-def test_the_released_checkpoint_has_429_tensors():
-    required, optional = expected_shapes(XLSR_53), optional_shapes(XLSR_53)
-    assert (len(required | optional), len(optional)) == (429, 8)
-    convolution = "wav2vec2.encoder.pos_conv_embed.conv"
-    assert required[f"{convolution}.weight_g"] == (1, 1, 128)
-    assert required[f"{convolution}.weight_v"] == (1024, 64, 128)
-    assert required["wav2vec2.feature_extractor.conv_layers.0.conv.weight"] == (512, 1, 10)
-    assert required["wav2vec2.encoder.layers.23.feed_forward.output_dense.weight"] == (1024, 4096)
-    assert optional["quantizer.codevectors"] == (1, 640, 384)
-    assert optional["project_hid.weight"] == (768, 1024)
-
-
-def test_a_long_list_of_misfits_stays_one_short_line(tmp_path):
-    class Stub:
-        path, info = tmp_path, {f"odd{i}\n": TensorInfo("F32", (i,)) for i in range(1000)}
-
-    with pytest.raises(WeightsError, match="1000 tensors are unknown") as caught:
-        check_layout(Stub, XLSR_53)
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 800
-
-
-# Finding and opening
-
-def test_safetensors_is_preferred_and_pytorch_the_fallback(tmp_path):
-    with pytest.raises(ModelError, match=rf"{tmp_path.name}.*cli\.download.*convert\.py"):
-        find_weights(tmp_path)
-    (tmp_path / "pytorch_model.bin").touch()
-    assert find_weights(tmp_path).name == "pytorch_model.bin"
-    (tmp_path / "model.safetensors").touch()
-    assert find_weights(tmp_path) == tmp_path / "model.safetensors"
-
-
-def test_the_reader_is_chosen_by_content_not_by_name(tmp_path, folder, arrays):
-    source = save_bin(tmp_path / "a.safetensors", arrays)
-    assert isinstance(open_weights(source), TorchBin)
-    assert isinstance(open_weights(save_bin(tmp_path / "b.safetensors", arrays, legacy=True)), TorchBin)
-    assert run("--pt_filename", source, "--sf_filename", tmp_path / "c.bin").returncode == 0
-    assert isinstance(open_weights(tmp_path / "c.bin"), SafetensorsFile)
-
-
-def test_a_git_lfs_pointer_is_recognised(tmp_path):
-    (tmp_path / "w").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
-    with pytest.raises(WeightsError, match="git lfs pull"):
-        open_weights(tmp_path / "w")
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(WeightsError):
-        open_weights(tmp_path / "pipe")
+        convert(save_bin(tmp_path / "w.bin", arrays))
+    assert files(tmp_path) == ["w.bin"]
