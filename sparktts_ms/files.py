@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and settings files read with one clear error."""
+"""Files written completely or not at all, and settings files read with one clear error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,49 +18,56 @@ from sparktts_ms.errors import ModelError, OutputError, SparkTTSError
 
 @contextlib.contextmanager
 def atomic_write(path: str | Path, overwrite: bool = False) -> Iterator[BinaryIO]:
-    """A stream to a nameless neighbour of `path`, which takes the name when the block ends well and is gone otherwise.
+    """Open a temporary file that becomes `path` if the block succeeds and is deleted otherwise.
 
-    The folder is made if it is missing. Without `overwrite` an existing file stays as it is, even one that came into
-    being during the block. Raises OutputError for that and for whatever the file system refuses.
+    A missing folder is made. Without `overwrite` an existing file is kept, even one that appears
+    during the block. Raises OutputError for that and for whatever the file system refuses.
     """
-    path = Path(os.path.realpath(path) if overwrite else path)      # through a symbolic link, not over it
+    path = Path(os.path.realpath(path) if overwrite else path)      # the target of a symbolic link
     if overwrite and path.exists() and not path.is_file():
-        raise OutputError(f"{path} is a folder or a device; name a file.")
+        raise OutputError("{subject} is a folder or a device.", "Name a file.", subject=path)
     _make_folder(path.parent)
-    neighbour = path.parent / f".{secrets.token_hex(8)}.part"
+    temporary = path.parent / f".{secrets.token_hex(8)}.part"
     try:
-        with neighbour.open("xb") as stream:
+        with temporary.open("xb") as stream:
             yield stream
         if overwrite:
-            os.replace(neighbour, path)
+            os.replace(temporary, path)
         else:
-            _take_free_name(neighbour, path)
+            _rename_to_new(temporary, path)
     except FileExistsError:
-        raise OutputError(f"{path} exists already and is not overwritten; choose another name or remove it.") from None
-    except OSError as problem:
-        reason = problem.strerror or problem
-        raise OutputError(f"{path} cannot be written: {reason}. Make room or choose another place.") from None
+        problem = "{subject} exists already and is not overwritten."
+        raise OutputError(problem, "Choose another name or remove it.", subject=path) from None
+    except OSError as error:
+        problem = f"{{subject}} cannot be written: {error.strerror or error}."
+        hint = "Free disk space or choose another folder."
+        raise OutputError(problem, hint, subject=path) from None
     finally:
         with contextlib.suppress(OSError):
-            neighbour.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def check_writable(folder: str | Path) -> None:
-    """Make the folder and try to write there, before hours of work depend on it. Raises OutputError."""
+    """Make the folder and write there, before hours of work depend on it. Raises OutputError."""
     _make_folder(Path(folder))
     try:
         tempfile.TemporaryFile(dir=folder).close()
-    except OSError as problem:
-        raise OutputError(f"Nothing can be written to {folder}: {problem.strerror}. Choose another place.") from None
+    except OSError as error:
+        problem = f"Nothing can be written to {{subject}}: {error.strerror}."
+        raise OutputError(problem, "Choose another folder.", subject=folder) from None
 
 
 def unused_path(folder: str | Path, stem: str, suffix: str) -> Path:
-    """`stem` + `suffix` in `folder`, or with -2, -3, ... after the stem until nothing has the name.
+    """`stem` + `suffix` in `folder`, or with -2, -3, ... after the stem until the name is free.
 
-    The name is free now, not reserved: if somebody else is faster, `write_wav` refuses and nothing is lost.
+    The name is not reserved: if another process takes it first, `atomic_write` refuses.
     """
-    numbered = (f"{stem}{suffix}" if n == 1 else f"{stem}-{n}{suffix}" for n in count(1))
-    return next(path for name in numbered if not os.path.lexists(path := Path(folder) / name))
+    path = Path(folder) / f"{stem}{suffix}"
+    number = 1
+    while os.path.lexists(path):
+        number += 1
+        path = path.with_name(f"{stem}-{number}{suffix}")
+    return path
 
 
 def read_mapping(
@@ -69,7 +75,7 @@ def read_mapping(
     error: type[SparkTTSError] = ModelError,
     missing_hint: str = "`python -m cli.download` fetches a whole model directory.",
 ) -> dict[str, Any]:
-    """Parse a JSON (by its suffix) or YAML file that holds a mapping.
+    """Read a JSON (by its suffix) or YAML file that holds a mapping.
 
     Raises `error` for a file that is missing, unreadable, not UTF-8, malformed, or no mapping.
     """
@@ -90,17 +96,19 @@ def read_mapping(
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        reason = "a file has that name" if isinstance(problem, FileExistsError) else problem.strerror
-        raise OutputError(f"The folder {folder} cannot be made: {reason}. Choose another place.") from None
+    except OSError as error:
+        is_file = isinstance(error, FileExistsError)
+        reason = "a file has that name" if is_file else error.strerror
+        problem = f"The folder {{subject}} cannot be made: {reason}."
+        raise OutputError(problem, "Choose another folder.", subject=folder) from None
 
 
-def _take_free_name(neighbour: Path, path: Path) -> None:
-    """Give the finished file its name in one step, so that nobody can come between. Raises FileExistsError."""
+def _rename_to_new(temporary: Path, path: Path) -> None:
+    """Rename atomically unless `path` exists; then raise FileExistsError."""
     try:
-        os.link(neighbour, path)
+        os.link(temporary, path)
     except FileExistsError:
         raise
-    except OSError:                     # a file system without hard links: claim the name, then fill it
+    except OSError:                     # a file system without hard links: claim the name first
         path.open("xb").close()
-        os.replace(neighbour, path)
+        os.replace(temporary, path)

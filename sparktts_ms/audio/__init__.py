@@ -1,0 +1,1 @@
+"""Recordings and waveforms in NumPy: files, level, mel spectrogram, pitch, speed, plots."""

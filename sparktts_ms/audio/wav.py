@@ -1,4 +1,4 @@
-"""Speech as 16-bit WAV: a whole file, the bytes of one, or a stream that is written while speech is generated."""
+"""Speech as 16-bit WAV: a file, the bytes of one, or a stream written while speech is generated."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ import soundfile
 from sparktts_ms.errors import OutputError
 from sparktts_ms.files import atomic_write
 
-UNKNOWN = 0xFFFFFFFF        # the length in a WAV header that nobody knows yet, as ffmpeg and sox write it to a pipe
+UNKNOWN_LENGTH = 0xFFFFFFFF     # in the header of a stream, as ffmpeg and sox write it to a pipe
 
 
-def write_wav(path: str | Path, samples: np.ndarray, sample_rate: int, overwrite: bool = False) -> Path:
-    """Write samples [N] in [-1, 1] as a mono 16-bit PCM wav file and return its path; what exceeds is saturated.
+def write_wav(path: str | Path, samples: np.ndarray, sample_rate: int,
+              overwrite: bool = False) -> Path:
+    """Write samples [N] in [-1, 1] as a mono 16-bit PCM WAV file; what exceeds is clipped.
 
-    Raises OutputError for samples that are not finite, if the file exists (unless `overwrite`), and for whatever the
-    file system refuses; then nothing is left behind.
+    Raises OutputError for samples that are not finite, if the file exists (unless `overwrite`), and
+    for whatever the file system refuses; then no file is left behind.
     """
     path = Path(path)
     if not np.isfinite(samples).all():
-        raise OutputError(f"{path} was not written: the samples contain NaN or infinity. Try float32 or another seed.")
+        problem = "{subject} was not written: the samples contain NaN or infinity."
+        raise OutputError(problem, "Try float32 or another seed.", subject=path)
     wav = encode_wav(samples, sample_rate)
     with atomic_write(path, overwrite) as stream:
         stream.write(wav)
@@ -32,24 +34,32 @@ def write_wav(path: str | Path, samples: np.ndarray, sample_rate: int, overwrite
 
 
 def encode_wav(samples: np.ndarray, sample_rate: int) -> bytes:
-    """Samples [N] in [-1, 1] as a mono 16-bit PCM wav file; what exceeds is saturated."""
-    # Rounded here: soundfile, which upstream leaves it to, rounds down (libsndfile 1.2.2), half a step of offset.
-    steps = np.clip(np.rint(np.asarray(samples, np.float64) * 32768), -32768, 32767).astype(np.int16)
+    """Samples [N] in [-1, 1] as the bytes of a mono 16-bit PCM WAV file; the rest is clipped."""
     wav = io.BytesIO()
-    soundfile.write(wav, steps, sample_rate, format="WAV", subtype="PCM_16")
+    soundfile.write(wav, _quantize(samples), sample_rate, format="WAV", subtype="PCM_16")
     return wav.getvalue()
 
 
 class WavStream:
-    """Writes float32 samples in [-1, 1] to `file` as 16-bit little-endian PCM, and flushes them."""
+    """Writes samples in [-1, 1] to `file` as 16-bit little-endian PCM, flushed after each chunk.
+
+    With `wav`, a WAV header of unknown length comes first.
+    """
 
     def __init__(self, file: BinaryIO, sample_rate: int, wav: bool):
         self.file = file
         if wav:
-            file.write(struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", UNKNOWN, b"WAVE", b"fmt ", 16, 1, 1, sample_rate,
-                                   2 * sample_rate, 2, 16, b"data", UNKNOWN))
+            file.write(struct.pack("<4sI4s", b"RIFF", UNKNOWN_LENGTH, b"WAVE"))
+            mono = (1, 1, sample_rate, 2 * sample_rate, 2, 16)      # PCM, channels, ..., bits
+            file.write(struct.pack("<4sIHHIIHH4sI", b"fmt ", 16, *mono, b"data", UNKNOWN_LENGTH))
             file.flush()
 
     def write(self, samples: np.ndarray) -> None:
-        self.file.write(np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2").tobytes())
+        self.file.write(_quantize(samples).tobytes())
         self.file.flush()
+
+
+def _quantize(samples: np.ndarray) -> np.ndarray:
+    # Rounded here: soundfile, which upstream leaves it to, rounds down, half a step of offset.
+    steps = np.rint(np.asarray(samples, np.float64) * 32768)
+    return np.clip(steps, -32768, 32767).astype("<i2")

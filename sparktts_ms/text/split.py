@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from sparktts_ms.text.syllables import SYLLABIC, count_syllables
 
-MAX_SYLLABLES = 90.0    # of a segment: about 20 s, well before the model drifts (SPEC 16: at 35 s)
+MAX_SYLLABLES = 90.0    # of a segment: about 20 s, well before the model drifts (at 35 s)
 MIN_SYLLABLES = 8.0     # a shorter segment is merged with the one before it, if both fit
 
 CLOSING = "\"'”’」』）)】》〉]"

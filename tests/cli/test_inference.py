@@ -189,7 +189,7 @@ def make_prompt(kind, folder):
 
 
 @pytest.mark.parametrize("kind, word", [
-    ("missing", "does not exist"), ("folder", "is a folder"), ("text", "no audio"), ("zero bytes", "empty"),
+    ("missing", "does not exist"), ("folder", "is a folder"), ("text", "not audio"), ("zero bytes", "empty"),
     ("no samples", "empty"), ("silent", "silent"), ("constant", "silent"), ("short", "25 ms"), ("nan", "NaN")])
 @pytest.mark.parametrize("transcript", [(), ("--prompt_text", "words")])
 def test_prompts_that_cannot_serve(run, tmp_path, kind, word, transcript):

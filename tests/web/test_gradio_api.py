@@ -58,7 +58,7 @@ def test_errors_reach_the_client_as_one_line(client, prompt, wrong, says):
 def test_what_is_no_audio_is_refused_by_name_only(client, tmp_path):
     fake = tmp_path / "fake.wav"
     fake.write_bytes(b"RIFF nothing of the kind")
-    with pytest.raises(AppError, match=r"fake\.wav is damaged or no audio") as caught:
+    with pytest.raises(AppError, match=r"fake\.wav is damaged or not audio") as caught:
         client.predict("Hello.", "", handle_file(fake), None, api_name="/voice_clone")
     assert "/" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""A model directory's settings: read whole, and refused by name when they are wrong."""
+"""Settings of a model directory: read completely, and refused by name when they are wrong."""
 
 import json
 import shutil
@@ -24,8 +24,14 @@ def model(tiny_model, tmp_path):
     return tmp_path
 
 
+def dump(content, file):
+    is_json = file.suffix == ".json"
+    file.write_text(json.dumps(content) if is_json else yaml.safe_dump(content))
+
+
 def change(file, *path, **values):
-    load, dump = (json.loads, json.dumps) if file.suffix == ".json" else (yaml.safe_load, yaml.safe_dump)
+    """Set values in a section of a settings file; KeyError deletes the key."""
+    load = json.loads if file.suffix == ".json" else yaml.safe_load
     content = load(file.read_text())
     section = content
     for key in path:
@@ -35,24 +41,33 @@ def change(file, *path, **values):
             del section[key]
         else:
             section[key] = value
-    file.write_text(dump(content))
+    dump(content, file)
 
 
-def test_every_size_comes_from_the_directory(model):
+def test_read_config(model):
     config = read_config(model)
-    assert config.llm.hidden_size == 96 and config.llm.head_dim == 16 and config.wav2vec2.used_layers == 16
-    assert config.bicodec.decoder.samples_per_token == 320 and config.audio.reference_samples == 96000
+    assert config.llm.hidden_size == 96
+    assert config.llm.head_dim == 16
+    assert config.wav2vec2.used_layers == 16
+    assert config.bicodec.decoder.samples_per_token == 320
     assert config.bicodec.speaker_encoder.codebook_size == 4096
+    assert config.audio.reference_samples == 96000
 
 
 def test_frames_and_samples_are_inverse(model):
     config = read_config(model).wav2vec2
-    assert [config.frames(n) for n in (0, 399, 400, 719, 720, 16000, 48000, 96000)] == [0, 0, 1, 1, 2, 49, 149, 299]
+    frames = {0: 0, 399: 0, 400: 1, 719: 1, 720: 2, 16000: 49, 48000: 149, 96000: 299}
+    assert {samples: config.frames(samples) for samples in frames} == frames
     for frames in (1, 2, 49, 1500):
-        assert config.frames(config.samples(frames)) == frames == config.frames(config.samples(frames + 1) - 1)
+        assert config.frames(config.samples(frames)) == frames
+        assert config.frames(config.samples(frames + 1) - 1) == frames
 
 
-CODEC, LLM, FEATURES = ("BiCodec/config.yaml", "LLM/config.json", "wav2vec2-large-xlsr-53/config.json")
+CODEC = "BiCodec/config.yaml"
+SPEAKER = ["audio_tokenizer", "speaker_encoder"]
+LLM = "LLM/config.json"
+FEATURES = "wav2vec2-large-xlsr-53/config.json"
+PREPROCESSOR = "wav2vec2-large-xlsr-53/preprocessor_config.json"
 
 
 @pytest.mark.parametrize("file, path, values, word", [
@@ -64,7 +79,7 @@ CODEC, LLM, FEATURES = ("BiCodec/config.yaml", "LLM/config.json", "wav2vec2-larg
     (CODEC, ["audio_tokenizer", "encoder"], {"out_channels": 41}, "encoder.out_channels"),
     (CODEC, ["audio_tokenizer", "decoder"], {"rates": [8, 5, 4]}, "rates"),
     (CODEC, ["audio_tokenizer", "decoder"], {"kernel_sizes": [16, 10, 8, 4]}, "kernel_sizes"),
-    (CODEC, ["audio_tokenizer", "speaker_encoder"], {"fsq_num_quantizers": 2}, "fsq_num_quantizers"),
+    (CODEC, SPEAKER, {"fsq_num_quantizers": 2}, "fsq_num_quantizers"),
     (CODEC, ["audio_tokenizer"], {"prenet": KeyError}, "prenet"),
     (CODEC, ["audio_tokenizer"], {"prenet": 7}, "prenet"),
     ("config.yaml", [], {"sample_rate": 24000}, "sample_rate"),
@@ -77,9 +92,9 @@ CODEC, LLM, FEATURES = ("BiCodec/config.yaml", "LLM/config.json", "wav2vec2-larg
     (LLM, [], {"hidden_size": KeyError}, "hidden_size"),
     (FEATURES, [], {"num_hidden_layers": 16}, "17"),
     (FEATURES, [], {"do_stable_layer_norm": False}, "do_stable_layer_norm"),
-    ("wav2vec2-large-xlsr-53/preprocessor_config.json", [], {"do_normalize": False}, "do_normalize"),
+    (PREPROCESSOR, [], {"do_normalize": False}, "do_normalize"),
 ])
-def test_what_cannot_be_honoured_is_refused_by_name(model, file, path, values, word):
+def test_invalid_values_are_refused_by_name(model, file, path, values, word):
     change(model / file, *path, **values)
     with pytest.raises(ModelError, match=word) as error:
         read_config(model)
@@ -87,7 +102,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(model, file, path, values, w
 
 
 @pytest.mark.parametrize("file", ["config.yaml", CODEC, LLM, FEATURES])
-def test_missing_and_broken_files_are_named(model, file):
+def test_missing_and_malformed_files_are_named(model, file):
     (model / file).write_text("{ not: [settings")
     with pytest.raises(ModelError, match="config"):
         read_config(model)
@@ -96,7 +111,7 @@ def test_missing_and_broken_files_are_named(model, file):
         read_config(model)
 
 
-def test_a_base_config_lies_underneath(model):
+def test_base_config_is_overridden(model):
     (model / "base.yaml").write_text("sample_rate: 8000\nlatent_hop_length: 320\n")
     change(model / "config.yaml", base_config="base.yaml", latent_hop_length=KeyError)
     assert read_config(model).audio.sample_rate == 16000
@@ -105,29 +120,35 @@ def test_a_base_config_lies_underneath(model):
         read_config(model)
 
 
-def test_newer_rope_parameters_are_understood(model):
-    change(model / LLM, rope_theta=KeyError, rope_parameters={"rope_type": "default", "rope_theta": 5e5})
+def test_rope_parameters_of_transformers_5(model):
+    rope = {"rope_type": "default", "rope_theta": 5e5}
+    change(model / LLM, rope_theta=KeyError, rope_parameters=rope)
     assert read_config(model).llm.rope_theta == 5e5
 
 
-VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-                      lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-                      max_leaves=6)
+def nested(values):
+    return st.lists(values, max_size=4) | st.dictionaries(st.text(max_size=5), values, max_size=3)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+VALUES = st.recursive(SCALARS, nested, max_leaves=6)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_no_value_gives_anything_but_a_config_or_one_clear_line(model, data):
+def test_any_value_gives_a_config_or_an_error_of_one_line(model, data):
     file = model / data.draw(st.sampled_from(["config.yaml", CODEC, LLM, FEATURES]))
     before = file.read_text()
     content = yaml.safe_load(before)
-    section, key = content, data.draw(st.sampled_from(sorted(content)))
+    section = content
+    key = data.draw(st.sampled_from(sorted(content)))
     while isinstance(section[key], dict) and data.draw(st.integers(0, 5)):
         section = section[key]
         key = data.draw(st.sampled_from(sorted(section)))
     section[key] = data.draw(VALUES)
     try:
-        file.write_text(json.dumps(content) if file.suffix == ".json" else yaml.safe_dump(content))
+        dump(content, file)
         assert isinstance(read_config(model), ModelConfig)
     except ModelError as error:
         assert "\n" not in str(error)
