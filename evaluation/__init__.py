@@ -1,1 +1,1 @@
-"""Judging speech by numbers: what a recogniser understands, who speaks, how high and how fast. `python -m evaluation`."""
+"""Objective quality of synthesized speech: `python -m evaluation`."""

@@ -1,90 +1,124 @@
-"""Judge a model by numbers: python -m evaluation --model_dir pretrained_models/Spark-TTS-demo
+"""Evaluate a model that speaks English: python -m evaluation --model_dir DIR
 
-Needs Debian's flite (the teacher) and pocketsphinx (the recogniser). Exit status 1 if a limit is missed.
+Needs Debian's flite (the reference synthesizer), pocketsphinx (speech recognition) and pystoi.
+Exit status: 0 if all limits are kept, 1 if one is not, 2 for an error.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import sys
 import time
 from pathlib import Path
 
-from cli.common import Parser, run_command
+from cli.common import Parser, deprecated_flag, run_command
 from sparktts_ms.errors import InputError
 
 
-def parser() -> Parser:
-    p = Parser(prog="python -m evaluation", description="Word error rates, voices and labels of a model that speaks English.")
-    p.add_argument("--model_dir", type=Path, default=Path("pretrained_models/Spark-TTS-demo"))
-    p.add_argument("--out", type=Path, default=Path("build/evaluation"), metavar="DIR", help="recordings, figures and pictures")
-    p.add_argument("--sentences", type=int, default=60, help="held-out sentences, each in four voices")
-    p.add_argument("--only", choices=("codec", "cloning", "control"), help="one of the three questions")
-    p.add_argument("--quantize", choices=("none", "int8"), default="none")
-    p.add_argument("--temperature", type=float, default=0.8)
-    p.add_argument("--seed", type=int, default=0)
-    return p
+def create_parser() -> Parser:
+    parser = Parser(prog="python -m evaluation",
+                    description="Objective metrics of a model that speaks English.")
+    parser.add_argument("--model_dir", type=Path, metavar="DIR",
+                        default=Path("pretrained_models/Spark-TTS-demo"))
+    parser.add_argument("--output_dir", type=Path, metavar="DIR", default=Path("build/evaluation"),
+                        help="reference recordings, metrics.json and levels.png")
+    parser.add_argument("--sentences", type=int, default=60, metavar="N",
+                        help="held-out sentences, each in four voices")
+    parser.add_argument("--task", choices=("codec", "cloning", "control"),
+                        help="only this task (the codec's is always part of it)")
+    parser.add_argument("--quantize", choices=("none", "int8"), default="none")
+    parser.add_argument("--temperature", type=float, default=0.8)
+    parser.add_argument("--seed", type=int, default=0)
+    deprecated_flag(parser, "--out", "--output_dir")
+    deprecated_flag(parser, "--only", "--task")
+    return parser
 
 
 def main() -> int:
-    args, status = parser().parse_args(), []
-    return run_command(lambda: status.append(run(args)), interrupted="Interrupted; nothing was judged.") or status[0]
+    args = create_parser().parse_args()
+    passed = []
+
+    def command() -> None:
+        passed.append(run(args))
+
+    status = run_command(command, interrupted="Interrupted; nothing was evaluated.")
+    return status or int(not passed[0])
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> bool:
+    """Evaluate, print and write the metrics. Returns whether all limits are kept."""
+    _check_requirements()
+    from evaluation import evaluate
+    from sparktts_ms import Sampling, Service, SparkTTS
+
+    def sampling(index: int) -> Sampling:
+        return Sampling(temperature=args.temperature, seed=args.seed + index, max_new_tokens=600)
+
+    start = time.time()
+    tts = SparkTTS.from_pretrained(args.model_dir, quantize=args.quantize)
+    references = evaluate.synthesize_references(args.output_dir / "reference", args.sentences)
+    metrics, reference_wer = evaluate.evaluate_codec(tts, references, _progress("codec"))
+    with Service(tts) as service:
+        if args.task in (None, "cloning"):
+            for with_transcript in (False, True):
+                metrics += evaluate.evaluate_cloning(service, references, reference_wer, sampling,
+                                                     with_transcript, _progress("cloning"))
+        if args.task in (None, "control"):
+            sentences = references[::4]     # each sentence once
+            found, utterances = evaluate.evaluate_control(
+                service, sentences, sampling, _progress("control"))
+            metrics += found
+            _plot(args.output_dir / "levels.png", utterances)
+    print_table(metrics)
+    values = {metric.name: float(metric.value) for metric in metrics}
+    (args.output_dir / "metrics.json").write_text(json.dumps(values, indent=1) + "\n")
+    seconds = time.time() - start
+    print(f"\n{args.sentences} sentences, {seconds:.0f} s; recordings, metrics and plot are in "
+          f"{args.output_dir}", file=sys.stderr)
+    return all(metric.passed is not False for metric in metrics)
+
+
+def print_table(metrics: list) -> None:
+    """Print a table in Markdown."""
+    print("| metric | measured | limit | |\n|---|---:|---:|---|")
+    for metric in metrics:
+        unit = f" {metric.unit}" if metric.unit else ""
+        limit = ""
+        verdict = ""
+        if metric.limit is not None:
+            limit = f"{'≥' if metric.higher_is_better else '≤'} {metric.limit:.4g}{unit}"
+            verdict = "passed" if metric.passed else "failed"
+        print(f"| {metric.name} | {metric.value:.4g}{unit} | {limit} | {verdict} |")
+
+
+def _check_requirements() -> None:
     if shutil.which("flite") is None:
-        raise InputError("flite, which reads the sentences to compare with, is not installed: apt install flite")
+        raise InputError("flite, the reference synthesizer, is not installed.", "apt install flite")
     try:
         import pocketsphinx  # noqa: F401
         import pystoi  # noqa: F401
     except ImportError as missing:
-        raise InputError(f"{missing.name}, which judges speech, is not installed: pip install {missing.name}") from None
+        name = missing.name
+        raise InputError(f"{name} is not installed.", f"pip install {name}") from None
+
+
+def _progress(description: str):
     from tqdm import tqdm
 
-    from evaluation.evaluate import judge_cloning, judge_codec, judge_control, read_aloud
-    from sparktts_ms import Sampling, Service, SparkTTS
+    def wrap(items):
+        return tqdm(items, desc=description, disable=None)
 
-    began = time.time()
-    tts = SparkTTS.from_pretrained(args.model_dir, quantize=args.quantize)
-    readings = read_aloud(args.out / "teacher", args.sentences)
-    figures = judge_codec(tts, readings, lambda items: tqdm(items, desc="codec", disable=None))
-    teacher = figures[0].value
-    if args.only != "codec":
-        with Service(tts) as service:
-            def sampling(n):
-                return Sampling(temperature=args.temperature, seed=args.seed + n, max_new_tokens=600)
-
-            def bar(items):
-                return tqdm(items, desc="speech", disable=None)
-            for transcript in (False, True) if args.only != "control" else ():
-                figures += judge_cloning(service, tts, readings, teacher, sampling, transcript, bar)
-            if args.only != "cloning":
-                texts = [(r.text, r.spoken) for r in readings[::4]]
-                found, told = judge_control(service, texts, sampling, bar)
-                figures += found
-                draw_labels(args.out / "labels.png", told)
-    report(figures)
-    (args.out / "figures.json").write_text(json.dumps({f.name: float(f.value) for f in figures}, indent=1) + "\n")
-    print(f"\n{args.sentences} sentences, {time.time() - began:.0f} s; figures and pictures in {args.out}", file=sys.stderr)
-    return 1 if any(f.met is False for f in figures) else 0
+    return wrap
 
 
-def draw_labels(path: Path, told) -> None:
+def _plot(path: Path, utterances: list) -> None:
     try:
-        from evaluation.plot import draw
-        draw(path, told)
+        from evaluation.plot import plot_control
+        plot_control(path, utterances)
     except ImportError:
-        print("No picture of the labels: pip install matplotlib", file=sys.stderr)
-
-
-def report(figures) -> None:
-    """A table in Markdown."""
-    print("| figure | measured | limit | |\n|---|---:|---:|---|")
-    for f in figures:
-        limit = "" if f.limit is None else f"{'at most' if f.less else 'at least'} {f.limit:.4g}{f.unit and ' ' + f.unit}"
-        verdict = "" if f.met is None else "met" if f.met else "missed"
-        print(f"| {f.name} | {f.value:.4g}{f.unit and ' ' + f.unit} | {limit} | {verdict} |")
+        print("No plot of the levels: pip install matplotlib", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""What a recogniser that had no part in the training understands: pocketsphinx with the English model of its package."""
+"""Automatic speech recognition and its error rate: pocketsphinx with its English model.
+
+The recognizer took no part in training.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +12,23 @@ from multiprocessing import get_context
 
 import numpy as np
 
+from evaluation.alignment import edit_distance
+
 _decoder = None
 
 
-def transcripts(utterances: Sequence[np.ndarray], workers: int | None = None) -> list[str]:
-    """Lower-case words of each of several recordings: samples [N] at 16 kHz, in (-1, 1)."""
-    with ProcessPoolExecutor(workers or os.cpu_count(), get_context("spawn")) as pool:     # forks lose MindSpore's threads
-        return list(pool.map(transcript, utterances))
+def transcribe(samples: np.ndarray) -> str:
+    """Lower-case words of samples [N] at 16 kHz in (-1, 1); "" if there are none.
 
-
-def transcript(samples: np.ndarray) -> str:
-    """Lower-case words of samples [N] at 16 kHz; "" if nothing was understood. Does not depend on what was heard before."""
+    The result does not depend on recordings transcribed before.
+    """
     from pocketsphinx import Decoder
 
     global _decoder
     if _decoder is None:
         _decoder = Decoder(samprate=16000, loglevel="FATAL")
     else:
-        _decoder.reinit_feat()          # forget the level of earlier recordings
+        _decoder.reinit_feat()          # forget the cepstral mean of earlier recordings
     pcm = (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
     _decoder.start_utt()
     _decoder.process_raw(pcm, full_utt=True)
@@ -34,17 +36,19 @@ def transcript(samples: np.ndarray) -> str:
     return _decoder.hyp().hypstr if _decoder.hyp() else ""
 
 
-def word_errors(expected: str, heard: str) -> int:
-    """Words replaced, missed or added: the edit distance between two word sequences."""
-    a, b = expected.split(), heard.split()
-    row = list(range(len(b) + 1))
-    for i, word in enumerate(a, 1):
-        diagonal, row[0] = row[0], i
-        for j, other in enumerate(b, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (word != other))
-    return row[-1]
+def transcribe_all(utterances: Sequence[np.ndarray], workers: int | None = None) -> list[str]:
+    """`transcribe` for several recordings, in `workers` processes (one per CPU core)."""
+    context = get_context("spawn")      # a forked process would lack MindSpore's threads
+    with ProcessPoolExecutor(workers or os.cpu_count(), context) as pool:
+        return list(pool.map(transcribe, utterances))
 
 
-def error_rate(expected: Sequence[str], heard: Sequence[str]) -> float:
-    """Word errors over words, of all utterances together."""
-    return sum(map(word_errors, expected, heard)) / max(1, sum(len(text.split()) for text in expected))
+def word_errors(reference: str, hypothesis: str) -> int:
+    """Substituted, deleted and inserted words."""
+    return edit_distance(reference.split(), hypothesis.split())
+
+
+def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> float:
+    """Word errors over reference words, of all utterances together."""
+    words = sum(len(reference.split()) for reference in references)
+    return sum(map(word_errors, references, hypotheses)) / max(1, words)

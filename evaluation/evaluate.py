@@ -1,4 +1,4 @@
-"""The three questions put to a model: does the codec keep speech intact, are voices cloned, are the labels obeyed."""
+"""Metrics of a model: reconstruction, voice cloning and attribute control."""
 
 from __future__ import annotations
 
@@ -8,27 +8,37 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
 
-from evaluation.asr import error_rate, transcripts
-from evaluation.flite_tts import GENDER, speak
-from evaluation.metrics import Voices, gender_by_pitch, intelligibility, mel_distance, pitch_off
+from evaluation import metrics
+from evaluation.asr import transcribe_all, word_error_rate
+from evaluation.flite_tts import VOICES, synthesize
 from evaluation.sentences import sentences
 from sparktts_ms import Sampling, Service, SparkTTS
 from sparktts_ms.audio.loudness import speech_seconds
 from sparktts_ms.audio.pitch import median_pitch
+from sparktts_ms.errors import NoSpeech
 from sparktts_ms.generation.attributes import GENDERS, LEVELS, pitch_label, speed_label
 from sparktts_ms.text.syllables import count_syllables
 
-SEED = 2          # of the held-out sentences
-Progress = Callable[[Iterable], Iterable]
+if TYPE_CHECKING:
+    from sparktts_ms.service import Job
+
+SENTENCE_SEED = 2       # of the held-out sentences
+# Limits of WER relative to that of the reference recordings.
+CODEC_WER_RATIO = 1.25
+CLONING_WER_RATIO = 1.6
+
+Progress = Callable[[Iterable], Iterable]       # wraps a loop in a progress bar
+SamplingByIndex = Callable[[int], Sampling]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A sentence in one of the teacher's voices."""
+class Reference:
+    """A held-out sentence, and its recording by a voice of the reference synthesizer."""
 
     text: str
     spoken: str
@@ -38,123 +48,183 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One number of the report; `limit` is what it must reach, `less` says from which side."""
+class Metric:
+    """One number of the report, and the limit that it has to keep, if any."""
 
     name: str
     value: float
     limit: float | None = None
-    less: bool = True
+    higher_is_better: bool = False
     unit: str = ""
 
     @property
-    def met(self) -> bool | None:
-        return None if self.limit is None else self.value <= self.limit if self.less else self.value >= self.limit
+    def passed(self) -> bool | None:
+        if self.limit is None:
+            return None
+        return self.value >= self.limit if self.higher_is_better else self.value <= self.limit
 
 
-def read_aloud(folder: Path, count: int) -> list[Reading]:
-    """`count` held-out sentences, each in all of the teacher's voices as they are, recorded into `folder`."""
+@dataclass(frozen=True)
+class ControlledUtterance:
+    """Speech of a generated voice: requested attributes, and what was measured."""
+
+    gender: str
+    pitch: int              # level, 0 to 4
+    speed: int
+    f0: float               # median, Hz
+    speaking_rate: float    # syllables per second
+
+
+def synthesize_references(folder: Path, count: int) -> list[Reference]:
+    """`count` held-out sentences in every voice of the reference synthesizer, kept in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = list(itertools.islice(sentences(SEED, evaluation=True), count))
-    jobs = [(n, text, spoken, voice) for n, (text, spoken) in enumerate(chosen) for voice in GENDER]
 
-    def read(job):
-        n, text, spoken, voice = job
-        path = folder / f"{n:03d}_{voice}.wav"
+    def process(job: tuple[tuple[int, tuple[str, str]], str]) -> Reference:
+        (number, (text, spoken)), voice = job
+        path = folder / f"{number:03d}_{voice}.wav"
         if not path.exists():
-            speak(text, voice, path)
-        return Reading(text, spoken, voice, path, soundfile.read(path)[0])
+            synthesize(text, voice, path)
+        return Reference(text, spoken, voice, path, soundfile.read(path)[0])
+
+    held_out = itertools.islice(sentences(SENTENCE_SEED, evaluation=True), count)
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(read, jobs))
+        return list(pool.map(process, itertools.product(enumerate(held_out), VOICES)))
 
 
-def judge_codec(tts: SparkTTS, readings: list[Reading], progress: Progress = iter) -> list[Figure]:
-    """The teacher's recordings through the codec alone."""
-    copies = []
-    for reading in progress(readings):
-        voice = tts.encode_voice(reading.path, reading.text)
-        copies.append(tts.decode(global_ids=voice.global_ids, semantic_ids=voice.semantic_ids))
-    expected = [reading.spoken for reading in readings]
-    teacher = error_rate(expected, transcripts([reading.samples for reading in readings]))
-    made = error_rate(expected, transcripts(copies))
-    distance = statistics.mean(mel_distance(copy, reading.samples) for copy, reading in zip(copies, readings, strict=True))
-    clarity = statistics.mean(intelligibility(copy, reading.samples) for copy, reading in zip(copies, readings, strict=True))
-    off = statistics.mean(pitch_off(copy, reading.samples) for copy, reading in zip(copies, readings, strict=True))
-    return [Figure("teacher: word error rate", teacher), Figure("codec: word error rate", made, 1.25 * teacher),
-            Figure("codec: mel distance", distance, unit="dB"), Figure("codec: STOI", clarity),
-            Figure("codec: median pitch off", 100 * off, unit="%")]
+def evaluate_codec(
+    tts: SparkTTS, references: list[Reference], progress: Progress = iter
+) -> tuple[list[Metric], float]:
+    """The reference recordings, encoded and decoded. Returns metrics and the references' WER."""
+    decoded = []
+    for reference in progress(references):
+        voice = tts.encode_voice(reference.path, reference.text)
+        decoded.append(tts.decode(global_ids=voice.global_ids, semantic_ids=voice.semantic_ids))
+    reference_wer = _wer(references, [reference.samples for reference in references])
+
+    def mean(metric: Callable[[np.ndarray, np.ndarray], float]) -> float:
+        return statistics.mean(
+            metric(samples, reference.samples)
+            for samples, reference in zip(decoded, references, strict=True))
+
+    return [
+        _percent("reference: WER", reference_wer),
+        _percent("codec: WER", _wer(references, decoded), CODEC_WER_RATIO * reference_wer),
+        Metric("codec: mel distance", mean(metrics.mel_distance), unit="dB"),
+        Metric("codec: STOI", mean(metrics.stoi)),
+        _percent("codec: median F0 error", mean(metrics.pitch_error)),
+    ], reference_wer
 
 
-def judge_cloning(service: Service, tts: SparkTTS, readings: list[Reading], teacher: float, sampling: Callable[[int], Sampling],
-                  transcript: bool, progress: Progress = iter) -> list[Figure]:
-    """Every sentence in every voice, cloned from that voice's reading of the next sentence."""
-    known = Voices({name: [r.samples for r in readings if r.voice == name] for name in GENDER})
-    prompts = [readings[(n + len(GENDER)) % len(readings)] for n in range(len(readings))]
-    voices = [tts.encode_voice(p.path, p.text) if transcript else tts.encode_voice(p.path) for p in prompts]
-    jobs = [service.submit(r.text, voice, sampling=sampling(n))
-            for n, (r, voice) in enumerate(zip(readings, voices, strict=True))]
-    speech = [heard(job) for job in progress(jobs)]
-    name = "cloned with transcript" if transcript else "cloned"
-    right = statistics.mean(len(x) > 0 and known.nearest(x) == r.voice for x, r in zip(speech, readings, strict=True))
-    return [Figure(f"{name}: word error rate", error_rate([r.spoken for r in readings], transcripts(speech)), 1.6 * teacher),
-            Figure(f"{name}: nearest voice is the prompted one", 100 * right, 95, False, "%"),
-            *lengths(name, speech, [len(r.samples) for r in readings])]
+def evaluate_cloning(
+    service: Service,
+    references: list[Reference],
+    reference_wer: float,
+    sampling: SamplingByIndex,
+    with_transcript: bool,
+    progress: Progress = iter,
+) -> list[Metric]:
+    """Every reference sentence, in a voice cloned from the same speaker's next sentence."""
+    jobs = []
+    for n, reference in enumerate(references):
+        prompt = references[(n + len(VOICES)) % len(references)]
+        voice = service.encode_voice(prompt.path, prompt.text if with_transcript else None)
+        jobs.append(service.submit(reference.text, voice, sampling=sampling(n)))
+    speech = [_samples(job) for job in progress(jobs)]
+
+    by_voice: dict[str, list[np.ndarray]] = {voice: [] for voice in VOICES}
+    for reference in references:
+        by_voice[reference.voice].append(reference.samples)
+    speakers = metrics.SpeakerClassifier(by_voice)
+    correct = 0
+    too_long = 0
+    for samples, reference in zip(speech, references, strict=True):
+        correct += len(samples) > 0 and speakers.nearest(samples) == reference.voice
+        too_long += len(samples) > 2 * len(reference.samples)
+
+    name = "cloning with transcript" if with_transcript else "cloning"
+    return [
+        _percent(f"{name}: WER", _wer(references, speech), CLONING_WER_RATIO * reference_wer),
+        _percent(f"{name}: speaker accuracy", correct / len(speech), 0.95, True),
+        Metric(f"{name}: empty utterances", _count_empty(speech), 0),
+        Metric(f"{name}: longer than twice the reference", too_long, 0),
+    ]
 
 
-def heard(job) -> np.ndarray:
-    """The samples of a finished job; none if the model said nothing."""
-    from sparktts_ms.errors import NoSpeech
+def evaluate_control(
+    service: Service,
+    references: list[Reference],
+    sampling: SamplingByIndex,
+    progress: Progress = iter,
+) -> tuple[list[Metric], list[ControlledUtterance]]:
+    """Generated voices of every gender, pitch and speed, over the references' sentences."""
+    attributes = list(itertools.product(GENDERS, range(5), range(5)))
+    attributes = attributes * max(1, len(references) // 20)
+    jobs = []
+    for n, (gender, pitch, speed) in enumerate(attributes):
+        text = references[n % len(references)].text
+        jobs.append(service.submit(text, gender=gender, pitch=LEVELS[pitch], speed=LEVELS[speed],
+                                   sampling=sampling(n)))
+    speech = [_samples(job) for job in progress(jobs)]
+
+    spoken_by = [references[n % len(references)] for n in range(len(jobs))]
+    utterances = []
+    for (gender, pitch, speed), samples, reference in zip(
+            attributes, speech, spoken_by, strict=True):
+        rate = count_syllables(reference.spoken) / max(speech_seconds(samples), 0.02)
+        utterances.append(
+            ControlledUtterance(gender, pitch, speed, median_pitch(samples), rate))
+
+    gender_correct = 0
+    pitch_close = 0
+    speed_close = 0
+    for one in utterances:
+        gender_correct += metrics.gender_by_pitch(one.f0, one.pitch) == one.gender
+        pitch_close += abs(pitch_label(one.f0, one.gender) - one.pitch) <= 1
+        speed_close += abs(speed_label(one.speaking_rate, "en") - one.speed) <= 1
+    count = len(utterances)
+    return [
+        _percent("control: WER", _wer(spoken_by, speech)),
+        _percent("control: gender accuracy", gender_correct / count, 0.97, True),
+        _percent("control: pitch within one level", pitch_close / count, 0.9, True),
+        _percent("control: speed within one level", speed_close / count, 0.9, True),
+        Metric("control: pitch levels out of order", levels_out_of_order(utterances, "pitch"), 0),
+        Metric("control: speed levels out of order", levels_out_of_order(utterances, "speed"), 0),
+        Metric("control: empty utterances", _count_empty(speech), 0),
+    ], utterances
+
+
+def levels_out_of_order(utterances: list[ControlledUtterance], attribute: str) -> int:
+    """How many of the 8 steps from a pitch or speed level to the next do not raise the mean."""
+    measured = {"pitch": "f0", "speed": "speaking_rate"}[attribute]
+    count = 0
+    for gender in GENDERS:
+        means = []
+        for level in range(5):
+            means.append(statistics.mean(
+                getattr(one, measured) for one in utterances
+                if one.gender == gender and getattr(one, attribute) == level))
+        count += sum(higher <= lower for lower, higher in itertools.pairwise(means))
+    return count
+
+
+def _samples(job: Job) -> np.ndarray:
+    """The samples of a finished job, none if it produced no speech."""
     try:
         return job.result().samples
     except NoSpeech:
         return np.zeros(0, np.float32)
 
 
-def lengths(name: str, speech: list[np.ndarray], teacher: list[int]) -> list[Figure]:
-    return [Figure(f"{name}: empty", sum(not len(x) for x in speech), 0),
-            Figure(f"{name}: longer than twice the teacher's",
-                   sum(len(x) > 2 * n for x, n in zip(speech, teacher, strict=True)), 0)]
+def _wer(references: list[Reference], speech: list[np.ndarray]) -> float:
+    expected = [reference.spoken for reference in references]
+    return word_error_rate(expected, transcribe_all(speech))
 
 
-@dataclass(frozen=True)
-class Obeyed:
-    """One utterance by labels: what was asked for, and what was measured."""
-
-    gender: str
-    pitch: int
-    speed: int
-    hertz: float
-    rate: float
+def _count_empty(speech: list[np.ndarray]) -> int:
+    return sum(len(samples) == 0 for samples in speech)
 
 
-def judge_control(service: Service, texts: list[tuple[str, str]], sampling: Callable[[int], Sampling],
-                  progress: Progress = iter) -> tuple[list[Figure], list[Obeyed]]:
-    """Every combination of labels, each with `len(texts) / 5` sentences."""
-    asked = [(gender, pitch, speed) for gender in GENDERS for pitch in range(5) for speed in range(5)]
-    asked = asked * max(1, len(texts) // 20)
-    chosen = [texts[n % len(texts)] for n in range(len(asked))]
-    jobs = [service.submit(text, gender=gender, pitch=LEVELS[pitch], speed=LEVELS[speed], sampling=sampling(n))
-            for n, ((text, _), (gender, pitch, speed)) in enumerate(zip(chosen, asked, strict=True))]
-    speech = [heard(job) for job in progress(jobs)]
-    told = [Obeyed(gender, pitch, speed, median_pitch(x), count_syllables(spoken) / max(speech_seconds(x), 0.02))
-            for (gender, pitch, speed), x, (_, spoken) in zip(asked, speech, chosen, strict=True)]
-    share = lambda right: 100 * statistics.mean(right)      # noqa: E731
-    return [Figure("control: word error rate", error_rate([spoken for _, spoken in chosen], transcripts(speech))),
-            Figure("control: gender right", share(gender_by_pitch(o.hertz, o.pitch) == o.gender for o in told), 97, False, "%"),
-            Figure("control: pitch within one label", share(abs(pitch_label(o.hertz, o.gender) - o.pitch) <= 1 for o in told),
-                   90, False, "%"),
-            Figure("control: speed within one label", share(abs(speed_label(o.rate, "en") - o.speed) <= 1 for o in told),
-                   90, False, "%"),
-            *(Figure(f"control: {name} out of order", out_of_order(told, name, value), 0)
-              for name, value in (("pitch", lambda o: o.hertz), ("speed", lambda o: o.rate))),
-            Figure("control: empty", sum(not len(x) for x in speech), 0)], told
-
-
-def out_of_order(told: list[Obeyed], name: str, value: Callable[[Obeyed], float]) -> int:
-    """How many neighbouring labels have means that do not rise, over both genders."""
-    count = 0
-    for gender in GENDERS:
-        means = [statistics.mean(value(o) for o in told if o.gender == gender and getattr(o, name) == label)
-                 for label in range(5)]
-        count += sum(b <= a for a, b in itertools.pairwise(means))
-    return count
+def _percent(
+    name: str, share: float, limit: float | None = None, higher_is_better: bool = False
+) -> Metric:
+    return Metric(name, 100 * share, None if limit is None else 100 * limit, higher_is_better, "%")

@@ -1,9 +1,9 @@
-"""Simple measures of voices and of copies of speech."""
+"""Objective metrics of recordings [N] at 16 kHz: speaker, mel distance, STOI, pitch."""
 
 from __future__ import annotations
 
 import numpy as np
-from pystoi import stoi
+import pystoi
 from scipy.fft import dct
 
 from sparktts_ms.audio.mel import MelSpectrogram
@@ -11,62 +11,86 @@ from sparktts_ms.audio.pitch import median_pitch
 from sparktts_ms.generation.attributes import PITCH_THRESHOLDS
 
 MEL = MelSpectrogram(16000, 1024, 400, 160, 40, 60.0, 7600.0)
-CEPSTRA = slice(1, 20)
-AUDIBLE = 40.0          # dB below the loudest frame that still count
+MFCC = slice(1, 20)             # coefficients used; number 0 is the level
+DYNAMIC_RANGE = 40.0            # dB: frames more than that below the loudest one are silence
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:
-    """[40, frames] in dB."""
-    return 20 * np.log10(np.maximum(MEL(np.pad(samples, (0, max(0, 1024 - len(samples))))), 1e-5))
+    """Mel spectrogram [40, T] in dB."""
+    padded = np.pad(samples, (0, max(0, 1024 - len(samples))))
+    return 20 * np.log10(np.maximum(MEL(padded), 1e-5))
 
 
-def timbre(samples: np.ndarray) -> np.ndarray:
-    """Mean cepstrum [19] of the audible frames: the spectrum's average shape, whatever was said, without its level."""
+def speech_frames(decibels: np.ndarray) -> np.ndarray:
+    """Which frames [T] of a log mel spectrogram [M, T] are not silence."""
+    level = decibels.mean(0)
+    return level > level.max() - DYNAMIC_RANGE
+
+
+def mean_mfcc(samples: np.ndarray) -> np.ndarray:
+    """Mean MFCCs [19] of the frames that are not silence: the long-term spectrum without level."""
     decibels = log_mel(samples)
-    loud = decibels.mean(0) > decibels.mean(0).max() - AUDIBLE
-    return dct(decibels[:, loud], axis=0, norm="ortho")[CEPSTRA].mean(1)
+    voiced = decibels[:, speech_frames(decibels)]
+    return dct(voiced, axis=0, norm="ortho")[MFCC].mean(1)
 
 
-class Voices:
-    """Known voices, each by recordings of it; tells which of them samples resemble most."""
+class SpeakerClassifier:
+    """Nearest known speaker by mean MFCCs, given some recordings of each."""
 
     def __init__(self, recordings: dict[str, list[np.ndarray]]):
         self.names = list(recordings)
-        features = [np.stack([timbre(x) for x in group]) for group in recordings.values()]
-        self.centres = np.stack([f.mean(0) for f in features])
-        self.spread = np.sqrt(np.mean([f.var(0) for f in features], 0) + 1e-6)
+        centroids = []
+        variances = []
+        for group in recordings.values():
+            features = np.stack([mean_mfcc(samples) for samples in group])
+            centroids.append(features.mean(0))
+            variances.append(features.var(0))
+        self.centroids = np.stack(centroids)
+        self.scale = np.sqrt(np.mean(variances, 0) + 1e-6)
 
     def nearest(self, samples: np.ndarray) -> str:
-        distance = np.square((timbre(samples) - self.centres) / self.spread).sum(1)
-        return self.names[int(distance.argmin())]
+        """Name of the speaker that the samples resemble most."""
+        distances = np.square((mean_mfcc(samples) - self.centroids) / self.scale).sum(1)
+        return self.names[int(distances.argmin())]
 
 
-def mel_distance(made: np.ndarray, true: np.ndarray) -> float:
-    """Mean absolute difference in dB of two recordings of the same length, where the true one is audible."""
-    n = min(len(made), len(true))
-    a, b = log_mel(made[:n]), log_mel(true[:n])
-    loud = b.mean(0) > b.mean(0).max() - AUDIBLE
-    return float(np.abs(a - b)[:, loud].mean())
+def mel_distance(samples: np.ndarray, reference: np.ndarray) -> float:
+    """Mean absolute difference of log mel spectrograms in dB, where the reference is not silent.
+
+    Both recordings are of the same utterance and begin together.
+    """
+    length = min(len(samples), len(reference))
+    expected = log_mel(reference[:length])
+    difference = np.abs(log_mel(samples[:length]) - expected)
+    return float(difference[:, speech_frames(expected)].mean())
 
 
-def intelligibility(made: np.ndarray, true: np.ndarray) -> float:
-    """STOI (Taal et al., 2011): how well the envelopes of the true recording are kept, 0 to 1."""
-    n = min(len(made), len(true))
-    return float(stoi(true[:n], made[:n], 16000))
+def stoi(samples: np.ndarray, reference: np.ndarray) -> float:
+    """Short-time objective intelligibility, 0 to 1 (Taal et al., 2011)."""
+    length = min(len(samples), len(reference))
+    return float(pystoi.stoi(reference[:length], samples[:length], 16000))
 
 
-def pitch_off(made: np.ndarray, true: np.ndarray) -> float:
-    """By what share of it the median pitch of a recording's copy is off."""
-    return abs(median_pitch(made) / median_pitch(true) - 1)
+def pitch_error(samples: np.ndarray, reference: np.ndarray) -> float:
+    """Relative error of the median F0."""
+    return abs(median_pitch(samples) / median_pitch(reference) - 1)
 
 
-def gender_by_pitch(hertz: float, label: int) -> str:
-    """Whether a median f0 lies nearer to the female or to the male range of a pitch label (0 to 4), on a log scale."""
-    return min(PITCH_THRESHOLDS, key=lambda gender: abs(np.log(max(hertz, 1.0) / centre(gender, label))))
+def gender_by_pitch(f0: float, level: int) -> str:
+    """The gender whose range for a pitch level (0 to 4) is nearer to a median F0 in Hz."""
+    def distance(gender: str) -> float:
+        return abs(np.log(max(f0, 1.0) / level_center(gender, level)))
+
+    return min(PITCH_THRESHOLDS, key=distance)
 
 
-def centre(gender: str, label: int) -> float:
-    """The middle of a label's range in Hz; the two open ranges are taken as wide as their neighbours."""
-    low, *_ = edges = np.log(np.array(PITCH_THRESHOLDS[gender]))
-    edges = np.concatenate([[2 * low - edges[1]], edges, [2 * edges[-1] - edges[-2]]])
-    return float(np.exp((edges[label] + edges[label + 1]) / 2))
+def level_center(gender: str, level: int) -> float:
+    """Geometric middle of a pitch level's range in Hz.
+
+    The two open ranges are taken to be as wide as those beside them.
+    """
+    edges = np.log(np.array(PITCH_THRESHOLDS[gender]))
+    first = 2 * edges[0] - edges[1]
+    last = 2 * edges[-1] - edges[-2]
+    edges = np.concatenate([[first], edges, [last]])
+    return float(np.exp((edges[level] + edges[level + 1]) / 2))

@@ -1,43 +1,74 @@
-"""Measured pitch and speed by the label that was asked for."""
+"""Measured pitch and speaking rate by requested level, as a PNG."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluation.evaluate import Obeyed
+from evaluation.evaluate import ControlledUtterance
 from sparktts_ms.files import atomic_write
 from sparktts_ms.generation.attributes import LEVELS, PITCH_THRESHOLDS, SPEED_THRESHOLDS
 
-INK, QUIET, RULE = "#1f2933", "#66727f", "#dde3ea"
-COLOURS = {"female": "#c2571a", "male": "#3b6ea8"}
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TEXT = "#1f2933"
+GRAY = "#66727f"
+LIGHT_GRAY = "#dde3ea"
+COLORS = {"female": "#c2571a", "male": "#3b6ea8"}
+OFFSETS = {"female": -0.16, "male": 0.16}
 
 
-def draw(path: Path, told: list[Obeyed]) -> None:
-    """One dot an utterance, a bar for each mean, and lines where one label ends and the next begins."""
+def plot_control(path: Path, utterances: Sequence[ControlledUtterance]) -> None:
+    """A dot for each utterance, a bar for each mean, and lines at the limits of the levels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.6), dpi=160, facecolor="white")
     FigureCanvasAgg(figure)
-    scatter = np.random.default_rng(0)
-    for place, name, value, unit in ((0.07, "pitch", "hertz", "median f0, Hz"), (0.57, "speed", "rate", "syllables a second")):
-        axes = figure.add_axes((place, 0.13, 0.4, 0.75))
-        for side, (gender, colour) in zip((-0.16, 0.16), COLOURS.items(), strict=True):
-            for label in range(5):
-                values = np.array([getattr(o, value) for o in told if o.gender == gender and getattr(o, name) == label])
-                axes.plot(label + side + scatter.uniform(-0.09, 0.09, len(values)), values, "o", color=colour, markersize=2.5,
-                          alpha=0.5, markeredgewidth=0, label=gender if not label else None)
-                axes.plot([label + side - 0.13, label + side + 0.13], [values.mean()] * 2, color=colour, linewidth=2)
-            for edge in PITCH_THRESHOLDS[gender] if name == "pitch" else SPEED_THRESHOLDS["en"]:
-                axes.axhline(edge, color=colour if name == "pitch" else QUIET, linewidth=0.5, alpha=0.5, zorder=0)
-        axes.set_xticks(range(5), [level.replace("_", " ") for level in LEVELS])
-        axes.set_title(f"{name} asked for, and {unit}", fontsize=10, color=INK, loc="left")
-        axes.tick_params(labelsize=9, labelcolor=QUIET, color=RULE, length=3)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
-        if name == "pitch":
-            axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+    jitter = np.random.default_rng(0)
+
+    axes = figure.add_axes((0.07, 0.13, 0.4, 0.75))
+    _plot_levels(axes, utterances, "pitch", "f0", jitter)
+    for gender, edges in PITCH_THRESHOLDS.items():
+        _draw_edges(axes, edges, COLORS[gender])
+    axes.set_title("requested pitch, median F0 in Hz", fontsize=10, color=TEXT, loc="left")
+    axes.legend(frameon=False, fontsize=9, labelcolor=TEXT)
+
+    axes = figure.add_axes((0.57, 0.13, 0.4, 0.75))
+    _plot_levels(axes, utterances, "speed", "speaking_rate", jitter)
+    _draw_edges(axes, SPEED_THRESHOLDS["en"], GRAY)
+    axes.set_title("requested speed, syllables per second", fontsize=10, color=TEXT, loc="left")
+
     with atomic_write(path, overwrite=True) as stream:
         figure.savefig(stream, format="png", metadata={"Software": None})
+
+
+def _plot_levels(
+    axes: Axes,
+    utterances: Sequence[ControlledUtterance],
+    attribute: str,
+    measured: str,
+    jitter: np.random.Generator,
+) -> None:
+    for gender, color in COLORS.items():
+        for level in range(5):
+            values = np.array([getattr(one, measured) for one in utterances
+                               if one.gender == gender and getattr(one, attribute) == level])
+            x = level + OFFSETS[gender]
+            axes.plot(x + jitter.uniform(-0.09, 0.09, len(values)), values, "o", color=color,
+                      markersize=2.5, alpha=0.5, markeredgewidth=0,
+                      label=gender if level == 0 else None)
+            axes.plot([x - 0.13, x + 0.13], [values.mean()] * 2, color=color, linewidth=2)
+    axes.set_xticks(range(5), [level.replace("_", " ") for level in LEVELS])
+    axes.tick_params(labelsize=9, labelcolor=GRAY, color=LIGHT_GRAY, length=3)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _draw_edges(axes: Axes, edges: Sequence[float], color: str) -> None:
+    for edge in edges:
+        axes.axhline(edge, color=color, linewidth=0.5, alpha=0.5, zorder=0)
