@@ -9,10 +9,16 @@ from hypothesis import settings
 from mindspore import Tensor
 from scipy.special import erf
 
+from recipes.demo_voice.lm.dataset import AlignedRecording
+from sparktts_ms.config_files import read_config
 from sparktts_ms.generation.request import SpeechRequest
 from sparktts_ms.qwen2.language_model import PREFILL_CHUNK
 from sparktts_ms.qwen2.sampling import Sampling, filter_logits
+from sparktts_ms.runtime import Runtime
 from sparktts_ms.text.split import Segment
+from sparktts_ms.training.dataset import encode_recordings
+from sparktts_ms.training.manifest import ManifestEntry
+from sparktts_ms.training.trainer import Trainer, TrainingSettings
 from sparktts_ms.voice import Voice
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -125,3 +131,67 @@ def rms_norm(x, eps):
     """Of rows [T, C], in float64."""
     x = x.astype(np.float64)
     return x / np.sqrt((x**2).mean(1, keepdims=True) + eps)
+
+
+TRAINING_SETTINGS = TrainingSettings(
+    max_steps=8, learning_rate=1e-3, warmup_steps=2, batch_tokens=400, max_length=512,
+    validation_every=2, eval_steps=4, save_steps=3)
+
+
+def encode_two_recordings(tts, wavs, folder):
+    """Two recordings of one speaker, encoded; a third that is missing is left out."""
+    entries = [ManifestEntry(wavs / "p16k_mono_3s.wav", "One two.", "a", "female"),
+               ManifestEntry(wavs / "p24k_mono_0s5.wav", "Three.", "a", "female"),
+               ManifestEntry(wavs / "none.wav", "Missing.")]
+    return encode_recordings(entries, tts, folder / "encoded.jsonl")
+
+
+def make_trainer(model, output_dir, recordings, settings=TRAINING_SETTINGS, extension=None,
+                 mode="pynative"):
+    output_dir.mkdir(exist_ok=True)
+    return Trainer(model, output_dir, read_config(model), recordings, settings,
+                   Runtime.start("CPU", mode=mode), extension)
+
+
+class Killed(Exception):
+    """What `killed_after` ends a run with."""
+
+
+def killed_after(steps):
+    """A `progress_bar` for Trainer.train with which the run dies after so many steps."""
+    def progress_bar(batches):
+        for n, batch in enumerate(batches):
+            if n == steps:
+                raise Killed
+            yield batch
+    return progress_bar
+
+
+PRONUNCIATIONS = {"tip": "t ih p", "toe": "t ow", "through.": "th r uw"}
+
+
+def spoken_words(text):
+    """An aligned recording of words of PRONUNCIATIONS, one a second."""
+    words = text.split()
+    phones = []
+    for n, word in enumerate(words):
+        names = PRONUNCIATIONS[word].split()
+        for k, name in enumerate(names, 1):
+            phones.append((name, n + k / len(names)))
+    seconds = len(words)
+    return AlignedRecording(
+        text, "a", "female", [0] * 32, [7] * 50 * seconds, 200.0, float(seconds),
+        word_ends=tuple(float(n + 1) for n in range(seconds)), phones=tuple(phones))
+
+
+def add_alignment(recording, text="tip toe through"):
+    """The recording as if an aligner had found these three words in it."""
+    seconds = len(recording.semantic_ids) / 50
+    phones = (("pau", 0.02), ("t", 0.05), ("ih", 0.1), ("p", 0.3), ("t", 0.4), ("ow", 0.8),
+              ("th", 0.85), ("r", 0.86), ("uw", 0.9), ("pau", 1.0))
+    return AlignedRecording(**{
+        **vars(recording),
+        "text": text,
+        "word_ends": (0.3 * seconds, 0.8 * seconds, 0.9 * seconds),
+        "phones": tuple((name, end * seconds) for name, end in phones),
+    })

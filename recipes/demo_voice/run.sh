@@ -14,7 +14,7 @@ python=${PYTHON:-python} device=${DEVICE:-cpu}
 of() { "$python" -c "print(max(2, round($1 * $share)))"; }
 sentences() { "$python" -c "print(max(80, round($1 * $share)))"; }
 codec() { "$python" -m recipes.demo_voice.codec.train "$1" "$work/corpus" "$work/codec" --steps "$(of "$2")"; }
-finetune() { "$python" -m cli.finetune --tokens 2048 --longest 512 --holdout 50 --save_dtype float16 "$@"; }
+pretrain() { "$python" -m recipes.demo_voice.lm.pretrain --batch_tokens 2048 --max_length 512 --validation_every 50 --save_dtype float16 "$@"; }
 
 [ -f "$work/corpus/manifest.jsonl" ] || "$python" -m evaluation.flite_tts "$work/corpus" --sentences "$(sentences 24000)" \
     --wide "$(sentences 6000)" --phrases "$(sentences 8000)"
@@ -23,12 +23,14 @@ codec content 2600
 codec listener 4000
 codec joint 8000
 [ -f "$work/base/LLM/config.json" ] || "$python" -m recipes.demo_voice.codec.export "$work/codec" "$work/base"
-finetune --model_dir "$work/base" --data "$work/corpus/manifest.jsonl" --out "$work/spelling" \
-    --steps "$(of 3000)" --rate 1.5e-3 --phones 1 --pages 1
-finetune --model_dir "$work/spelling/model" --data "$work/corpus/plain.jsonl" --out "$work/reading" \
-    --steps "$(of 5000)" --rate 2e-3 --guide 1 --hold "$(of 2000)" --phones 1 --pages 10
-finetune --model_dir "$work/reading/model" --data "$work/corpus/manifest.jsonl" --out "$work/language_model" \
-    --steps "$(of 20000)" --rate 1.3e-3 --guide 0.5 --garble 0.2 --phones 1 --pages 10 --warp 0.5 --longest 640
+pretrain --model_dir "$work/base" --data "$work/corpus/manifest.jsonl" --output_dir "$work/spelling" \
+    --max_steps "$(of 3000)" --learning_rate 1.5e-3 --phone_loss_weight 1 --word_list_every 1
+pretrain --model_dir "$work/spelling/model" --data "$work/corpus/plain.jsonl" --output_dir "$work/reading" \
+    --max_steps "$(of 5000)" --learning_rate 2e-3 --guided_attention_weight 1 --forced_attention_steps "$(of 2000)" \
+    --phone_loss_weight 1 --word_list_every 10
+pretrain --model_dir "$work/reading/model" --data "$work/corpus/manifest.jsonl" --output_dir "$work/language_model" \
+    --max_steps "$(of 20000)" --learning_rate 1.3e-3 --guided_attention_weight 0.5 --token_corruption 0.2 \
+    --phone_loss_weight 1 --word_list_every 10 --time_warp_prob 0.5 --max_length 640
 if [ "$device" = cpu ]; then drill=3500 practice=160 helpers=0; else drill=1500 practice=37 helpers=$(nproc); fi
 "$python" -m recipes.demo_voice.lm.location_layers "$work/corpus" "$work/codec" "$work/language_model/model" "$work/drill" --steps "$(of $drill)" \
     --device "$device" --workers "$helpers"

@@ -1,1 +1,1 @@
-"""Training the language model on recordings: manifest -> encoded utterances -> sequences -> batches -> weights."""
+"""Fine-tuning of the language model: manifest -> encoded recordings -> examples -> batches -> weights."""

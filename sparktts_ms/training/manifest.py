@@ -1,6 +1,8 @@
-"""A manifest: one JSON object a line, with `audio` (a path, relative to the manifest) and `text`; `speaker` and `gender`
-("female", "male") if known; if an aligner found them, `word_ends` (seconds, one for each word between spaces) and `phones`
-([name, the second at which it ends], pauses too). Other keys are left alone."""
+"""Manifests in JSON Lines: one recording a line.
+
+Required keys are `audio` (a path, relative to the manifest) and `text`; optional ones are `speaker`
+and `gender` ("female" or "male"). Other keys are ignored.
+"""
 
 from __future__ import annotations
 
@@ -11,64 +13,58 @@ from pathlib import Path
 from sparktts_ms.errors import InputError
 from sparktts_ms.generation.attributes import GENDERS
 
+EXAMPLE_LINE = '{"audio": ..., "text": ...}'
+
 
 @dataclass(frozen=True)
-class Recording:
+class ManifestEntry:
     """One line of a manifest."""
 
     audio: Path
     text: str
     speaker: str | None = None
     gender: str | None = None
-    word_ends: tuple[float, ...] | None = None
-    phones: tuple[tuple[str, float], ...] | None = None
 
 
-def read_manifest(path: Path) -> list[Recording]:
-    """All lines. Raises InputError for what is no manifest, naming the line."""
+def read_manifest(path: Path) -> list[ManifestEntry]:
+    """All entries of the file at `path`. Raises InputError, naming the line that is malformed."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
+        raise InputError("{subject} is not UTF-8 text.", "Save it as UTF-8.", subject=path) from None
     except OSError as problem:
-        raise InputError(f"The manifest {path} cannot be read: {problem.strerror} (--data).") from None
-    recordings = [_recording(f"{path} line {number}", line, path.parent) for number, line in enumerate(lines, 1) if line.strip()]
-    if not recordings:
-        raise InputError(f"The manifest {path} is empty; each line is a JSON object with audio and text.")
-    return recordings
+        raise InputError(f"The manifest {{subject}} cannot be read: {problem.strerror}.",
+                         subject=path) from None
+    entries = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                entries.append(_parse_entry(line, path.parent))
+            except InputError as error:
+                raise InputError(f"{{subject}} line {number}: {error.problem}", error.hint,
+                                 subject=path) from None
+    if not entries:
+        raise InputError("The manifest {subject} is empty.",
+                         f"Each line is a JSON object: {EXAMPLE_LINE}.", subject=path)
+    return entries
 
 
-def _recording(where: str, line: str, folder: Path) -> Recording:
+def _parse_entry(line: str, folder: Path) -> ManifestEntry:
     try:
-        entry = json.loads(line)
+        values = json.loads(line)
     except (ValueError, RecursionError):
-        raise InputError(f"{where} is no JSON object; write {{\"audio\": ..., \"text\": ...}}.") from None
-    if not isinstance(entry, dict):
-        raise InputError(f"{where} is no JSON object; write {{\"audio\": ..., \"text\": ...}}.")
+        values = None
+    if not isinstance(values, dict):
+        raise InputError("no JSON object.", f"Write {EXAMPLE_LINE}.")
     for key in ("audio", "text"):
-        if not isinstance(entry.get(key), str) or not entry[key].strip():
-            raise InputError(f"{where} has no {key}.")
+        if not isinstance(values.get(key), str) or not values[key].strip():
+            raise InputError(f"no {key}.")
     for key in ("speaker", "gender"):
-        if not isinstance(entry.get(key), str | None):
-            raise InputError(f"{where}: {key} must be a string.")
-    gender = entry.get("gender")
+        if not isinstance(values.get(key), str | None):
+            raise InputError(f"{key} must be a string.")
+    gender = values.get("gender")
     if gender is not None and gender not in GENDERS:
-        raise InputError(f"{where}: gender is {gender!r}; it must be one of {', '.join(GENDERS)}, or left out.")
-    text, ends = entry["text"].strip(), entry.get("word_ends")
-    if ends is not None:
-        if not _rising(ends) or len(ends) != len(text.split()):
-            raise InputError(f"{where}: word_ends must be rising numbers of seconds, one for each of the text's "
-                             f"{len(text.split())} words.")
-        ends = tuple(ends)
-    phones = entry.get("phones")
-    if phones is not None:
-        pairs = isinstance(phones, list) and phones and all(isinstance(pair, list) and len(pair) == 2 for pair in phones)
-        if not pairs or not all(isinstance(name, str) for name, _ in phones) or not _rising([end for _, end in phones]):
-            raise InputError(f"{where}: phones must be pairs of a name and the second at which it ends, in rising order.")
-        phones = tuple((name, end) for name, end in phones)
-    return Recording(folder / entry["audio"], text, entry.get("speaker"), gender, ends, phones)
-
-
-def _rising(seconds: object) -> bool:
-    return (isinstance(seconds, list) and all(type(one) in (int, float) and 0 <= one < 3600 for one in seconds)
-            and sorted(seconds) == seconds)
+        raise InputError(f"gender is {gender!r}.",
+                         f"It must be one of {', '.join(GENDERS)}, or left out.")
+    text = values["text"].strip()
+    return ManifestEntry(folder / values["audio"], text, values.get("speaker"), gender)

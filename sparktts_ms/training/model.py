@@ -1,6 +1,7 @@
-"""Qwen2 as it is trained: every weight a parameter under its released name, whole sequences at once, and the loss.
+"""Qwen2 for training: full sequences, every weight a parameter under its released name, the loss.
 
-Inference has a network of its own (`qwen2/model.py`), with folded weights and a cache. Source: arXiv 2407.10671.
+Inference has a network of its own (`qwen2/model.py`), with fused weights and a KV cache.
+Source: arXiv 2407.10671.
 """
 
 from __future__ import annotations
@@ -13,216 +14,237 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from sparktts_ms.config import Qwen2Config
-from sparktts_ms.ops.rotary import rotary_tables
-from sparktts_ms.training import ops as rows
-from sparktts_ms.training.phones import SLOTS
+from sparktts_ms.ops.attention import MASKED
+from sparktts_ms.ops.rotary import rotary_tables, rotate_half_matrix
+from sparktts_ms.training.ops import RMSNorm, Softmax
 from sparktts_ms.weights.checkpoint import Checkpoint
 
-HIDDEN = -1e9       # score of a position that may not be seen
-LEAST = 1e-3        # share of attention that is as bad as none
-TELLING = 0.15      # weight of the word being said, which is eleven lessons at each frame, beside the other phones
 
+class Linear(nn.Cell):
+    """x W^T + b; with a LoRA rank (arXiv 2106.09685) W and b are frozen and B A is learned."""
 
-class Projection(nn.Cell):
-    """x @ W.T + b; with LoRA (arXiv 2106.09685) W stays and a product of two narrow matrices, which begins at zero, learns."""
-
-    def __init__(self, weights: Checkpoint, inputs: int, outputs: int, bias: bool, rank: int, dtype):
+    def __init__(
+        self,
+        weights: Checkpoint,
+        inputs: int,
+        outputs: int,
+        has_bias: bool,
+        lora_rank: int,
+        dtype,
+    ):
         super().__init__()
-        self.weight = Parameter(Tensor(weights.take("weight", outputs, inputs)), requires_grad=not rank)
-        self.bias = Parameter(Tensor(weights.take("bias", outputs)), requires_grad=not rank) if bias else None
-        self.rank, self.dtype = rank, dtype
-        if rank:
-            start = np.random.default_rng(zlib.crc32(weights.prefix.encode())).standard_normal((rank, inputs))
-            self.lora_a = Parameter(Tensor((start / math.sqrt(inputs)).astype(np.float32)))
-            self.lora_b = Parameter(Tensor(np.zeros((outputs, rank), np.float32)))
-        self.matmul, self.add_bias = ops.MatMul(transpose_b=True), ops.BiasAdd()
+        self.lora_rank = lora_rank
+        self.dtype = dtype
+        trainable = lora_rank == 0
+        self.weight = Parameter(Tensor(weights.take("weight", outputs, inputs)),
+                                requires_grad=trainable)
+        self.bias = None
+        if has_bias:
+            self.bias = Parameter(Tensor(weights.take("bias", outputs)), requires_grad=trainable)
+        if lora_rank:
+            random = np.random.default_rng(zlib.crc32(weights.prefix.encode()))
+            lora_a = random.standard_normal((lora_rank, inputs)) / math.sqrt(inputs)
+            self.lora_a = Parameter(Tensor(lora_a.astype(np.float32)))
+            self.lora_b = Parameter(Tensor(np.zeros((outputs, lora_rank), np.float32)))
+        self.matmul = ops.MatMul(transpose_b=True)
+        self.bias_add = ops.BiasAdd()
 
     def construct(self, x: Tensor) -> Tensor:
         y = self.matmul(x, self.weight.astype(self.dtype))
-        if self.rank:
-            y = y + self.matmul(self.matmul(x, self.lora_a.astype(self.dtype)), self.lora_b.astype(self.dtype))
+        if self.lora_rank:
+            down = self.matmul(x, self.lora_a.astype(self.dtype))
+            y = y + self.matmul(down, self.lora_b.astype(self.dtype))
         if self.bias is not None:
-            y = self.add_bias(y, self.bias.astype(self.dtype))
+            y = self.bias_add(y, self.bias.astype(self.dtype))
         return y
 
-    def merged(self) -> np.ndarray:
-        """The weight [O, I] with what LoRA added."""
+    def merged_weight(self) -> np.ndarray:
+        """The weight [outputs, inputs], LoRA included."""
         weight = self.weight.asnumpy()
-        return weight + self.lora_b.asnumpy() @ self.lora_a.asnumpy() if self.rank else weight
-
-
-class RMSNorm(nn.Cell):
-    def __init__(self, weights: Checkpoint, size: int, eps: float, frozen: bool, dtype):
-        super().__init__()
-        self.weight = Parameter(Tensor(weights.take("weight", size)), requires_grad=not frozen)
-        self.normalise, self.dtype = rows.RMSNorm(eps), dtype
-
-    def construct(self, x: Tensor) -> Tensor:
-        return self.normalise(x, self.weight).astype(self.dtype)
+        if self.lora_rank:
+            weight = weight + self.lora_b.asnumpy() @ self.lora_a.asnumpy()
+        return weight
 
 
 class Attention(nn.Cell):
-    """Causal attention within each sequence; queries of one key head are rows of one product."""
+    """Causal grouped-query attention within each sequence."""
 
-    def __init__(self, weights: Checkpoint, config: Qwen2Config, rank: int, dtype):
+    def __init__(self, weights: Checkpoint, config: Qwen2Config, lora_rank: int, dtype):
         super().__init__()
-        size, self.head_dim = config.hidden_size, config.head_dim
-        self.heads, self.pairs = config.num_attention_heads, config.num_key_value_heads
-        narrow = self.pairs * self.head_dim
-        self.q_proj = Projection(weights.at("q_proj"), size, size, True, rank, dtype)
-        self.k_proj = Projection(weights.at("k_proj"), size, narrow, True, rank, dtype)
-        self.v_proj = Projection(weights.at("v_proj"), size, narrow, True, rank, dtype)
-        self.o_proj = Projection(weights.at("o_proj"), size, size, False, rank, dtype)
-        self.scores, self.gather = ops.BatchMatMul(transpose_b=True), ops.BatchMatMul()
-        self.least, self.softmax = ops.ReduceMin(keep_dims=True), rows.Softmax()
-        self.turn, self.turned = Tensor(rows.rotate_half_matrix(self.head_dim)), ops.MatMul()
+        size = config.hidden_size
+        self.head_dim = config.head_dim
+        self.num_heads = config.num_attention_heads
+        self.num_kv_heads = config.num_key_value_heads
         self.dtype = dtype
+        kv_size = self.num_kv_heads * self.head_dim
+        self.q_proj = Linear(weights.at("q_proj"), size, size, True, lora_rank, dtype)
+        self.k_proj = Linear(weights.at("k_proj"), size, kv_size, True, lora_rank, dtype)
+        self.v_proj = Linear(weights.at("v_proj"), size, kv_size, True, lora_rank, dtype)
+        self.o_proj = Linear(weights.at("o_proj"), size, size, False, lora_rank, dtype)
+        self.rotate_half = Tensor(rotate_half_matrix(self.head_dim))
+        self.matmul = ops.MatMul()
+        self.batch_matmul = ops.BatchMatMul()
+        self.batch_matmul_transposed = ops.BatchMatMul(transpose_b=True)
+        self.softmax = Softmax()
+
+    def construct(self, x: Tensor, context: tuple[Tensor, ...]) -> Tensor:
+        # x [B * L, C], context from `expand_context` -> [B * L, C]
+        return self.output(self.attention_weights(x, context), x)
+
+    def attention_weights(self, x: Tensor, context: tuple[Tensor, ...]) -> Tensor:
+        # x [B * L, C] -> [B, H, L, L]
+        q_cos, q_sin, k_cos, k_sin, mask = context
+        length = mask.shape[-1]
+        group = self.num_heads // self.num_kv_heads
+        q = self.rotate(self.q_proj(x), q_cos, q_sin)
+        k = self.rotate(self.k_proj(x), k_cos, k_sin)
+        q = self.split_heads(q, self.num_heads, length)
+        q = q.reshape(-1, group * length, self.head_dim)    # all queries of a key head in a product
+        k = self.split_heads(k, self.num_kv_heads, length).reshape(-1, length, self.head_dim)
+        scores = self.batch_matmul_transposed(q, k).astype(ms.float32)
+        weights = self.softmax(scores.reshape(-1, length) + mask).astype(self.dtype)
+        return weights.reshape(-1, self.num_heads, length, length)
+
+    def output(self, weights: Tensor, x: Tensor) -> Tensor:
+        # weights [B, H, L, L], x [B * L, C] -> [B * L, C]
+        length = weights.shape[-1]
+        group = self.num_heads // self.num_kv_heads
+        v = self.split_heads(self.v_proj(x), self.num_kv_heads, length)
+        v = v.reshape(-1, length, self.head_dim)
+        y = self.batch_matmul(weights.reshape(-1, group * length, length), v)
+        y = y.reshape(-1, self.num_heads, length, self.head_dim)
+        return self.o_proj(y.transpose(0, 2, 1, 3).reshape(x.shape[0], -1))
 
     def rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         # x [B * L, H * D], cos and sin [B * L * H, D] -> [B * L * H, D]
         x = x.reshape(-1, self.head_dim).astype(ms.float32)
-        return (x * cos + self.turned(x, self.turn) * sin).astype(self.dtype)
+        return (x * cos + self.matmul(x, self.rotate_half) * sin).astype(self.dtype)
 
-    def construct(self, x: Tensor, around: tuple[Tensor, ...], guide: Tensor | None, hold: Tensor | None):
-        # x [B * L, C]; around: `spread`; guide [B, G, L, L] or None, for the first of each H/G heads; hold: share of their
-        # attention that is the guide's -> [B * L, C], how far their own attention is from the guide
-        q_cos, q_sin, k_cos, k_sin, mask = around
-        length = mask.shape[-1]
-        batch, group = x.shape[0] // length, self.heads // self.pairs
-        q = self.rotate(self.q_proj(x), q_cos, q_sin).reshape(batch, length, self.heads, self.head_dim)
-        k = self.rotate(self.k_proj(x), k_cos, k_sin).reshape(batch, length, self.pairs, self.head_dim)
-        v = self.v_proj(x).reshape(batch, length, self.pairs, self.head_dim)
-        q = q.transpose(0, 2, 1, 3).reshape(batch * self.pairs, group * length, self.head_dim)
-        k = k.transpose(0, 2, 1, 3).reshape(batch * self.pairs, length, self.head_dim)
-        v = v.transpose(0, 2, 1, 3).reshape(batch * self.pairs, length, self.head_dim)
-        scores = self.scores(q, k).astype(ms.float32).reshape(-1, length) + mask
-        shares = self.softmax(scores).astype(self.dtype).reshape(batch, self.heads, length, length)
-        astray = None
-        if guide is not None:
-            shares = shares.reshape(batch, guide.shape[1], -1, length, length)
-            first = shares[:, :, 0].astype(ms.float32)
-            astray = -ops.log((first * guide).sum(-1) + LEAST).sum()
-            led = 1 - self.least(guide, -1)                 # 0 for rows that are led nowhere
-            held = first + hold * led * (guide / guide.sum(-1, keepdims=True) - first)
-            shares = ops.concat([held.astype(self.dtype).expand_dims(2), shares[:, :, 1:]], 2)
-        shares = shares.reshape(batch * self.pairs, group * length, length)
-        y = self.gather(shares, v).reshape(batch, self.heads, length, self.head_dim)
-        return self.o_proj(y.transpose(0, 2, 1, 3).reshape(batch * length, -1)), astray
+    def split_heads(self, x: Tensor, heads: int, length: int) -> Tensor:
+        # B * L * H * D elements -> [B, H, L, D]
+        return x.reshape(-1, length, heads, self.head_dim).transpose(0, 2, 1, 3)
 
 
-class FeedForward(nn.Cell):
-    def __init__(self, weights: Checkpoint, config: Qwen2Config, rank: int, dtype):
+class MLP(nn.Cell):
+    def __init__(self, weights: Checkpoint, config: Qwen2Config, lora_rank: int, dtype):
         super().__init__()
-        size, inner = config.hidden_size, config.intermediate_size
-        self.gate_proj = Projection(weights.at("gate_proj"), size, inner, False, rank, dtype)
-        self.up_proj = Projection(weights.at("up_proj"), size, inner, False, rank, dtype)
-        self.down_proj = Projection(weights.at("down_proj"), inner, size, False, rank, dtype)
+        size = config.hidden_size
+        inner = config.intermediate_size
+        self.gate_proj = Linear(weights.at("gate_proj"), size, inner, False, lora_rank, dtype)
+        self.up_proj = Linear(weights.at("up_proj"), size, inner, False, lora_rank, dtype)
+        self.down_proj = Linear(weights.at("down_proj"), inner, size, False, lora_rank, dtype)
 
     def construct(self, x: Tensor) -> Tensor:
         gate = self.gate_proj(x)
         return self.down_proj(gate * ops.sigmoid(gate) * self.up_proj(x))
 
 
-class Layer(nn.Cell):
-    def __init__(self, weights: Checkpoint, config: Qwen2Config, rank: int, dtype):
+class DecoderLayer(nn.Cell):
+    attention_type = Attention
+
+    def __init__(self, weights: Checkpoint, config: Qwen2Config, lora_rank: int, dtype):
         super().__init__()
-        size, eps = config.hidden_size, config.rms_norm_eps
-        self.input_layernorm = RMSNorm(weights.at("input_layernorm"), size, eps, bool(rank), dtype)
-        self.self_attn = Attention(weights.at("self_attn"), config, rank, dtype)
-        self.post_attention_layernorm = RMSNorm(weights.at("post_attention_layernorm"), size, eps, bool(rank), dtype)
-        self.mlp = FeedForward(weights.at("mlp"), config, rank, dtype)
+        self.input_layernorm = norm(weights.at("input_layernorm"), config, lora_rank, dtype)
+        self.self_attn = self.attention_type(weights.at("self_attn"), config, lora_rank, dtype)
+        self.post_attention_layernorm = norm(
+            weights.at("post_attention_layernorm"), config, lora_rank, dtype)
+        self.mlp = MLP(weights.at("mlp"), config, lora_rank, dtype)
 
-    def construct(self, x: Tensor, around: tuple[Tensor, ...], guide: Tensor | None = None, hold: Tensor | None = None):
-        y, astray = self.self_attn(self.input_layernorm(x), around, guide, hold)
-        x = x + y.astype(ms.float32)
-        return x + self.mlp(self.post_attention_layernorm(x)).astype(ms.float32), astray
-
-
-class PhoneReader(nn.Cell):
-    """Reads phones off a layer's output, `slots` of them at each place; learns with the network and is not kept."""
-
-    def __init__(self, size: int, phones: int, slots: int, eps: float):
-        super().__init__()
-        self.phones = phones
-        self.weight = Parameter(Tensor(np.zeros((slots * phones, size), np.float32)))
-        self.norm = Parameter(Tensor(np.ones(size, np.float32)))
-        self.normalise, self.matmul = rows.RMSNorm(eps), ops.MatMul(transpose_b=True)
-
-    def construct(self, x: Tensor, targets: Tensor) -> Tensor:
-        # x [N, C], targets [N, slots] -> the summed cross-entropy of those that are known (not -1)
-        targets = targets.reshape(-1, 1)
-        likely = ops.log_softmax(self.matmul(self.normalise(x, self.norm), self.weight).reshape(-1, self.phones), -1)
-        return -(ops.gather_d(likely, 1, ops.maximum(targets, 0)) * (targets >= 0).astype(ms.float32)).sum()
+    def construct(self, x: Tensor, context: tuple[Tensor, ...]) -> Tensor:
+        # x float32 [B * L, C] -> [B * L, C]
+        x = x + self.self_attn(self.input_layernorm(x), context).astype(ms.float32)
+        return x + self.mlp(self.post_attention_layernorm(x)).astype(ms.float32)
 
 
 class TrainableQwen2(nn.Cell):
-    """Ids and targets -> the summed cross-entropy of the targets that count, and how many of those the largest logit hits; then,
-    if asked, how far two heads of the layer in the middle are from a guide (`guide.py`), and how badly phones are
-    read off what comes before and after it (`phones.py`)."""
+    """Token ids and targets -> the summed cross-entropy of the targets and how many are correct.
 
-    def __init__(self, weights: Checkpoint, config: Qwen2Config, rank: int = 0, dtype=ms.float32, phones: int = 0):
+    A subclass may replace layers (`layer_type`) and add to the loss: from `construct` it returns
+    (loss, correct, auxiliary loss, metrics ...), all sums over the batch.
+    """
+
+    def __init__(
+        self, weights: Checkpoint, config: Qwen2Config, lora_rank: int = 0, dtype=ms.float32
+    ):
         super().__init__()
-        self.config, self.dtype = config, dtype
+        self.config = config
+        self.dtype = dtype
+        embedding = weights.at("embed_tokens").take("weight", config.vocab_size, config.hidden_size)
         self.embed_tokens = nn.Cell()
-        self.embed_tokens.weight = Parameter(Tensor(weights.at("embed_tokens").take(
-            "weight", config.vocab_size, config.hidden_size)), requires_grad=not rank)
-        self.layers = nn.CellList([Layer(weights.at(f"layers.{n}"), config, rank, dtype)
-                                   for n in range(config.num_hidden_layers)])
-        self.norm = RMSNorm(weights.at("norm"), config.hidden_size, config.rms_norm_eps, bool(rank), dtype)
-        self.logits = ops.MatMul(transpose_b=True)
-        self.middle = config.num_hidden_layers // 2
-        if phones:
-            self.speller = PhoneReader(config.hidden_size, phones, SLOTS, config.rms_norm_eps)
-            self.teller = PhoneReader(config.hidden_size, phones, SLOTS + 1, config.rms_norm_eps)
-            self.reader = PhoneReader(config.hidden_size, phones, 1, config.rms_norm_eps)
+        self.embed_tokens.weight = Parameter(Tensor(embedding), requires_grad=lora_rank == 0)
+        layers = []
+        for n in range(config.num_hidden_layers):
+            layer_type = self.layer_type(n)
+            layers.append(layer_type(weights.at(f"layers.{n}"), config, lora_rank, dtype))
+        self.layers = nn.CellList(layers)
+        self.norm = norm(weights.at("norm"), config, lora_rank, dtype)
+        self.lm_head = ops.MatMul(transpose_b=True)
 
-    def construct(self, ids: Tensor, targets: Tensor, counts: Tensor, cos: Tensor, sin: Tensor, mask: Tensor,
-                  guide: Tensor | None = None, hold: Tensor | None = None,
-                  pronunciations: Tensor | None = None, frame_phones: Tensor | None = None, words: Tensor | None = None):
-        # ids, targets, counts (0 or 1) [B * L], spellings, sounds and words: see phones.py
-        table = self.embed_tokens.weight
-        x = ops.gather(table, ids, 0)
-        around = self.spread(ids.shape[0] // mask.shape[-1], cos, sin, mask)
-        astray = misread = ops.zeros((), ms.float32)
-        for n, layer in enumerate(self.layers):
-            if pronunciations is not None and n == self.middle:
-                misread = misread + self.speller(x, pronunciations)
-            if guide is not None and n == self.middle:
-                x, astray = layer(x, around, guide, hold)
-            else:
-                x, _ = layer(x, around)
-            if words is not None and n == self.middle:
-                misread = misread + TELLING * self.teller(x, words)
-            if frame_phones is not None and n == min(self.middle + 1, len(self.layers) - 1):
-                misread = misread + self.reader(x, frame_phones)
-        logits = self.logits(self.norm(x), table.astype(self.dtype)).astype(ms.float32)
-        likely = ops.log_softmax(logits, -1)
-        loss = -(ops.gather_d(likely, 1, targets.reshape(-1, 1)).reshape(-1) * counts).sum()
-        hits = ((ops.argmax(logits, -1).astype(ms.int32) == targets).astype(ms.float32) * counts).sum()
-        return (loss, hits) if guide is None and frame_phones is None else (loss, hits, astray, misread)
+    def layer_type(self, index: int) -> type[DecoderLayer]:
+        """The class of layer `index`."""
+        return DecoderLayer
 
-    def spread(self, batch: int, cos: Tensor, sin: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-        """What every layer needs at full size (`ops/rows.py` says why): cos and sin of queries, their scale in them, and of
-        keys, [B * L * heads, D]; mask [B * H * L, L]."""
-        config, length = self.config, mask.shape[-1]
-        heads, pairs, size = config.num_attention_heads, config.num_key_value_heads, config.head_dim
+    def construct(
+        self,
+        ids: Tensor,
+        targets: Tensor,
+        loss_mask: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        mask: Tensor,
+    ) -> tuple[Tensor, ...]:
+        # ids, targets, loss_mask (0 or 1) [B * L]; cos, sin, mask from `rope_and_mask`
+        x = ops.gather(self.embed_tokens.weight, ids, 0)
+        context = self.expand_context(ids.shape[0] // mask.shape[-1], cos, sin, mask)
+        for layer in self.layers:
+            x = layer(x, context)
+        return self.loss(x, targets, loss_mask)
 
-        def rows_of(table: Tensor, heads: int) -> Tensor:
-            return ops.tile(table, (batch, 1, heads, 1)).reshape(-1, size)
-        return (rows_of(cos * size**-0.5, heads), rows_of(sin * size**-0.5, heads), rows_of(cos, pairs), rows_of(sin, pairs),
-                ops.tile(mask, (batch * heads, 1, 1)).reshape(-1, length))
+    def loss(self, x: Tensor, targets: Tensor, loss_mask: Tensor) -> tuple[Tensor, Tensor]:
+        # x [B * L, C], the last layer's output
+        weight = self.embed_tokens.weight
+        logits = self.lm_head(self.norm(x), weight.astype(self.dtype)).astype(ms.float32)
+        log_probs = ops.log_softmax(logits, -1)
+        target_log_probs = ops.gather_d(log_probs, 1, targets.reshape(-1, 1)).reshape(-1)
+        correct = (ops.argmax(logits, -1).astype(ms.int32) == targets).astype(ms.float32)
+        return -(target_log_probs * loss_mask).sum(), (correct * loss_mask).sum()
 
-    def surroundings(self, length: int) -> tuple[Tensor, Tensor, Tensor]:
+    def expand_context(
+        self, batch: int, cos: Tensor, sin: Tensor, mask: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Rotary tables and mask at full size (training/ops.py says why): cos and sin of queries,
+        with the attention scale, and of keys, [B * L * heads, D]; mask [B * H * L, L]."""
+        config = self.config
+        heads = config.num_attention_heads
+        kv_heads = config.num_key_value_heads
+        scale = config.head_dim**-0.5
+
+        def tile(table: Tensor, heads: int) -> Tensor:
+            return ops.tile(table, (batch, 1, heads, 1)).reshape(-1, config.head_dim)
+
+        full_mask = ops.tile(mask, (batch * heads, 1, 1)).reshape(-1, mask.shape[-1])
+        return (tile(cos * scale, heads), tile(sin * scale, heads), tile(cos, kv_heads),
+                tile(sin, kv_heads), full_mask)
+
+    def rope_and_mask(self, length: int) -> tuple[Tensor, Tensor, Tensor]:
         """cos and sin [1, L, 1, D] and the causal mask [1, L, L] for sequences of `length`."""
         cos, sin = rotary_tables(length, self.config.head_dim, self.config.rope_theta)
-        mask = np.triu(np.full((length, length), HIDDEN, np.float32), 1)
+        mask = np.triu(np.full((length, length), MASKED, np.float32), 1)
         return Tensor(cos[None, :, None]), Tensor(sin[None, :, None]), Tensor(mask[None])
 
-    def released(self) -> dict[str, np.ndarray]:
-        """All weights as the released file names them, LoRA merged."""
-        found = {f"model.{name}": parameter.asnumpy() for name, parameter in self.parameters_and_names()
-                 if ".lora_" not in name and not name.startswith(("speller.", "teller.", "reader."))}
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """All weights under their released names, LoRA merged."""
+        weights = {}
+        for name, parameter in self.parameters_and_names():
+            if ".lora_" not in name:
+                weights[f"model.{name}"] = parameter.asnumpy()
         for name, cell in self.cells_and_names():
-            if isinstance(cell, Projection):
-                found[f"model.{name}.weight"] = cell.merged()
-        return found
+            if isinstance(cell, Linear):
+                weights[f"model.{name}.weight"] = cell.merged_weight()
+        return weights
+
+
+def norm(weights: Checkpoint, config: Qwen2Config, lora_rank: int, dtype) -> RMSNorm:
+    """The checkpoint's norm; LoRA freezes it."""
+    weight = weights.take("weight", config.hidden_size)
+    return RMSNorm(weight, config.rms_norm_eps, lora_rank == 0, dtype)

@@ -1,11 +1,14 @@
-"""Operators that treat each row of a matrix by itself, as they are trained.
+"""Row-wise operators whose gradients are fast on CPU.
 
-MindSpore's CPU kernels multiply or add an operand that has to be broadcast ten to fifty times slower than one of full size, and
-so do the gradients that they imply. Here every such step is a product with a matrix of ones, which is as fast as reading.
+MindSpore's CPU kernels are ten to fifty times slower where an operand is broadcast, in gradients
+too. Here every broadcast is a product with a matrix of ones instead.
 """
 
+from __future__ import annotations
+
+import mindspore as ms
 import numpy as np
-from mindspore import Tensor, nn, ops
+from mindspore import Parameter, Tensor, nn, ops
 
 
 class Softmax(nn.Cell):
@@ -13,34 +16,33 @@ class Softmax(nn.Cell):
 
     def __init__(self):
         super().__init__()
-        self.softmax, self.product = ops.Softmax(-1), ops.MatMul()
+        self.softmax = ops.Softmax(-1)
+        self.matmul = ops.MatMul()
 
     def construct(self, x: Tensor) -> Tensor:
         return self.softmax(x)
 
     def bprop(self, x: Tensor, y: Tensor, dy: Tensor) -> tuple[Tensor]:
         length = x.shape[-1]
-        common = self.product(self.product(y * dy, ops.ones((length, 1), x.dtype)), ops.ones((1, length), x.dtype))
-        return (y * (dy - common),)
+        row_sums = self.matmul(y * dy, ops.ones((length, 1), x.dtype))
+        return (y * (dy - self.matmul(row_sums, ops.ones((1, length), x.dtype))),)
 
 
 class RMSNorm(nn.Cell):
-    """Rows of [N, C] at a root mean square of one, times a weight [C]. Source: arXiv 1910.07467."""
+    """x / sqrt(mean(x^2) + eps) * weight for rows [N, C]. Source: arXiv 1910.07467.
 
-    def __init__(self, eps: float):
+    Unlike ops/linear.py's, which is for inference, it has a weight and no broadcast.
+    """
+
+    def __init__(self, weight: np.ndarray, eps: float, trainable: bool = True, dtype=ms.float32):
         super().__init__()
-        self.eps, self.product = eps, ops.MatMul()
+        self.weight = Parameter(Tensor(weight), requires_grad=trainable)
+        self.eps = eps
+        self.dtype = dtype
+        self.matmul = ops.MatMul()
 
-    def construct(self, x: Tensor, weight: Tensor) -> Tensor:
-        width = x.shape[-1]
-        square = self.product(x * x, ops.full((width, 1), 1.0 / width, dtype=x.dtype))
-        return x * self.product(ops.rsqrt(square + self.eps), weight.reshape(1, width))
-
-
-def rotate_half_matrix(size: int) -> np.ndarray:
-    """[D, D]: x @ quarter_turn(D) is (-second half of x, first half of x), what rotary positions take the sine of."""
-    half = size // 2
-    turn = np.zeros((size, size), np.float32)
-    turn[half + np.arange(half), np.arange(half)] = -1.0
-    turn[np.arange(half), half + np.arange(half)] = 1.0
-    return turn
+    def construct(self, x: Tensor) -> Tensor:
+        size = x.shape[-1]
+        mean = self.matmul(x * x, ops.full((size, 1), 1.0 / size, dtype=x.dtype))
+        scale = self.matmul(ops.rsqrt(mean + self.eps), self.weight.reshape(1, size))
+        return (x * scale).astype(self.dtype)

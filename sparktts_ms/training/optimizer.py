@@ -1,4 +1,7 @@
-"""One step of training as one graph: loss, gradients, their common norm, AdamW (arXiv 1711.05101) in place."""
+"""A training step as one graph: loss, gradients, clipping by global norm, AdamW in place.
+
+Source of AdamW: arXiv 1711.05101.
+"""
 
 from __future__ import annotations
 
@@ -10,64 +13,82 @@ from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
 from sparktts_ms.training.model import TrainableQwen2
 
-BETAS, EPSILON = (0.9, 0.98), 1e-8
-NORM = 1.0              # gradients longer than this are shortened to it
+BETA1 = 0.9
+BETA2 = 0.98
+EPSILON = 1e-8
+MAX_GRAD_NORM = 1.0
 
-# Mapped over all weights: a loop over the hundreds of a whole model nests too deep for MindSpore's compiler.
-_square = ops.MultitypeFuncGraph("square")
-_update = ops.MultitypeFuncGraph("update")
-
-
-@_square.register("Tensor")
-def _square_of(gradient):
-    return (gradient * gradient).sum(-1).sum()      # rows first: a CPU sums all elements at once a dozen times slower
+# Mapped over all weights: MindSpore's compiler nests too deep in a loop over hundreds of them.
+_squared_norm = ops.MultitypeFuncGraph("squared_norm")
+_adamw = ops.MultitypeFuncGraph("adamw")
 
 
-@_update.register("Function", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor", "Number", "Tensor")
-def _updated(update, rate, scale, weight, first, second, decay, gradient):
-    return update(weight, first, second, rate, BETAS[0], BETAS[1], EPSILON, decay, gradient * scale)
+@_squared_norm.register("Tensor")
+def _tensor_squared_norm(gradient):
+    # rows first: MindSpore on CPU sums all elements in one step a dozen times slower
+    return (gradient * gradient).sum(-1).sum()
 
 
-def rate(step: int, steps: int, peak: float, warmup: int, floor: float = 0.05) -> float:
-    """The learning rate of step 0, 1, ...: up in a straight line for `warmup` steps, then down half a cosine to `floor`."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    share = min(1.0, (step - warmup) / max(1, steps - warmup))
-    return peak * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * share)))
+@_adamw.register(
+    "Function", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor", "Number", "Tensor")
+def _adamw_update(
+    update, learning_rate, grad_scale, weight, moment1, moment2, weight_decay, gradient
+):
+    return update(weight, moment1, moment2, learning_rate, BETA1, BETA2, EPSILON, weight_decay,
+                  gradient * grad_scale)
+
+
+def cosine_schedule(
+    step: int, max_steps: int, peak: float, warmup_steps: int, floor: float = 0.05
+) -> float:
+    """The learning rate of step 0, 1, ...: linear warmup, then a half cosine to `floor * peak`."""
+    if step < warmup_steps:
+        return peak * (step + 1) / warmup_steps
+    progress = min(1.0, (step - warmup_steps) / max(1, max_steps - warmup_steps))
+    return peak * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
 class TrainingStep(nn.Cell):
-    """Updates the network's trainable parameters and returns the batch's mean loss, the share of its targets that were hit,
-    the norm that the gradients had, and the summed cross-entropy of all phones that were taught."""
+    """Updates the network's trainable parameters with one batch.
 
-    def __init__(self, network: TrainableQwen2, decay: float, guiding: float = 0.0, reading: float = 0.0):
+    Returns the mean loss, the accuracy, the norm of the gradients before clipping, and the metrics
+    that the network returns beside its losses.
+    """
+
+    def __init__(self, network: TrainableQwen2, weight_decay: float):
         super().__init__()
-        self.network, self.guiding, self.reading = network, guiding, reading
+        self.network = network
         self.weights = ParameterTuple(network.trainable_params())
-        self.first, self.second = (
-            ParameterTuple([Parameter(Tensor(np.zeros(w.shape, np.float32)), name=f"{prefix}.{w.name}", requires_grad=False)
-                            for w in self.weights]) for prefix in ("first", "second"))
-        self.decays = tuple(decay if len(w.shape) > 1 else 0.0 for w in self.weights)
-        self.gradient = ms.value_and_grad(self.objective, None, self.weights, has_aux=True)
-        self.update, self.over_all = ops.AdamWeightDecay(), ops.HyperMap()
+        self.moment1 = self._zeros("moment1")
+        self.moment2 = self._zeros("moment2")
+        # no decay for biases and norms
+        self.weight_decay = tuple(weight_decay if len(w.shape) > 1 else 0.0 for w in self.weights)
+        self.value_and_grad = ms.value_and_grad(self.objective, None, self.weights, has_aux=True)
+        self.adamw = ops.AdamWeightDecay()
+        self.map = ops.HyperMap()
 
-    def objective(self, ids, targets, counts, cos, sin, mask, guide, hold, pronunciations, frame_phones, words):
-        if guide is None and frame_phones is None:
-            loss, hits = self.network(ids, targets, counts, cos, sin, mask)
-            return loss, loss, hits, ops.zeros((), ms.float32)
-        loss, hits, astray, misread = self.network(ids, targets, counts, cos, sin, mask, guide, hold, pronunciations, frame_phones,
-                                                    words)
-        return loss + self.guiding * astray + self.reading * misread, loss, hits, misread
+    def _zeros(self, prefix: str) -> ParameterTuple:
+        moments = []
+        for weight in self.weights:
+            zeros = Tensor(np.zeros(weight.shape, np.float32))
+            name = f"{prefix}.{weight.name}"
+            moments.append(Parameter(zeros, name=name, requires_grad=False))
+        return ParameterTuple(moments)
 
-    def construct(self, rate: Tensor, ids: Tensor, targets: Tensor, counts: Tensor, cos: Tensor, sin: Tensor, mask: Tensor,
-                  guide: Tensor | None = None, hold: Tensor | None = None, pronunciations: Tensor | None = None,
-                  frame_phones: Tensor | None = None, words: Tensor | None = None):
-        (_, loss, hits, misread), gradients = self.gradient(ids, targets, counts, cos, sin, mask, guide, hold, pronunciations, frame_phones,
-                                                            words)
-        share = 1.0 / ops.maximum(counts.sum(), 1.0)
-        norm = ops.sqrt(ops.addn(self.over_all(_square, gradients))) * share
-        scale = share * ops.minimum(1.0, NORM / (norm + 1e-6))
-        updates = self.over_all(ops.partial(_update, self.update, rate, scale),
-                                self.weights, self.first, self.second, self.decays, gradients)
-        loss = ops.depend(loss, updates)
-        return loss * share, hits * share, norm, misread
+    def objective(self, *inputs):
+        outputs = self.network(*inputs)
+        if len(outputs) == 2:
+            return outputs[0], outputs
+        return outputs[0] + outputs[2], outputs
+
+    def construct(self, learning_rate: Tensor, *inputs):
+        # inputs: those of the network, of which the third is the loss mask
+        (_, outputs), gradients = self.value_and_grad(*inputs)
+        mean = 1.0 / ops.maximum(inputs[2].sum(), 1.0)
+        norm = ops.sqrt(ops.addn(self.map(_squared_norm, gradients))) * mean
+        grad_scale = mean * ops.minimum(1.0, MAX_GRAD_NORM / (norm + 1e-6))
+        update = ops.partial(_adamw, self.adamw, learning_rate, grad_scale)
+        updates = self.map(update, self.weights, self.moment1, self.moment2, self.weight_decay,
+                           gradients)
+        loss = ops.depend(outputs[0], updates)
+        return (loss * mean, outputs[1] * mean, norm, *outputs[3:])

@@ -1,15 +1,12 @@
-"""Fine-tuning from a manifest to a model directory:
-
-    recordings -> ids -> sequences -> batches -> steps -> weights in the released layout
-"""
+"""Fine-tuning: encoded recordings -> examples -> batches -> steps -> a model directory."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
-from itertools import count, islice
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import mindspore as ms
@@ -20,192 +17,225 @@ from sparktts_ms.config import ModelConfig
 from sparktts_ms.errors import InputError
 from sparktts_ms.generation.vocabulary import Vocabulary
 from sparktts_ms.runtime import Runtime
-from sparktts_ms.training.batches import Batch, Schedule, batches
-from sparktts_ms.training.checkpoint import State, append_line, forget_lines, write_model
+from sparktts_ms.training.batches import Batch, DataLoader, make_batches
+from sparktts_ms.training.checkpoint import TrainingState, truncate_progress, write_model
 from sparktts_ms.training.dataset import EncodedRecording
-from sparktts_ms.training.examples import make_examples
-from sparktts_ms.training.garble import garble
-from sparktts_ms.training.guide import guide
-from sparktts_ms.training.model import TrainableQwen2
-from sparktts_ms.training.optimizer import TrainingStep, rate
-from sparktts_ms.training.pages import Pages
-from sparktts_ms.training.phones import frame_phones, inventory, pronunciations, words
+from sparktts_ms.training.examples import ExampleBuilder
+from sparktts_ms.training.extension import TrainingExtension
+from sparktts_ms.training.json_lines import append_json_line
+from sparktts_ms.training.optimizer import TrainingStep, cosine_schedule
 from sparktts_ms.weights.checkpoint import Checkpoint, find_weights
 
 logger = logging.getLogger("sparktts_ms")
 
-NOTE_EVERY = 20         # steps between lines of progress
+LOG_STEPS = 20      # steps between entries of the progress file
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to train. `lora` is the rank of the added products, 0 trains all weights; `tokens` of a batch; `longest` sequence
-    in ids; `guide` weighs the pull of `guide.py`, and for `hold` steps the heads it pulls are held to the text, less and less;
-    `phones` weighs the lessons of `phones.py`, and one batch in `pages` is a page of words (`pages.py`); `garble` is the share
-    of speech tokens that are read wrongly (`garble.py`), `warp` that of recordings whose time runs unevenly (`warp.py`); one
-    recording in `holdout` is never trained on."""
+class TrainingSettings:
+    """How to train. Raises InputError for values that make no sense.
 
-    steps: int = 1000
-    rate: float = 1e-4
-    warmup: int = 50
-    decay: float = 0.01
-    tokens: int = 4096
-    longest: int = 2048
-    lora: int = 0
-    guide: float = 0.0
-    hold: int = 0
-    phones: float = 0.0
-    pages: int = 0
-    garble: float = 0.0
-    warp: float = 0.0
-    holdout: int = 20
+    learning_rate: peak, reached after `warmup_steps`, then a cosine to 5 % at `max_steps`.
+    lora_rank: rank of the LoRA matrices; 0 trains all weights. batch_tokens: token ids in a batch.
+    max_length: token ids in an example; longer ones are left out. validation_every: every nth
+    recording is not trained on but validated. eval_steps, save_steps: steps between validations,
+    and between saved states.
+    """
+
+    max_steps: int = 1000
+    learning_rate: float = 1e-4
+    warmup_steps: int = 50
+    weight_decay: float = 0.01
+    batch_tokens: int = 4096
+    max_length: int = 2048
+    lora_rank: int = 0
+    validation_every: int = 20
     seed: int = 0
-    evaluate_every: int = 250
-    save_every: int = 100
+    eval_steps: int = 250
+    save_steps: int = 100
 
     def __post_init__(self):
-        for name in ("steps", "tokens", "longest", "evaluate_every", "save_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name} is {getattr(self, name)}; it must be at least 1.")
-        if not 0 < self.rate < 1:
-            raise InputError(f"--rate is {self.rate}; it must lie between 0 and 1.")
-        if not 0 <= self.garble <= 0.5:
-            raise InputError(f"--garble is {self.garble}; it must lie between 0 and 0.5.")
-        if not 0 <= self.warp <= 1:
-            raise InputError(f"--warp is {self.warp}; it must lie between 0 and 1.")
-        if min(self.warmup, self.lora, self.hold, self.decay, self.guide, self.phones, self.pages) < 0 or self.holdout < 2:
-            raise InputError("--warmup, --lora, --guide, --hold, --phones, --pages and --decay must be at least 0, "
-                             "--holdout at least 2.")
-        if self.pages and not self.phones:
-            raise InputError("--pages teaches phones; give --phones too.")
+        minima = {"max_steps": 1, "batch_tokens": 1, "max_length": 1, "eval_steps": 1,
+                  "save_steps": 1, "warmup_steps": 0, "weight_decay": 0, "lora_rank": 0,
+                  "validation_every": 2}
+        for name, minimum in minima.items():
+            value = getattr(self, name)
+            if value < minimum:
+                raise InputError(f"{name} is {value}; it must be at least {minimum}.")
+        if not 0 < self.learning_rate < 1:
+            raise InputError(
+                f"learning_rate is {self.learning_rate}; it must lie between 0 and 1.")
 
-    @property
-    def lasting(self) -> dict:
-        """What a run cannot go on with once it has changed."""
-        return {k: v for k, v in asdict(self).items() if k not in ("evaluate_every", "save_every")}
+    def fixed(self) -> dict:
+        """The settings that must not change when a run is resumed."""
+        values = asdict(self)
+        del values["eval_steps"], values["save_steps"]
+        return values
 
 
 class Trainer:
-    """One run in the folder `out`; created anew after a kill, it goes on from the last saved state."""
+    """One run in `output_dir`; created again after a kill, it resumes from the last saved state."""
 
-    def __init__(self, base: Path, out: Path, config: ModelConfig, spoken: list[EncodedRecording], settings: Settings, runtime: Runtime):
-        self.base, self.out, self.settings, self.runtime = base, out, settings, runtime
-        self.vocabulary = Vocabulary(base / "LLM" / "tokenizer.json", config.llm.eos_token_id, config.llm.vocab_size)
-        weights = Checkpoint(find_weights(base / "LLM"))
+    def __init__(
+        self,
+        base: Path,
+        output_dir: Path,
+        config: ModelConfig,
+        recordings: list[EncodedRecording],
+        settings: TrainingSettings,
+        runtime: Runtime,
+        extension: TrainingExtension | None = None,
+    ):
+        """base: the model directory to begin with."""
+        self.base = base
+        self.output_dir = output_dir
+        self.settings = settings
+        self.recordings = recordings
+        self.vocabulary = Vocabulary(
+            base / "LLM" / "tokenizer.json", config.llm.eos_token_id, config.llm.vocab_size)
+        self.training_recordings: list[EncodedRecording] = []
+        validation_recordings: list[EncodedRecording] = []
+        for n, recording in enumerate(recordings, 1):
+            validates = n % settings.validation_every == 0
+            (validation_recordings if validates else self.training_recordings).append(recording)
+        self.extension = extension or TrainingExtension()
+        self.extension.attach(self)
+        self._build_network(config, runtime)
+        self._build_batches(validation_recordings)
+        self.progress_file = output_dir / "progress.jsonl"
+        self.state = TrainingState(
+            output_dir / "state.safetensors",
+            {**settings.fixed(), **self.extension.settings(), "recordings": len(recordings)},
+            defaults=TrainingSettings().fixed())
+
+    def _build_network(self, config: ModelConfig, runtime: Runtime) -> None:
+        weights = Checkpoint(find_weights(self.base / "LLM"))
         dtype = {"float32": ms.float32, "bfloat16": ms.bfloat16}[runtime.llm_dtype]
-        self.phones = inventory(spoken) if settings.phones else []
-        if len(self.phones) == 1:
-            raise InputError("--phones: no line of the manifest has phones.")
-        self.network = TrainableQwen2(weights.at("model"), config.llm, settings.lora, dtype, len(self.phones))
+        self.network = self.extension.build_network(
+            weights.at("model"), config.llm, self.settings.lora_rank, dtype)
         weights.finish((r"lm_head\.weight",))
         self.network.set_train()
-        step = TrainingStep(self.network, settings.decay, settings.guide, settings.phones)
-        self.parameters = [*step.weights, *step.first, *step.second]
+        step = TrainingStep(self.network, self.settings.weight_decay)
+        self.parameters = [*step.weights, *step.moment1, *step.moment2]
 
-        def learn(*inputs):
+        def training_step(*inputs):
             return step(*inputs)
 
-        self._learn = runtime.compile(learn, "training step")
-        self._surroundings: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        self._training_step = runtime.compile(training_step, "training step")
+        self._rope_and_mask: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
-        held = [one for n, one in enumerate(spoken) if n % settings.holdout == settings.holdout - 1]
-        self.known = [one for n, one in enumerate(spoken) if n % settings.holdout != settings.holdout - 1]
-        longest = settings.longest
-        self.schedule = Schedule(lambda random: make_examples(self.vocabulary, self.known, random, longest, settings.warp),
-                                 settings.tokens, longest, settings.seed)
-        self.pages = Pages(self.vocabulary, self.known, settings.tokens, settings.seed) if settings.pages else None
-        self.unseen = list(batches(make_examples(self.vocabulary, held, np.random.default_rng(settings.seed), longest),
-                                   settings.tokens, longest)) if held else []
-        self.progress_file = out / "progress.jsonl"
-        self.state = State(out / "state.safetensors", {**settings.lasting, "recordings": len(spoken)},
-                           later=Settings().lasting)
-
-    def train(self, bar: Callable[[Iterable], Iterable] = iter, report: Callable[[dict], None] = lambda entry: None) -> None:
-        """All steps that are still to do, then the model directory `out`/model. `bar` wraps the loop over steps, as tqdm
-        does; `report` gets each line of progress."""
+    def _build_batches(self, validation_recordings: list[EncodedRecording]) -> None:
         s = self.settings
-        done = self.state.load(self.parameters)
-        forget_lines(self.progress_file, done)
-        if done:
-            logger.info("Going on after step %d.", done)
-        losses: list[list[float]] = []
-        misread: list[float] = []
-        tokens, began = 0.0, time.perf_counter()
-        for number, batch in enumerate(bar(islice(self._batches(done), max(0, s.steps - done))), done + 1):
-            learning_rate = Tensor(rate(number - 1, s.steps, s.rate, s.warmup), ms.float32)
-            lessons = self._lessons(batch, number - 1)
-            *measured, lost = [float(x.asnumpy()) for x in self._learn(
-                learning_rate, *self._inputs(self._garbled(batch, number)), *lessons)]
-            if not np.isfinite([measured[0], lost]).all():
-                raise InputError(f"The loss is no longer finite at step {number}; lower --rate.")
-            if batch.counts.any():
-                losses.append(measured)
-            else:
-                taught = [lesson.asnumpy() >= 0 for lesson in lessons[2:] if lesson is not None]
-                misread.append(lost / max(1, sum(map(np.count_nonzero, taught))))
-            tokens += batch.counts.sum()
-            last = number == s.steps
-            if number % NOTE_EVERY == 0 or last:
-                entry = {"step": number, "rate": float(learning_rate.asnumpy())}
-                if losses:
-                    loss, hits, norm = np.mean(losses, 0)
-                    entry |= {"loss": round(float(loss), 4), "hits": round(float(hits), 4), "norm": round(float(norm), 3),
-                              "tokens_per_second": round(tokens / (time.perf_counter() - began), 1)}
-                if misread:
-                    entry["misread"] = round(float(np.mean(misread)), 4)
-                self._note(entry, report)
-                losses, misread, tokens, began = [], [], 0.0, time.perf_counter()
-            if self.unseen and (number % s.evaluate_every == 0 or last):
-                self._note({"step": number, **self.evaluate()}, report)
-                began = time.perf_counter()
-            if number % s.save_every == 0 or last:
-                self.state.save(number, self.parameters)
+        builder = ExampleBuilder(self.vocabulary, s.max_length, self.extension.augment,
+                                 self.extension.augment_prob)
 
-    def _batches(self, done: int) -> Iterator[Batch]:
-        """The batches of steps done + 1, done + 2, ...: speech, and every so often a page."""
-        every = self.settings.pages
-        speech = self.schedule(done - done // every if every else done)
-        for number in count(done + 1):
-            yield self.pages(number) if self.pages is not None and number % every == 0 else next(speech)
+        def make_epoch(random: np.random.Generator):
+            return builder.epoch(self.training_recordings, random)
 
-    def evaluate(self) -> dict:
-        """Mean loss and share of targets hit over the recordings held out."""
-        loss, hits, count = 0.0, 0.0, 0.0
-        for batch in self.unseen:
-            sums = [float(x.asnumpy()) for x in self.network(*self._inputs(batch))]     # graphs of its own would double memory
-            loss, hits, count = loss + sums[0], hits + sums[1], count + float(batch.counts.sum())
-        return {"unseen_loss": round(loss / count, 4), "unseen_hits": round(hits / count, 4)}
+        self.loader = DataLoader(make_epoch, s.batch_tokens, s.max_length, s.seed)
+        self.validation_batches = []
+        if validation_recordings:
+            plain_builder = ExampleBuilder(self.vocabulary, s.max_length)
+            examples = plain_builder.epoch(validation_recordings, np.random.default_rng(s.seed))
+            self.validation_batches = list(make_batches(examples, s.batch_tokens, s.max_length))
 
-    def write_model(self, dtype: str = "float32") -> Path:
-        """The model directory `out`/model, weights stored as `dtype` ("float32" or "float16")."""
-        folder = self.out / "model"
-        write_model(self.base, folder, self.network.released(), dtype)
-        return folder
+    def train(
+        self,
+        progress_bar: Callable[[Iterable], Iterable] = iter,
+        report: Callable[[dict], None] = lambda entry: None,
+    ) -> None:
+        """Take all remaining steps.
+
+        progress_bar: wraps the loop over batches, as tqdm does; report: gets each entry of the
+        progress file. Raises InputError if the loss is no longer finite.
+        """
+        s = self.settings
+        completed = self.state.load(self.parameters)
+        truncate_progress(self.progress_file, completed)
+        if completed:
+            logger.info("Resuming after step %d.", completed)
+        batches = self.extension.batches(self.loader, completed)
+        remaining = islice(batches, max(0, s.max_steps - completed))
+        window = _Window()
+        for step, batch in enumerate(progress_bar(remaining), completed + 1):
+            learning_rate = cosine_schedule(step - 1, s.max_steps, s.learning_rate, s.warmup_steps)
+            window.add(self._take_step(step, batch, learning_rate), batch)
+            is_last = step == s.max_steps
+            if step % LOG_STEPS == 0 or is_last:
+                self._log({"step": step, "lr": learning_rate, **window.averages()}, report)
+                window = _Window()
+            if self.validation_batches and (step % s.eval_steps == 0 or is_last):
+                self._log({"step": step, **self.evaluate()}, report)
+                window.restart_clock()
+            if step % s.save_steps == 0 or is_last:
+                self.state.save(step, self.parameters)
+
+    def _take_step(self, step: int, batch: Batch, learning_rate: float) -> dict[str, float]:
+        outputs = self._training_step(
+            Tensor(learning_rate, ms.float32), *self._inputs(batch),
+            *self.extension.inputs(batch, step))
+        loss, accuracy, grad_norm, *metrics = [float(output.asnumpy()) for output in outputs]
+        if not np.isfinite([loss, grad_norm, *metrics]).all():
+            raise InputError(f"The loss is no longer finite at step {step}.",
+                             "Lower learning_rate.")
+        logged = self.extension.metrics(batch, metrics)
+        if batch.loss_mask.any():
+            logged = {"loss": loss, "accuracy": accuracy, "grad_norm": grad_norm, **logged}
+        return logged
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, ...]:
         length = batch.ids.shape[1]
-        if length not in self._surroundings:
-            self._surroundings[length] = self.network.surroundings(length)
-        return (Tensor(batch.ids.reshape(-1)), Tensor(batch.targets.reshape(-1)), Tensor(batch.counts.reshape(-1)),
-                *self._surroundings[length])
+        if length not in self._rope_and_mask:
+            self._rope_and_mask[length] = self.network.rope_and_mask(length)
+        return (
+            Tensor(batch.ids.reshape(-1)),
+            Tensor(batch.targets.reshape(-1)),
+            Tensor(batch.loss_mask.reshape(-1)),
+            *self._rope_and_mask[length],
+        )
 
-    def _garbled(self, batch: Batch, step: int) -> Batch:
-        s, semantic = self.settings, self.vocabulary.bicodec_semantic
-        if not s.garble:
-            return batch
-        speech = (batch.ids >= semantic.first) & (batch.ids < semantic.first + semantic.count)
-        return replace(batch, ids=garble(batch.ids, speech, s.garble, np.random.default_rng((s.seed, step))))
+    def evaluate(self) -> dict[str, float]:
+        """val_loss and val_accuracy: means over the targets of the validation recordings."""
+        sums = np.zeros(2)
+        targets = 0.0
+        for batch in self.validation_batches:
+            # not compiled: graphs of its own would double the memory
+            loss, correct = self.network(*self._inputs(batch))
+            sums += float(loss.asnumpy()), float(correct.asnumpy())
+            targets += float(batch.loss_mask.sum())
+        loss, accuracy = sums / targets
+        return {"val_loss": round(float(loss), 4), "val_accuracy": round(float(accuracy), 4)}
 
-    def _lessons(self, batch: Batch, step: int) -> tuple[Tensor | None, ...]:
-        """What is taught beside the targets: the guide, how much it holds, how words are spelt, phones, and words being said."""
-        s = self.settings
-        hold = Tensor(max(0.0, 1 - step / s.hold) if s.hold else 0.0, ms.float32)
-        lead = (Tensor(guide(batch, self.vocabulary)), hold) if s.guide else (None, None)
-        if not s.phones:
-            return (*lead, None, None, None)
-        return (*lead, Tensor(pronunciations(batch, self.phones, self.vocabulary)), Tensor(frame_phones(batch, self.phones)),
-                Tensor(words(batch, self.phones)))
+    def write_model(self, dtype: str = "float32") -> Path:
+        """Write the model directory `output_dir`/model; weights as `dtype` (float32, float16)."""
+        folder = self.output_dir / "model"
+        write_model(self.base, folder, self.network.state_dict(), dtype)
+        return folder
 
-    def _note(self, entry: dict, report: Callable[[dict], None]) -> None:
-        append_line(self.progress_file, entry)
+    def _log(self, entry: dict, report: Callable[[dict], None]) -> None:
+        append_json_line(self.progress_file, entry)
         report(entry)
+
+
+class _Window:
+    """Metrics of the steps since the last entry of the progress file."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, list[float]] = {}
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        self.tokens = 0.0
+        self.started = time.perf_counter()
+
+    def add(self, metrics: dict[str, float], batch: Batch) -> None:
+        for name, value in metrics.items():
+            self.values.setdefault(name, []).append(value)
+        self.tokens += float(batch.loss_mask.sum())
+
+    def averages(self) -> dict[str, float]:
+        result = {name: round(float(np.mean(values)), 4) for name, values in self.values.items()}
+        if self.tokens:
+            elapsed = time.perf_counter() - self.started
+            result["tokens_per_second"] = round(self.tokens / elapsed, 1)
+        return result

@@ -27,14 +27,14 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from recipes.demo_voice.lm.checkpoint import load, note, save, write
+from recipes.demo_voice.lm.dataset import AlignedRecording
 from recipes.demo_voice.lm.losses import Lesson, Page, drawn, page
 from recipes.demo_voice.lm.model import DEEP, Layer, Qwen2
+from recipes.demo_voice.lm.phone_targets import phone_inventory
 from recipes.demo_voice.lm.prompts import known
 from sparktts_ms.config import Qwen2Config
 from sparktts_ms.config_files import read_config
 from sparktts_ms.generation.vocabulary import Vocabulary
-from sparktts_ms.training.dataset import EncodedRecording
-from sparktts_ms.training.phones import inventory
 
 LONGEST = 640
 WARPED = 0.3                    # share of recordings that are read unevenly
@@ -88,7 +88,7 @@ def looking_back(layer: Layer, c: Qwen2Config) -> None:
 class Pages(Dataset):
     """`BATCHES` batches at a time of recordings drawn by (seed, number)."""
 
-    def __init__(self, v: Vocabulary, recordings: list[EncodedRecording], names: list[str], tokens: int, seed: int):
+    def __init__(self, v: Vocabulary, recordings: list[AlignedRecording], names: list[str], tokens: int, seed: int):
         self.v, self.recordings, self.names, self.seed = v, recordings, names, seed
         length = np.mean([len(one.text) + len(one.semantic_ids) for one in recordings]) + 2 * len(recordings[0].global_ids)
         self.some = math.ceil(BATCHES * tokens / length / 2)        # each once by its labels, and once as a clone
@@ -110,7 +110,7 @@ def drill(corpus: Path, codec: Path, model: Path, work: Path, steps: int, seed: 
     net = Qwen2.read(model / "LLM" / "model.safetensors", config)
     newer = len(net.layers) < DEEP
     net = (deepened(net) if newer else net).to(device)
-    names = inventory(recordings.spoken)
+    names = phone_inventory(recordings.spoken)
     mean, lesson = Qwen2(net.sizes).to(device), Lesson(net, len(names))
     mean.load_state_dict(net.state_dict())
     new = [*net.layers[net.led[0] + 1].parameters(), *net.layers[net.led[0] + 2].parameters(), *lesson.teller.parameters()]

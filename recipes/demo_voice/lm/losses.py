@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,13 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recipes.demo_voice.lm.corrupt import strayed
+from recipes.demo_voice.lm.dataset import AlignedRecording
+from recipes.demo_voice.lm.guided_attention import AttentionTargets, attention_targets
 from recipes.demo_voice.lm.model import Qwen2, short
+from recipes.demo_voice.lm.phone_targets import MAX_PHONES, current_word_targets, word_alignments
+from recipes.demo_voice.lm.time_warp import mask_warped_frames, warp_time
 from sparktts_ms.generation.vocabulary import Vocabulary
-from sparktts_ms.training.batches import Batch, stack
-from sparktts_ms.training.dataset import EncodedRecording
-from sparktts_ms.training.examples import make_examples
-from sparktts_ms.training.guide import Aims, aims
-from sparktts_ms.training.phones import SLOTS, words
+from sparktts_ms.training.batches import Batch, collate
+from sparktts_ms.training.examples import ExampleBuilder
 
 WEIGHTS = {"true": 1.0, "astray": 0.5, "told": 0.15}    # of the next id, of where to look, of which word is being said
 
@@ -27,13 +28,13 @@ class Teller(nn.Module):
 
     def __init__(self, width: int, names: int):
         super().__init__()
-        self.norm, self.read = nn.RMSNorm(width), nn.Linear(width, (SLOTS + 1) * names)
+        self.norm, self.read = nn.RMSNorm(width), nn.Linear(width, (MAX_PHONES + 1) * names)
 
     def forward(self, x: Tensor, said: Tensor) -> Tensor:
         # [B, L, C], [B * L, 11] with -1 where nothing is known -> sum of cross-entropies over frames, mean over slots
         known = said[:, 0] >= 0
-        likely = self.read(self.norm(x.float().flatten(0, 1)[known])).unflatten(-1, (SLOTS + 1, -1))
-        return F.cross_entropy(likely.flatten(0, 1), said[known].flatten().long(), reduction="sum") / (SLOTS + 1)
+        likely = self.read(self.norm(x.float().flatten(0, 1)[known])).unflatten(-1, (MAX_PHONES + 1, -1))
+        return F.cross_entropy(likely.flatten(0, 1), said[known].flatten().long(), reduction="sum") / (MAX_PHONES + 1)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Page:
     targets: np.ndarray
     loss_mask: np.ndarray
     speech: int
-    where: Aims
+    where: AttentionTargets
     said: np.ndarray | None
 
 
@@ -53,26 +54,27 @@ def page(batch: Batch, v: Vocabulary, names: list[str] | None = None, random: np
     """With the `names` of the phones, which word is said is taught too; with `random`, what is read goes astray now and then."""
     speech = spoken(batch, v)
     read = strayed(batch.ids, np.isin(batch.ids, np.array(v.bicodec_semantic.ids())), random) if random else batch.ids
-    return Page(read, batch.targets, batch.counts > 0, int(speech.sum()), aims(replace(batch, counts=speech), v),
-                words(batch, names).astype(np.int8) if names else None)
+    return Page(read, batch.targets, batch.loss_mask > 0, int(speech.sum()),
+                attention_targets(batch.ids, speech, word_alignments(batch), v),
+                current_word_targets(batch, names).astype(np.int8) if names else None)
 
 
-def drawn(v: Vocabulary, recordings: list[EncodedRecording], random: np.random.Generator, some: int, count: int, longest: int,
+def drawn(v: Vocabulary, recordings: list[AlignedRecording], random: np.random.Generator, some: int, count: int, longest: int,
           warped: float = 0.0) -> list[Batch]:
     """Sequences of `some` recordings in `count` batches of about as many tokens, rows of similar length together."""
     chosen = [recordings[n] for n in random.permutation(len(recordings))[:some]]
-    made = sorted(make_examples(v, chosen, random, longest, warped), key=lambda sequence: len(sequence.ids))
+    made = sorted(ExampleBuilder(v, longest, warp_time, warped).epoch(chosen, random), key=lambda sequence: len(sequence.ids))
     reached = np.cumsum([len(sequence.ids) for sequence in made])
     ends = np.searchsorted(reached, reached[-1] * np.arange(1, count + 1) / count)
     groups = [made[a:b] for a, b in itertools.pairwise([0, *(np.maximum(ends, np.arange(count)) + 1)])]
-    return [stack(groups[n], len(groups[n][-1].ids) - 1, len(groups[n])) for n in random.permutation(count)]
+    return [mask_warped_frames(collate(groups[n], len(groups[n][-1].ids) - 1, len(groups[n]))) for n in random.permutation(count)]
 
 
 def spoken(batch: Batch, v: Vocabulary) -> np.ndarray:
     """[B, L]: 1 where the next id is speech, a prompt's too, or its end."""
-    found = np.zeros_like(batch.counts)
+    found = np.zeros_like(batch.loss_mask)
     for row, ids in enumerate(batch.ids):
-        starts, ends = np.flatnonzero(ids == v.start_semantic_token), np.flatnonzero(batch.counts[row])
+        starts, ends = np.flatnonzero(ids == v.start_semantic_token), np.flatnonzero(batch.loss_mask[row])
         if len(starts) and len(ends):
             found[row, starts[0]:ends[-1] + 1] = 1
     return found

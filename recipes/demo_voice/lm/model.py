@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from recipes.demo_voice.lm.guided_attention import AttentionTargets
 from sparktts_ms.config import Qwen2Config
-from sparktts_ms.training.guide import Aims
 
 LEAST = 1e-3            # share of attention that is as bad as none
 DEEP = 7                # layers of a model that looks twice
@@ -96,11 +96,11 @@ def short(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def welcome(where: Aims, device: torch.device) -> Tensor:
-    """[B, P, L, L]: `guide` of sparktts_ms/training, made where it is needed: it is large, and what it comes from is small."""
-    centres, widths, phone_positions = (torch.from_numpy(x).to(device) for x in (where.centres, where.widths, where.phone_positions))
-    away = (phone_positions[:, None, None] - centres[..., None]) / widths[:, :, None]
-    return torch.where(centres.isnan()[..., None], 1.0, away.square_().mul_(-0.5).exp_())
+def welcome(where: AttentionTargets, device: torch.device) -> Tensor:
+    """[B, P, L, L]: `attention_prior` on the device: it is large, and what it comes from is small."""
+    centers, widths, letters = (torch.from_numpy(x).to(device) for x in (where.centers, where.widths, where.letters))
+    away = (letters[:, None, None] - centers[..., None]) / widths[:, :, None]
+    return torch.where(centers.isnan()[..., None], 1.0, away.square_().mul_(-0.5).exp_())
 
 
 class Qwen2(nn.Module):
@@ -130,7 +130,7 @@ class Qwen2(nn.Module):
         angle = torch.cat([angle, angle], -1).float()[..., None, :, :]
         return angle.cos(), angle.sin()
 
-    def forward(self, ids: Tensor, cache: Cache | None = None, where: Aims | None = None, told: Callable | None = None,
+    def forward(self, ids: Tensor, cache: Cache | None = None, where: AttentionTargets | None = None, told: Callable | None = None,
                 ) -> tuple[Tensor, list[Tensor]]:
         """Hidden states [B, L, C] before the logits, and how far each layer that is led is from `where` it should look, or what
         is `told` by the last of them, if that is given. What is behind a row's end does not matter to what is before it."""

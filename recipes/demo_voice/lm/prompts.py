@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from recipes.demo_voice.codec.dataset import MIDDLE, RATE, Corpus
+from recipes.demo_voice.lm.dataset import AlignedRecording
 from sparktts_ms.audio.loudness import speech_seconds
 from sparktts_ms.generation.prompt import clone_prompt
 from sparktts_ms.generation.vocabulary import Vocabulary
-from sparktts_ms.training.dataset import EncodedRecording, concatenate
-from sparktts_ms.training.examples import TRIED, USUAL, style_example
+from sparktts_ms.training.examples import CANDIDATES, TYPICAL_RATE_RATIO, style_example
 
 HELD = 50               # every so manieth recording is never trained on
 PAUSE = "pau"
@@ -32,15 +32,15 @@ class Known:
     """The corpus as the language model sees it, and which texts of it are `rows` of words, not sentences. Every so manieth
     recording is `held` out."""
 
-    spoken: list[EncodedRecording]
+    spoken: list[AlignedRecording]
     rows: frozenset[str]
 
     @property
-    def loss_mask(self) -> list[EncodedRecording]:
+    def loss_mask(self) -> list[AlignedRecording]:
         return [one for n, one in enumerate(self.spoken) if n % HELD != HELD - 1]
 
     @property
-    def held(self) -> list[EncodedRecording]:
+    def held(self) -> list[AlignedRecording]:
         return self.spoken[HELD - 1::HELD]
 
 
@@ -55,7 +55,7 @@ def known(folder: Path, work: Path) -> Known:
     with gzip.open(path, "rt", encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
     rows = frozenset(line["text"] for line in lines if line.pop("row"))
-    found = Known([EncodedRecording(**{**line, "word_ends": tuple(line["word_ends"]), "phones": tuple(map(tuple, line["phones"]))})
+    found = Known([AlignedRecording(**{**line, "word_ends": tuple(line["word_ends"]), "phones": tuple(map(tuple, line["phones"]))})
                    for line in lines], rows)
     gc.freeze()         # millions of small objects, which stay
     return found
@@ -79,7 +79,7 @@ def encoded(corpus: Corpus, work: Path, levels: int = 4) -> Iterator[dict]:
 class Phones:
     """Names as numbers; the pause comes last, and is none of what is to be read."""
 
-    def __init__(self, spoken: Iterable[EncodedRecording]):
+    def __init__(self, spoken: Iterable[AlignedRecording]):
         self.names = [*sorted({name for one in spoken for name, _ in one.phones} - {PAUSE}), PAUSE]
         self.number = {name: n for n, name in enumerate(self.names)}
 
@@ -87,14 +87,14 @@ class Phones:
     def pause(self) -> int:
         return len(self.names) - 1
 
-    def said(self, one: EncodedRecording) -> np.ndarray:
+    def said(self, one: AlignedRecording) -> np.ndarray:
         return np.array([self.number[name] for word in one.pronunciation for name in word])
 
-    def words(self, one: EncodedRecording) -> np.ndarray:
+    def words(self, one: AlignedRecording) -> np.ndarray:
         """Which word each of them belongs to."""
         return np.repeat(np.arange(len(one.pronunciation)), [len(word) for word in one.pronunciation])
 
-    def table(self, spoken: Iterable[EncodedRecording], codes: int) -> np.ndarray:
+    def table(self, spoken: Iterable[AlignedRecording], codes: int) -> np.ndarray:
         """[phones, codes]: how likely each phone is where an id is."""
         count = np.zeros((len(self.names), codes), np.float64)
         for one in spoken:
@@ -128,14 +128,14 @@ class Tasks:
     KINDS = ("clone", "continued", "labels")
     SHARES = (0.35, 0.45, 0.2)
 
-    def __init__(self, v: Vocabulary, phones: Phones, spoken: list[EncodedRecording], longest: int, rows: set[str] = frozenset()):
+    def __init__(self, v: Vocabulary, phones: Phones, spoken: list[AlignedRecording], longest: int, rows: set[str] = frozenset()):
         self.v, self.phones, self.spoken, self.longest = v, phones, spoken, longest
         often = np.array([OFTEN if one.text in rows else 1.0 for one in spoken])
         self.often = often / often.sum()
-        self.by_speaker: dict[str, list[EncodedRecording]] = {}
+        self.by_speaker: dict[str, list[AlignedRecording]] = {}
         for one in spoken:
             self.by_speaker.setdefault(one.speaker, []).append(one)
-        self.pace = {speaker: np.median([one.rate for one in group]) for speaker, group in self.by_speaker.items()}
+        self.pace = {speaker: np.median([one.speaking_rate for one in group]) for speaker, group in self.by_speaker.items()}
 
     def draw(self, random: np.random.Generator, kind: str | None = None) -> Task:
         while True:
@@ -144,7 +144,7 @@ class Tasks:
             if task is not None and len(task.prompt) + task.frames <= self.longest:
                 return task
 
-    def task(self, one: EncodedRecording, kind: str, random: np.random.Generator) -> Task | None:
+    def task(self, one: AlignedRecording, kind: str, random: np.random.Generator) -> Task | None:
         def asked(prompt, whole=one):
             return Task(prompt, self.phones.said(one), self.phones.words(one), len(one.semantic_ids), whole.word_alignment,
                         len(whole.semantic_ids) - len(one.semantic_ids))
@@ -154,18 +154,18 @@ class Tasks:
                 return None
             opening = int(np.flatnonzero(made.ids == self.v.start_semantic_token)[0]) + 1
             return asked(made.ids[:opening].astype(np.int64))
-        if kind == "clone" and abs(math.log(one.rate / self.pace[one.speaker])) > math.log(USUAL):
+        if kind == "clone" and abs(math.log(one.speaking_rate / self.pace[one.speaker])) > math.log(TYPICAL_RATE_RATIO):
             return None             # nothing in such a prompt tells the pace
         alike = self.alike(one, random)
         if kind == "clone":
             return asked(np.append(clone_prompt(self.v, one.text, alike[0].global_ids), self.v.start_semantic_token))
-        before = concatenate(*alike[:2]) if len(alike) > 1 and random.random() < 0.2 else alike[0]
-        return asked(clone_prompt(self.v, one.text, before.global_ids, before.text, before.semantic_ids), concatenate(before, one))
+        before = alike[0].concatenate(alike[1]) if len(alike) > 1 and random.random() < 0.2 else alike[0]
+        return asked(clone_prompt(self.v, one.text, before.global_ids, before.text, before.semantic_ids), before.concatenate(one))
 
-    def alike(self, one: EncodedRecording, random: np.random.Generator) -> list[EncodedRecording]:
+    def alike(self, one: AlignedRecording, random: np.random.Generator) -> list[AlignedRecording]:
         """Other recordings of the speaker, the nearest in pace and pitch first; `one` itself if there is no other."""
         group = self.by_speaker[one.speaker]
-        others = [group[n] for n in random.integers(len(group), size=TRIED)]
+        others = [group[n] for n in random.integers(len(group), size=CANDIDATES)]
         others = [other for other in others if other is not one] or [one]
-        return sorted(others, key=lambda other: abs(math.log(other.rate / one.rate))
+        return sorted(others, key=lambda other: abs(math.log(other.speaking_rate / one.speaking_rate))
                       + abs(math.log(max(other.pitch, 20) / max(one.pitch, 20))))

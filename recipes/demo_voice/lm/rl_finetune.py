@@ -33,15 +33,14 @@ from torch.utils.data import DataLoader, Dataset
 from recipes.demo_voice.lm.checkpoint import load, note, save, write
 from recipes.demo_voice.lm.ctc_recognizer import Reader, padded, read
 from recipes.demo_voice.lm.ctc_recognizer import train as train_reader
+from recipes.demo_voice.lm.dataset import AlignedRecording
 from recipes.demo_voice.lm.expert import STOP, Correction, corrected
+from recipes.demo_voice.lm.guided_attention import AttentionTargets, attention_targets
 from recipes.demo_voice.lm.losses import Lesson, Page, drawn, page
 from recipes.demo_voice.lm.model import Manner, Qwen2, short, speak
 from recipes.demo_voice.lm.prompts import Phones, Task, Tasks, known
 from sparktts_ms.config_files import read_config
 from sparktts_ms.generation.vocabulary import Vocabulary
-from sparktts_ms.training.batches import Batch
-from sparktts_ms.training.dataset import EncodedRecording
-from sparktts_ms.training.guide import Aims, aims
 
 
 @dataclass(frozen=True)
@@ -143,12 +142,12 @@ class Pupil:
         fits[:-2, :table.shape[1]], fits[STOP, table.shape[1]:] = torch.from_numpy(table), 1.0
         self.fits = fits.to(net.device)         # [phones, NONE, STOP; legal]: how well each id is what is due
 
-    def aims(self, ids: np.ndarray, rows: list[int], tries: list[Try]) -> Aims:
+    def aims(self, ids: np.ndarray, rows: list[int], tries: list[Try]) -> AttentionTargets:
         """Where attention should have been in the text while `ids` [B, L] were said, `rows` tokens of each."""
-        none, counts = (None,) * len(ids), np.zeros(ids.shape, np.float32)
+        counts = np.zeros(ids.shape, np.float32)
         for length, one, count in zip(rows, tries, counts, strict=True):
             count[len(one.task.prompt) - 1:length] = 1
-        return aims(Batch(ids, ids, counts, tuple(t.word_alignment for t in tries), none, none, none), self.vocabulary)
+        return attention_targets(ids, counts, [t.word_alignment for t in tries], self.vocabulary)
 
     def learn(self, tries: list[Try], worth: list[float]) -> dict[str, Tensor]:
         """Gradients of what was due, and of what each try is `worth`, means over ids."""
@@ -250,7 +249,7 @@ def practise(corpus: Path, codec: Path, model: Path, work: Path, steps: int, rat
             write(model, work / "model", mean)
 
 
-def reader_of(work: Path, phones: Phones, loss_mask: list[EncodedRecording], codes: int, steps: int, device: str) -> Reader:
+def reader_of(work: Path, phones: Phones, loss_mask: list[AlignedRecording], codes: int, steps: int, device: str) -> Reader:
     path, reader = work / "reader.pt", Reader(codes, phones.pause).to(device)
     if not path.exists():
         made = train_reader([np.array(one.semantic_ids) for one in loss_mask], [phones.said(one) for one in loss_mask], codes,
