@@ -28,6 +28,8 @@ HINTS = {
     "no_text": "Give at least one word by --text or --text_file.",
     "no_model_id": "Add --model_id OWNER/NAME.",
     "target_exists": "Add --overwrite to replace it.",
+    "not_a_voice": "--save_voice writes one.",
+    "port_unavailable": "Choose another --server_port.",
 }
 
 Convert = Callable[[str], str]

@@ -1,7 +1,9 @@
 """What tests share beside fixtures: paths, a generated model, a single sequence, references."""
 
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,8 @@ from sparktts_ms.voice import Voice
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
+PROMPT = ROOT / "examples" / "sparktts" / "prompt.wav"
+LONG_TEXT = "This text goes on and on, sentence after sentence. " * 150
 
 
 def generate_model(folder: Path, *flags: str) -> Path:
@@ -30,6 +34,20 @@ def generate_model(folder: Path, *flags: str) -> Path:
     subprocess.run([sys.executable, str(ROOT / "tools" / "make_checkpoint.py"), str(folder), *flags],
                    check=True, stdout=subprocess.DEVNULL)
     return folder
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def wait_until(condition, seconds=30.0):
+    """Wait until `condition()` holds; returns whether it does."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return condition()
 
 
 def examples(count: int) -> int:

@@ -1,1 +1,1 @@
-"""The page and the clients' endpoints: everything that visitors reach through a browser or HTTP (needs requirements-web.txt)."""
+"""The web page and the HTTP endpoints (needs requirements-web.txt)."""

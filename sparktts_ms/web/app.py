@@ -1,12 +1,11 @@
-"""Service, page and routes put together and served, until Ctrl-C."""
+"""The server: page, endpoints and service put together and served until Ctrl-C."""
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,25 +14,27 @@ from starlette.middleware import Middleware
 
 from sparktts_ms.errors import InputError
 from sparktts_ms.service import Service
-from sparktts_ms.web.handlers import Actions
-from sparktts_ms.web.http_api import SPEAKING, Routes
-from sparktts_ms.web.middleware import Guard
-from sparktts_ms.web.page import CSS, THEME, build
-from sparktts_ms.web.sessions import Limits, Speaker
-from sparktts_ms.web.temp_files import Workspace
-from sparktts_ms.web.voice_store import Shelf
+from sparktts_ms.web.handlers import Handlers
+from sparktts_ms.web.http_api import SYNTHESIS_PATHS, HttpApi
+from sparktts_ms.web.middleware import RequestGuard
+from sparktts_ms.web.page import CSS, THEME, Page
+from sparktts_ms.web.sessions import Limits, Sessions
+from sparktts_ms.web.temp_files import TempFiles
+from sparktts_ms.web.voice_store import VoiceStore
 
-logger = logging.getLogger("sparktts_ms")
+warnings.filterwarnings("ignore", module=r"gradio\.")    # its own use of deprecated Starlette API
 
-warnings.filterwarnings("ignore", module=r"gradio\.")        # what its authors should know of Starlette
-
-THREADS = 240           # a visitor who waits holds one
+MAX_THREADS = 240       # a waiting visitor holds one
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where to listen and what to show. `voices` is the folder of saved voices; None gives every visitor a shelf of his own
-    that goes when he goes, for servers that strangers share. `origins`: other sites whose pages may ask, "*" for all."""
+    """Where to listen and what to show.
+
+    voices: folder of saved voices; None gives every session a folder of its own, removed after an
+    hour, for public servers. origins: other sites whose pages may send requests, "*" for all.
+    note: Markdown at the top of the page. example: a recording to try, its transcript beside it.
+    """
 
     server_name: str = "127.0.0.1"
     server_port: int = 7860
@@ -43,36 +44,42 @@ class Settings:
     origins: Sequence[str] = ()
     note: str = ""
     example: Path | None = None
-    transcript: str = ""
     limits: Limits = Limits()  # noqa: RUF009
 
 
-class Site:
-    """A running server; `url` is where it is."""
+class Server:
+    """url: address of the page; public_url: its address at gradio.live, if it is shared."""
 
     def __init__(self, service: Service, settings: Settings):
-        self.settings, self.workspace = settings, Workspace()
-        os.environ["GRADIO_TEMP_DIR"] = str(self.workspace.folder)      # uploads, and all that Gradio may hand out
+        self.settings = settings
+        self.temp_files = TempFiles()
+        os.environ["GRADIO_TEMP_DIR"] = str(self.temp_files.folder)     # uploads and served files
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-        self.speaker = Speaker(service, self.workspace, settings.limits)
-        shelf = Shelf(settings.voices) if settings.voices is not None else None
-        self.page = build(Actions(self.speaker, self._shelves(shelf)), settings.note, settings.example, settings.transcript)
-        self.page.queue(max_size=2 * settings.limits.waiting, default_concurrency_limit=settings.limits.waiting)
-        self._routes = Routes(self.speaker, shelf)
+        self.sessions = Sessions(service, self.temp_files, settings.limits)
+        self.shared_store = None if settings.voices is None else VoiceStore(settings.voices)
+        handlers = Handlers(self.sessions, self.voice_store)
+        self.page = Page(handlers, settings.note, settings.example).blocks
+        requests = settings.limits.requests
+        self.page.queue(max_size=2 * requests, default_concurrency_limit=requests)
 
-    def start(self) -> Site:
+    def start(self) -> Server:
         """Listen. Raises InputError if the port is taken."""
         settings = self.settings
-        guard = Middleware(Guard, origins=self._origins(), upload=settings.limits.upload, speaking=SPEAKING)
+        guard = Middleware(RequestGuard, origins=self._origins(), max_upload=settings.limits.upload,
+                           costly_paths=SYNTHESIS_PATHS)
+        routes = HttpApi(self.sessions, self.shared_store).routes()
         try:
-            _, self.url, self.shared = self.page.launch(
-                server_name=settings.server_name, server_port=settings.server_port, root_path=settings.root_path or None,
-                share=settings.share, max_threads=THREADS, max_file_size=settings.limits.upload, show_error=False, quiet=True,
-                prevent_thread_lock=True, ssr_mode=False, theme=THEME, css=CSS, enable_monitoring=False, pwa=False,
-                app_kwargs={"routes": self._routes.routes(), "middleware": [guard]})
+            _, self.url, self.public_url = self.page.launch(
+                server_name=settings.server_name, server_port=settings.server_port,
+                root_path=settings.root_path or None, share=settings.share,
+                max_threads=MAX_THREADS, max_file_size=settings.limits.upload, show_error=False,
+                quiet=True, prevent_thread_lock=True, ssr_mode=False, theme=THEME, css=CSS,
+                enable_monitoring=False, pwa=False,
+                app_kwargs={"routes": routes, "middleware": [guard]})
         except OSError:
-            raise InputError(f"Port {settings.server_port} of {settings.server_name} cannot be had; choose another "
-                             "--server_port.") from None
+            address = f"{settings.server_name}:{settings.server_port}"
+            raise InputError(f"The server cannot listen on {address}.", "Choose another port.",
+                             code="port_unavailable") from None
         return self
 
     def wait(self) -> None:
@@ -81,15 +88,17 @@ class Site:
             time.sleep(3600)
 
     def close(self) -> None:
-        """Stop listening and remove what visitors left."""
+        """Stop listening and remove all temporary files."""
         self.page.close(verbose=False)
-        self.workspace.close()
+        self.temp_files.close()
+
+    def voice_store(self, session_id: str) -> VoiceStore:
+        """The shared store, or the session's own."""
+        if self.shared_store is not None:
+            return self.shared_store
+        name = "".join(filter(str.isalnum, session_id))
+        return VoiceStore(self.temp_files.folder / "voices" / name)
 
     def _origins(self) -> tuple[str, ...]:
-        root = self.settings.root_path
-        return (*self.settings.origins, *([root] if urlsplit(root).netloc else []))
-
-    def _shelves(self, shelf: Shelf | None) -> Callable[[str], Shelf]:
-        if shelf is not None:
-            return lambda visitor: shelf
-        return lambda visitor: Shelf(self.workspace.folder / "shelves" / "".join(c for c in visitor if c.isalnum()))
+        own = [self.settings.root_path] if urlsplit(self.settings.root_path).netloc else []
+        return (*self.settings.origins, *own)

@@ -1,186 +1,196 @@
-"""What the page's buttons do. What goes wrong becomes a notice in the visitor's language; nobody sees a traceback."""
+"""Event handlers of the page. Errors become notices in the visitor's language."""
 
 from __future__ import annotations
 
 import html
 import logging
-import shutil
+import secrets
 import time
+from collections import namedtuple
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from pathlib import Path
-from typing import Any, ClassVar
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import gradio as gr
 
 from sparktts_ms.errors import SparkTTSError
 from sparktts_ms.generation.attributes import LEVELS
-from sparktts_ms.generation.request import Chunks
+from sparktts_ms.generation.request import Chunks, SpeechRequest
 from sparktts_ms.generation.vocabulary import TOKENS_PER_SECOND
 from sparktts_ms.qwen2.sampling import Sampling
 from sparktts_ms.voice import Voice
-from sparktts_ms.web.i18n import WORDS, notice
-from sparktts_ms.web.sessions import Speaker
-from sparktts_ms.web.voice_store import Shelf
+from sparktts_ms.web.i18n import TEXTS, UserError, error_message
+from sparktts_ms.web.sessions import MAX_SEED, Sessions
+from sparktts_ms.web.voice_store import VoiceStore
 
 logger = logging.getLogger("sparktts_ms")
 
+SKIP = gr.skip()            # leaves a component as it is
+OUTPUTS = ("status", "player", "audio", "spectrogram", "voice", "generate", "stop")
 
-class Complaint(Exception):
-    """Something that the page itself noticed; `word` says which of its words tells it."""
+# What a visitor fills in; the page has a component for each field. `source` is "clone", "create"
+# or "saved"; `pitch_hz`, `syllable_rate` and `seed` are texts, since they may stay empty;
+# `clone_pitch` and `clone_speed` are levels or "as_recorded".
+Form = namedtuple("Form", "text source recording transcript gender pitch pitch_hz speed "
+                          "syllable_rate saved_voice temperature top_k top_p max_seconds seed "
+                          "clone_pitch clone_speed normalize stream plot")
 
-    def __init__(self, word: str):
-        super().__init__(word)
-        self.word = word
 
+class Handlers:
+    """voice_store: the saved voices of a session, by its id."""
 
-class Actions:
-    """`shelf_of` gives the shelf of a visitor, by session: the same for all on a computer of one's own."""
+    def __init__(self, sessions: Sessions, voice_store: Callable[[str], VoiceStore]):
+        self.sessions = sessions
+        self.voice_store = voice_store
 
-    FIELDS: ClassVar = ("text", "source", "recording", "transcript", "gender", "pitch", "hertz", "speed", "rate", "name",
-                        "temperature", "top_k", "top_p", "longest", "seed", "pitch_moved", "speed_moved", "normalize", "live",
-                        "picture")
-
-    def __init__(self, speaker: Speaker, shelf_of: Callable[[str], Shelf]):
-        self.speaker, self.shelf_of = speaker, shelf_of
-
-    def speak(self, request: gr.Request, language: str, *values: Any) -> Iterator[tuple]:
-        """Status, player, audio, picture, voice, speak button, stop button: again and again until all is there."""
-        w, asked = WORDS[language], dict(zip(self.FIELDS, values, strict=True))
-        said = False
+    def generate(self, request: gr.Request, language: str, *values: Any) -> Iterator[tuple]:
+        """Updates of `OUTPUTS` until the speech is complete. `values` are the fields of `Form`."""
+        texts = TEXTS[language]
+        started = False
         try:
-            for shown in self._spoken(w, asked, str(request.session_hash)):
-                said = True
-                yield shown
-        except (SparkTTSError, Complaint, CancelledError) as problem:
-            if not isinstance(problem, CancelledError):
-                _warn(problem, language)
-            yield _shown(w["stopped"] if isinstance(problem, CancelledError) else "", player="" if said else None, busy=False)
+            for updates in self._generate(texts, Form(*values), str(request.session_hash)):
+                started = True
+                yield updates
+        except CancelledError:
+            yield _updates(texts["stopped"], player="", busy=False)
+        except (SparkTTSError, UserError) as error:
+            _warn(error, language)
+            yield _updates("", player="" if started else SKIP, busy=False)
         except Exception:
-            logger.exception("Speaking failed.")
-            gr.Warning(w["failed"], title=w["notice"])
-            yield _shown("", player="", busy=False)
+            logger.exception("Generation failed.")
+            gr.Warning(texts["failed"], title=texts["notice"])
+            yield _updates("", player="", busy=False)
 
-    def _spoken(self, w: dict[str, str], asked: dict[str, Any], owner: str) -> Iterator[tuple]:
-        if not (asked["text"] or "").strip():
-            raise Complaint("no_text")
-        sampling = Sampling(float(asked["temperature"]), int(asked["top_k"]), float(asked["top_p"]),
-                            int(asked["longest"] * TOKENS_PER_SECOND), seed=_number(asked["seed"], int, "no_seed"))
-        began = time.perf_counter()
-        yield _shown(w["listening" if asked["source"] == "clone" else "waiting"], player="", busy=True, audio=None, drawing=None)
-        voice, style = self._voice(asked, owner)
-        with self.speaker.begun(owner, asked["text"], voice, sampling, Chunks() if asked["live"] else None,
-                                normalize=bool(asked["normalize"]), **style) as take:
-            yield _shown(w["waiting"], player=f"live/{take.token}" if asked["live"] else "", busy=True)
-            for _ in take:
-                yield _shown(w["speaking"].format(seconds=take.seconds), busy=True)
-            speech = take.speech()
-            path = self.speaker.write(speech.samples)
-            said = w["done"].format(seconds=speech.seconds, taken=time.perf_counter() - began, seed=take.seed)
-            said += "" if speech.complete else " " + w["cut_off"]
-            yield _shown(said, audio=str(path), voice=voice if voice is not None else speech.voice, busy=False)
-        if asked["picture"]:
-            yield _shown(said, drawing=str(self.speaker.picture(speech.samples, asked["text"])), busy=False)
+    def _generate(self, texts: dict[str, str], form: Form, session_id: str) -> Iterator[tuple]:
+        if not (form.text or "").strip():
+            raise UserError("no_text")
+        seed = _parse_number(form.seed, int, "invalid_seed")
+        if seed is None:
+            seed = secrets.randbelow(MAX_SEED)
+        sampling = Sampling(float(form.temperature), int(form.top_k), float(form.top_p),
+                            int(form.max_seconds * TOKENS_PER_SECOND), seed=seed)
+        start = time.perf_counter()
+        status = texts["encoding" if form.source == "clone" else "waiting"]
+        yield _updates(status, player="", audio=None, spectrogram=None)
+        request = self._speech_request(form, sampling, session_id)
+        token = secrets.token_urlsafe(16)
+        chunks = Chunks() if form.stream else None
+        with self.sessions.submit(session_id, request, chunks, token) as job:
+            yield _updates(texts["waiting"], player=f"live/{token}" if form.stream else "")
+            for _ in job:
+                yield _updates(texts["progress"].format(seconds=job.seconds))
+            speech = job.result()
+            path = self.sessions.write_wav(speech.samples)
+            elapsed = time.perf_counter() - start
+            status = texts["finished"].format(seconds=speech.seconds, elapsed=elapsed, seed=seed)
+            if not speech.complete:
+                status += " " + texts["incomplete"]
+            voice = speech.voice if request.voice is None else request.voice
+            yield _updates(status, audio=str(path), voice=voice, busy=False)
+        if form.plot:
+            plot = self.sessions.plot(speech.samples, form.text)
+            yield _updates(status, spectrogram=str(plot), busy=False)
 
-    def _voice(self, asked: dict[str, Any], owner: str) -> tuple[Voice | None, dict[str, Any]]:
-        """The recorded or saved voice, or none and how to make one up."""
-        if asked["source"] == "create":
-            return None, {"gender": asked["gender"], "pitch": _number(asked["hertz"], float, "no_number") or asked["pitch"],
-                          "speed": _number(asked["rate"], float, "no_number") or asked["speed"]}
-        moved = {name: level for name in ("pitch", "speed") if (level := asked[f"{name}_moved"]) in LEVELS}
-        if asked["source"] == "saved":
-            if not asked["name"]:
-                raise Complaint("no_choice")
-            return self.shelf_of(owner).load(asked["name"]), moved
-        if not asked["recording"]:
-            raise Complaint("no_recording")
-        return self.speaker.encode(asked["recording"], asked["transcript"]), moved
+    def _speech_request(self, form: Form, sampling: Sampling, session_id: str) -> SpeechRequest:
+        """The request of the selected tab, with its recorded, saved or created voice."""
+        normalize = bool(form.normalize)
+        if form.source == "create":
+            pitch = _parse_number(form.pitch_hz, float, "invalid_number") or form.pitch
+            speed = _parse_number(form.syllable_rate, float, "invalid_number") or form.speed
+            return SpeechRequest(form.text, None, form.gender, pitch, speed, sampling, normalize)
+        if form.source == "saved":
+            if not form.saved_voice:
+                raise UserError("no_voice_selected")
+            voice = self.voice_store(session_id).load(form.saved_voice)
+        else:
+            if not form.recording:
+                raise UserError("no_recording")
+            voice = self.sessions.encode_voice(form.recording, form.transcript)
+        pitch = form.clone_pitch if form.clone_pitch in LEVELS else None
+        speed = form.clone_speed if form.clone_speed in LEVELS else None
+        return SpeechRequest(form.text, voice, None, pitch, speed, sampling, normalize)
 
-    def stop(self, request: gr.Request) -> str:
-        """All of this visitor's speech; returns the player's silence."""
-        self.speaker.drop(str(request.session_hash))
+    def cancel(self, request: gr.Request) -> str:
+        """Cancel this visitor's requests; returns the player's empty value."""
+        self.sessions.cancel(str(request.session_hash))
         return ""
 
-    def leave(self, request: gr.Request) -> None:
-        """The tab was closed, or the program that called an endpoint ended."""
-        self.speaker.drop(str(request.session_hash))
+    # These return updates of the list of saved voices; `save_voice` also of the name's field.
 
-    def keep(self, language: str, name: str, voice: Voice | None, request: gr.Request) -> tuple[Any, Any]:
-        def act(shelf: Shelf) -> str:
+    def save_voice(self, language: str, name: str, voice: Voice | None, request: gr.Request):
+        with _notices(language):
             if voice is None:
-                raise Complaint("nothing_to_keep")
-            kept = shelf.save(name, voice)
-            gr.Info(html.escape(WORDS[language]["kept"].format(name=kept)), title=WORDS[language]["notice"])
-            return kept
-        chosen = self._on_shelf(language, request, act)
-        return (gr.skip(), gr.skip()) if chosen is None else (self._choices(request, chosen), "")
+                raise UserError("no_generated_voice")
+            name = self._store(request).save(name, voice)
+            _inform(language, "voice_saved", name)
+            return self.list_voices(name, request), ""
+        return SKIP, SKIP
 
-    def delete(self, language: str, name: str | None, request: gr.Request) -> Any:
-        def act(shelf: Shelf) -> str:
+    def delete_voice(self, language: str, name: str | None, request: gr.Request):
+        with _notices(language):
             if not name:
-                raise Complaint("no_choice")
-            shelf.delete(name)
-            gr.Info(html.escape(WORDS[language]["deleted"].format(name=name)), title=WORDS[language]["notice"])
-            return ""
-        return gr.skip() if self._on_shelf(language, request, act) is None else self._choices(request, None)
+                raise UserError("no_voice_selected")
+            self._store(request).delete(name)
+            _inform(language, "voice_deleted", name)
+            return self.list_voices(None, request)
+        return SKIP
 
-    def bring(self, language: str, path: str, request: gr.Request) -> Any:
-        chosen = self._on_shelf(language, request, lambda shelf: shelf.bring(path))
-        return gr.skip() if chosen is None else self._choices(request, chosen)
+    def upload_voice(self, language: str, path: str, request: gr.Request):
+        with _notices(language):
+            return self.list_voices(self._store(request).add_file(path), request)
+        return SKIP
 
-    def offer(self, name: str | None, request: gr.Request) -> Any:
-        """The download button's file: a copy, since Gradio may hand out nothing outside its own folder."""
-        try:
-            return str(self.copied(self.shelf_of(str(request.session_hash)).file(name))) if name else None
-        except (SparkTTSError, OSError):
-            return None
+    def list_voices(self, selected: str | None, request: gr.Request):
+        names = self._store(request).names()
+        return gr.update(choices=names, value=selected if selected in names else None)
 
-    def voices(self, name: str | None, request: gr.Request) -> Any:
-        """The list as it is now."""
-        return self._choices(request, name)
-
-    def copied(self, path: Path) -> Path:
-        """A copy of a file of ours that visitors may have."""
-        copy = self.speaker.workspace.new(path.name)
-        copy.parent.mkdir(parents=True)
-        shutil.copyfile(path, copy)
-        return copy
-
-    def greet(self, request: gr.Request) -> Any:
-        """The language that the visitor's browser prefers; the page begins in English."""
-        return "zh" if str(request.headers.get("accept-language", "")).lower().startswith("zh") else gr.skip()
-
-    def _on_shelf(self, language: str, request: gr.Request, act: Callable[[Shelf], str]) -> str | None:
-        try:
-            return act(self.shelf_of(str(request.session_hash)))
-        except (SparkTTSError, Complaint) as problem:
-            _warn(problem, language)
+    def download_voice(self, name: str | None, request: gr.Request) -> str | None:
+        """The download button's file: a copy, since Gradio serves only its own folder."""
+        with suppress(SparkTTSError, OSError):
+            return str(self.sessions.temp_files.copy(self._store(request).file(name or "")))
         return None
 
-    def _choices(self, request: gr.Request, chosen: str | None) -> Any:
-        names = self.shelf_of(str(request.session_hash)).names()
-        return gr.update(choices=names, value=chosen if chosen in names else None)
+    def preferred_language(self, request: gr.Request) -> Any:
+        """The language of the visitor's browser; the page starts in English."""
+        accepted = str(request.headers.get("accept-language", "")).lower()
+        return "zh" if accepted.startswith("zh") else SKIP
+
+    def _store(self, request: gr.Request) -> VoiceStore:
+        return self.voice_store(str(request.session_hash))
 
 
-def _number(written: str | None, kind: type, complaint: str) -> Any:
-    """What stands in a field that may stay empty: then it is None."""
-    text = (written or "").strip()
+def _parse_number(text: str | None, kind: type, error_key: str) -> Any:
+    """The number in a text field; None if the field is empty."""
+    text = (text or "").strip()
     try:
         return kind(text) if text else None
     except ValueError:
-        raise Complaint(complaint) from None
+        raise UserError(error_key) from None
 
 
-def _warn(problem: Exception, language: str) -> None:
-    """A notice. Notices are HTML, and a reason may hold what a visitor typed."""
-    words = WORDS[language]
-    told = words[problem.word] if isinstance(problem, Complaint) else notice(problem, language)
-    gr.Warning(html.escape(told, quote=False), title=words["notice"])
+@contextmanager
+def _notices(language: str) -> Iterator[None]:
+    """Show errors as notices."""
+    try:
+        yield
+    except (SparkTTSError, UserError) as error:
+        _warn(error, language)
 
 
-def _shown(status: str, player: Any = None, audio: Any = ..., drawing: Any = ..., voice: Any = ..., busy: bool = True) -> tuple:
-    """What `speak` yields; what is left out stays as it is."""
-    def kept(value: Any) -> Any:
-        return gr.skip() if value is ... else value
-    return (status, gr.skip() if player is None else player, kept(audio), kept(drawing), kept(voice),
-            gr.update(visible=not busy), gr.update(visible=busy))
+def _warn(error: Exception, language: str) -> None:
+    """Show a notice. Notices are HTML, and a message may hold what a visitor typed."""
+    text = html.escape(error_message(error, language), quote=False)
+    gr.Warning(text, title=TEXTS[language]["notice"])
+
+
+def _inform(language: str, key: str, name: str) -> None:
+    texts = TEXTS[language]
+    gr.Info(html.escape(texts[key].format(name=name)), title=texts["notice"])
+
+
+def _updates(status: str, player: Any = SKIP, audio: Any = SKIP, spectrogram: Any = SKIP,
+             voice: Any = SKIP, busy: bool = True) -> tuple:
+    """Updates of `OUTPUTS`; what is not given stays as it is."""
+    buttons = gr.update(visible=not busy), gr.update(visible=busy)
+    return status, player, audio, spectrogram, voice, *buttons

@@ -1,177 +1,50 @@
-"""What the page says, in both languages. A test sees to it that neither lacks a word of the other."""
+"""The page's texts in both languages, and errors as visitors see them.
+
+locales/en.json and locales/zh.json hold the texts of the page, examples, and by an error's code
+or class its hint and its message.
+"""
 
 from __future__ import annotations
 
-from sparktts_ms.errors import (
-    AudioError,
-    NoSpeech,
-    OutputError,
-    SparkTTSError,
-    VoiceError,
-)
+import json
+from pathlib import Path
+from typing import Any
+
+from sparktts_ms.errors import SparkTTSError
 
 LANGUAGES = {"English": "en", "中文": "zh"}
 
-EXAMPLES = (
-    "Hello, and welcome. This voice was made by a machine, and it says so.",
-    "The meeting begins at 9:30 on 5 March, and the ticket costs $12.50.",
-    "She sells sea shells by the sea shore; the shells that she sells are surely sea shells.",
-    "你好，欢迎使用语音合成。今天天气很好，我们去公园走走吧。",
-    "会议于2025年3月5日上午9:30开始，门票每张128元，八五折。",
-    "春眠不觉晓，处处闻啼鸟。夜来风雨声，花落知多少。",
-)
 
-WORDS: dict[str, dict[str, str]] = {
-    "en": {
-        "title": "# Spark-TTS on MindSpore\nText to speech: clone a voice from a few seconds of it, or make one up.",
-        "language": "Language · 语言",
-        "text": "What to say",
-        "text_hint": "Any length, in Chinese or English. Numbers and symbols are read aloud.",
-        "examples": "Examples",
-        "clone": "Clone",
-        "create": "Make up",
-        "saved": "Saved",
-        "recording": "A recording of the voice: 3 to 10 seconds, without noise",
-        "transcript": "What is said in it (optional: makes the clone closer; then at most 30 s)",
-        "transcript_hint": "Word for word. Leave it empty if you do not know it.",
-        "example_recording": "Use the example recording",
-        "gender": "Gender",
-        "female": "female",
-        "male": "male",
-        "pitch": "Pitch",
-        "speed": "Speed",
-        "very_low": "very low",
-        "low": "low",
-        "moderate": "moderate",
-        "high": "high",
-        "very_high": "very high",
-        "hertz": "Pitch in Hz instead (40–600)",
-        "rate": "Syllables a second instead (0.5–10)",
-        "voice": "Voice",
-        "no_voices": "No voice has been kept yet: speak with one, then keep it below the result.",
-        "bring": "Bring a voice file",
-        "download": "Download this voice",
-        "delete": "Delete this voice",
-        "advanced": "Advanced",
-        "temperature": "Temperature (0: always the likeliest)",
-        "top_k": "Top-k (0: all)",
-        "top_p": "Top-p",
-        "longest": "Seconds that one part may last",
-        "seed": "Seed (empty: another one each time)",
-        "normalize": "Read numbers and symbols as words",
-        "pitch_moved": "Pitch of a recorded voice",
-        "speed_moved": "Speed of a recorded voice",
-        "as_recorded": "as recorded",
-        "live": "Play while it is being made",
-        "picture": "Draw waveform and spectrogram",
-        "speak": "Speak",
-        "stop": "Stop",
-        "result": "Speech",
-        "drawing": "Waveform and mel spectrogram",
-        "name": "Name this voice to keep it",
-        "keep": "Keep this voice",
-        "notice": "Please note",
-        "waiting": "Waiting for a place …",
-        "listening": "Listening to the recording …",
-        "speaking": "Speaking: {seconds:.1f} s so far",
-        "done": "{seconds:.1f} s of speech, made in {taken:.1f} s, seed {seed}.",
-        "cut_off": "A part was cut off at its longest duration.",
-        "stopped": "Stopped.",
-        "no_text": "There is no text yet; write what to say.",
-        "no_recording": "There is no recording yet; upload one or record your voice.",
-        "no_choice": "No voice is chosen; choose one from the list.",
-        "no_seed": "A seed is a whole number, 0 or more; leave it empty for a new one each time.",
-        "no_number": "That is no number; leave the field empty to choose a level.",
-        "kept": "The voice is kept as {name}.",
-        "deleted": "The voice {name} is deleted.",
-        "nothing_to_keep": "Nobody has spoken yet; speak first, then keep the voice.",
-        "failed": "That went wrong, and it is not your fault; the server's log says why. Please try again.",
-        AudioError.__name__: "{reason}",
-        VoiceError.__name__: "{reason}",
-        NoSpeech.__name__: "{reason}",
-        OutputError.__name__: "{reason}",
-        SparkTTSError.__name__: "{reason}",
-        "responsible": "**Please use it responsibly.** Clone a voice only with its owner's consent. Say that speech is synthetic "
-                       "where people could take it for real. Do not impersonate, deceive or defame anybody. The released "
-                       "weights are licensed CC BY-NC-SA 4.0: no commercial use.",
-    },
-    "zh": {
-        "title": "# Spark-TTS · MindSpore\n文本转语音：用几秒录音克隆一个声音，或者凭空创造一个。",
-        "language": "Language · 语言",
-        "text": "要说的话",
-        "text_hint": "中文或英文，长度不限；数字和符号会读出来。",
-        "examples": "示例",
-        "clone": "克隆声音",
-        "create": "创造声音",
-        "saved": "保存的声音",
-        "recording": "这个声音的录音：3 到 10 秒，没有噪声",
-        "transcript": "录音里说的话（可不填；填了更像，录音不超过 30 秒）",
-        "transcript_hint": "请逐字填写；不知道就留空。",
-        "example_recording": "使用示例录音",
-        "gender": "性别",
-        "female": "女声",
-        "male": "男声",
-        "pitch": "音高",
-        "speed": "语速",
-        "very_low": "很低",
-        "low": "低",
-        "moderate": "适中",
-        "high": "高",
-        "very_high": "很高",
-        "hertz": "或用赫兹指定音高（40–600）",
-        "rate": "或用每秒音节数指定语速（0.5–10）",
-        "voice": "声音",
-        "no_voices": "还没有保存的声音：先合成一次，再在结果下方保存。",
-        "bring": "上传声音文件",
-        "download": "下载这个声音",
-        "delete": "删除这个声音",
-        "advanced": "高级设置",
-        "temperature": "温度（0：总取最可能的）",
-        "top_k": "Top-k（0：全部）",
-        "top_p": "Top-p",
-        "longest": "每一段最长多少秒",
-        "seed": "随机种子（留空：每次不同）",
-        "normalize": "把数字和符号读成文字",
-        "pitch_moved": "录音声音的音高",
-        "speed_moved": "录音声音的语速",
-        "as_recorded": "与录音一致",
-        "live": "边合成边播放",
-        "picture": "画出波形和频谱",
-        "speak": "开始合成",
-        "stop": "停止",
-        "result": "合成的语音",
-        "drawing": "波形和梅尔频谱",
-        "name": "给这个声音起个名字，以便保存",
-        "keep": "保存这个声音",
-        "notice": "请注意",
-        "waiting": "正在排队……",
-        "listening": "正在分析录音……",
-        "speaking": "正在合成：已有 {seconds:.1f} 秒",
-        "done": "语音 {seconds:.1f} 秒，用时 {taken:.1f} 秒，随机种子 {seed}。",
-        "cut_off": "有一段到了最长时间，被截断了。",
-        "stopped": "已停止。",
-        "no_text": "还没有文字；请写下要说的话。",
-        "no_recording": "还没有录音；请上传或录制一段。",
-        "no_choice": "没有选择声音；请从列表中选一个。",
-        "no_seed": "随机种子是不小于 0 的整数；留空则每次不同。",
-        "no_number": "这不是数字；要选择档位请留空。",
-        "kept": "声音已保存为 {name}。",
-        "deleted": "声音 {name} 已删除。",
-        "nothing_to_keep": "还没有合成过；请先合成，再保存声音。",
-        "failed": "出了问题，不是您的错；原因写在服务器日志里。请再试一次。",
-        AudioError.__name__: "这段录音不能用。{reason}",
-        VoiceError.__name__: "这个声音不能用。{reason}",
-        NoSpeech.__name__: "模型什么也没说；请换一个随机种子，或写长一些。",
-        OutputError.__name__: "结果无法保存。{reason}",
-        SparkTTSError.__name__: "请检查输入。{reason}",
-        "responsible": "**请负责任地使用。** 只有在本人同意时才克隆其声音；在可能被误认为真人的场合，请说明这是合成语音；"
-                       "不要冒充、欺骗或诋毁他人。发布的权重采用 CC BY-NC-SA 4.0 许可：不得商用。",
-    },
-}
+class UserError(Exception):
+    """An error that the page itself detects; `key` names its text."""
+
+    def __init__(self, key: str):
+        super().__init__(key)
+        self.key = key
 
 
-def notice(problem: Exception, language: str) -> str:
-    """An error in the visitor's language; the reason itself is English."""
-    words = WORDS[language]
-    kind = next((c.__name__ for c in type(problem).__mro__ if c.__name__ in words), SparkTTSError.__name__)
-    return words[kind].format(reason=problem)
+def _read_locale(language: str) -> dict[str, Any]:
+    path = Path(__file__).parent / "locales" / f"{language}.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+LOCALES = {language: _read_locale(language) for language in LANGUAGES.values()}
+TEXTS: dict[str, dict[str, str]] = {key: locale["page"] for key, locale in LOCALES.items()}
+
+
+def error_message(error: Exception, language: str = "en") -> str:
+    """The error in one line: files by name, never by path, and hints that name controls.
+
+    What the locale does not know by the error's code stays in English.
+    """
+    locale = LOCALES[language]
+    if isinstance(error, UserError):
+        return locale["page"][error.key]
+    if not isinstance(error, SparkTTSError):
+        return str(error)
+    subject = None if error.subject is None else Path(error.subject).name
+    message = error.message(subject, locale["hints"].get(error.code))
+    for key in (error.code, *(kind.__name__ for kind in type(error).__mro__)):
+        if key in locale["errors"]:
+            return locale["errors"][key].format(message=message)
+    return message

@@ -1,7 +1,7 @@
-"""Who may ask, and how much he may send: other sites' pages may not use a visitor's browser to reach this server.
+"""Request guard: refuses requests of other sites' pages, and large bodies.
 
-A page on another site can make a browser post a form here without asking. Browsers say so in the Origin header (and in
-Sec-Fetch-Site); programs that are no browsers send neither and are let through.
+A page of another site can make a visitor's browser post a form here. Browsers tell in the headers
+Origin and Sec-Fetch-Site; programs that are not browsers send neither and are let through.
 """
 
 from __future__ import annotations
@@ -18,74 +18,89 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 logger = logging.getLogger("sparktts_ms")
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-SAFE = ("GET", "HEAD", "OPTIONS")
-ROOM_FOR_FORM = 1 << 20         # bytes of a request besides its file
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+FORM_OVERHEAD = 1 << 20         # bytes of a request besides the uploaded file
 
 
-class Guard:
-    """ASGI middleware. `origins`: sites besides this one whose pages may ask, "*" for all; `upload`: bytes of a request;
-    `speaking`: paths that cost work even when they are only fetched."""
+class RequestGuard:
+    """ASGI middleware.
 
-    def __init__(self, app: ASGIApp, origins: Sequence[str] = (), upload: int = 20 << 20, speaking: Sequence[str] = ()):
-        self.app, self.most, self.speaking = app, upload + ROOM_FOR_FORM, tuple(speaking)
-        self.origins = {"*" if origin == "*" else _site(origin) for origin in origins}
+    origins: other sites whose pages may send requests, "*" for all. max_upload: bytes of an
+    uploaded file. costly_paths: paths that other sites may not even fetch.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str] = (), max_upload: int = 20 << 20,
+                 costly_paths: Sequence[str] = ()):
+        self.app = app
+        self.origins = {"*" if origin == "*" else _host(origin) for origin in origins}
+        self.max_bytes = max_upload + FORM_OVERHEAD
+        self.too_large = f"A request has at most {self.max_bytes >> 20} MB."
+        self.costly_paths = tuple(costly_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
-        if not self._welcome(scope, headers):
-            return await JSONResponse({"error": "This was asked by a page of another site, which is refused; start the server "
-                                                "with --allow_origin to allow it."}, 403)(scope, receive, send)
-        if headers.get("content-length", "0").isdigit() and int(headers.get("content-length", "0")) > self.most:
-            return await JSONResponse({"error": f"At most {self.most >> 20} MB can be sent."}, 413)(scope, receive, send)
-        await self._stored(scope, self._counting(receive), send)
+        length = headers.get("content-length", "")
+        response = None
+        if not self._is_allowed(scope, headers):
+            response = JSONResponse({"error": "Pages of other sites may not use this server."}, 403)
+        elif length.isdigit() and int(length) > self.max_bytes:
+            response = JSONResponse({"error": self.too_large}, 413)
+        if response is not None:
+            return await response(scope, receive, send)
+        await self._run_app(scope, self._limited(receive), send)
 
-    async def _stored(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The answer; one line instead if what was sent cannot be kept."""
-        begun = False
+    async def _run_app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The app's response; status 507 if the disk is full."""
+        started = False
 
-        async def noted(message: Message) -> None:
-            nonlocal begun
-            begun = True
+        async def tracked_send(message: Message) -> None:
+            nonlocal started
+            started = True
             await send(message)
-        try:
-            await self.app(scope, receive, noted)
-        except OSError as problem:
-            if begun or problem.errno not in FULL:
-                raise
-            logger.error("Nothing can be stored in the folder for temporary files: %s.", problem.strerror)
-            await PlainTextResponse("This server's disk is full; please try again later.", 507)(scope, receive, send)
 
-    def _welcome(self, scope: Scope, headers: Headers) -> bool:
+        try:
+            await self.app(scope, receive, tracked_send)
+        except OSError as error:
+            if started or error.errno not in DISK_FULL:
+                raise
+            logger.error("Nothing can be written to the temporary folder: %s.", error.strerror)
+            response = PlainTextResponse("The server's disk is full; try again later.", 507)
+            await response(scope, receive, send)
+
+    def _is_allowed(self, scope: Scope, headers: Headers) -> bool:
         if "*" in self.origins:
             return True
         origin = headers.get("origin")
-        if scope["method"] in SAFE:
-            foreign = headers.get("sec-fetch-site") == "cross-site" or (origin and not self._ours(origin, headers))
-            return not (foreign and scope["path"].rstrip("/").endswith(self.speaking))
-        return origin is None or self._ours(origin, headers)
+        same_site = origin is None or self._is_own(origin, headers)
+        if scope["method"] not in SAFE_METHODS:
+            return same_site
+        if same_site and headers.get("sec-fetch-site") != "cross-site":
+            return True
+        return not scope["path"].rstrip("/").endswith(self.costly_paths)
 
-    def _ours(self, origin: str, headers: Headers) -> bool:
-        site = _site(origin)
-        return bool(site) and (site in self.origins or site in (headers.get("host", "").lower(),
-                                                                headers.get("x-forwarded-host", "").lower()))
+    def _is_own(self, origin: str, headers: Headers) -> bool:
+        host = _host(origin)
+        own_hosts = [headers.get(name, "").lower() for name in ("host", "x-forwarded-host")]
+        return bool(host) and (host in self.origins or host in own_hosts)
 
-    def _counting(self, receive: Receive) -> Receive:
-        """`receive` for a body that did not say how long it is."""
-        seen = 0
+    def _limited(self, receive: Receive) -> Receive:
+        """`receive` that ends a body of undeclared length at the limit."""
+        num_bytes = 0
 
         async def counted() -> Message:
-            nonlocal seen
+            nonlocal num_bytes
             message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self.most:
-                raise HTTPException(413, f"At most {self.most >> 20} MB can be sent.")
+            num_bytes += len(message.get("body", b""))
+            if num_bytes > self.max_bytes:
+                raise HTTPException(413, self.too_large)
             return message
+
         return counted
 
 
-def _site(origin: str) -> str:
+def _host(origin: str) -> str:
     """host:port of https://host:port; empty for "null" and the like."""
     return urlsplit(origin).netloc.rpartition("@")[2].lower()

@@ -1,4 +1,4 @@
-"""A folder for what visitors upload and hear: nothing in it grows old, and it goes when the program goes."""
+"""A folder for uploads and results; what is older than an hour is removed."""
 
 from __future__ import annotations
 
@@ -11,41 +11,54 @@ import threading
 import time
 from pathlib import Path
 
+from sparktts_ms.files import atomic_write
+
 MINUTE = 60.0
 
 
-class Workspace:
-    """Names in it cannot be guessed: whoever knows one was given it. A file is removed `age` seconds after it was written."""
+class TempFiles:
+    """Files in folders with unguessable names. max_age: seconds after which they are removed."""
 
-    def __init__(self, age: float = 60 * MINUTE):
+    def __init__(self, max_age: float = 60 * MINUTE):
         self.folder = Path(tempfile.mkdtemp(prefix="spark-tts-")).resolve()
-        self.age = age
+        self.max_age = max_age
         self._closed = threading.Event()
-        self._sweeper = threading.Thread(target=self._keep_sweeping, name="spark-tts-sweeper", daemon=True)
-        self._sweeper.start()
+        self._cleaner = threading.Thread(target=self._clean, daemon=True)
+        self._cleaner.start()
 
-    def new(self, name: str) -> Path:
-        """A path that ends with `name`, in a folder of its own."""
-        folder = self.folder / secrets.token_hex(16)
-        return folder / name
+    def new_path(self, name: str) -> Path:
+        """A path that ends with `name`, in a folder that does not exist yet."""
+        return self.folder / secrets.token_hex(16) / name
 
-    def sweep(self) -> None:
-        """Remove what is old, and folders that became empty."""
-        for path, _, files in os.walk(self.folder, topdown=False):
-            for name in files:
+    def write(self, name: str, content: bytes) -> Path:
+        """Write a new file. Raises OutputError."""
+        path = self.new_path(name)
+        with atomic_write(path) as file:
+            file.write(content)
+        return path
+
+    def copy(self, source: Path) -> Path:
+        return self.write(source.name, source.read_bytes())
+
+    def remove(self, path: Path) -> None:
+        """Remove a file and its folder."""
+        shutil.rmtree(path.parent, ignore_errors=True)
+
+    def remove_old(self) -> None:
+        """Remove files and empty folders that are older than `max_age`."""
+        oldest = time.time() - self.max_age
+        for folder, _, names in os.walk(self.folder, topdown=False):
+            for path in (*map(Path(folder).joinpath, names), Path(folder)):
                 with contextlib.suppress(OSError):
-                    if time.time() - os.lstat(file := os.path.join(path, name)).st_mtime > self.age:
-                        os.unlink(file)
-            with contextlib.suppress(OSError):
-                if Path(path) != self.folder and time.time() - os.stat(path).st_mtime > self.age:
-                    os.rmdir(path)
+                    if path != self.folder and path.lstat().st_mtime < oldest:
+                        path.rmdir() if path.is_dir() else path.unlink()
 
     def close(self) -> None:
-        """Remove all of it."""
+        """Remove everything."""
         self._closed.set()
-        self._sweeper.join()
+        self._cleaner.join()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _keep_sweeping(self) -> None:
-        while not self._closed.wait(min(self.age, 5 * MINUTE)):
-            self.sweep()
+    def _clean(self) -> None:
+        while not self._closed.wait(min(self.max_age, 5 * MINUTE)):
+            self.remove_old()

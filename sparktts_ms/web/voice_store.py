@@ -1,4 +1,4 @@
-"""The folder of saved voices. A name is checked before it becomes a path, so nothing outside the folder can be touched."""
+"""A folder of saved voices. Names are checked before they become paths."""
 
 from __future__ import annotations
 
@@ -9,83 +9,82 @@ from pathlib import Path
 from sparktts_ms.errors import OutputError, VoiceError
 from sparktts_ms.voice import MAX_FILE_BYTES, Voice
 
-MOST = 500                      # voices
-LONGEST, LONGEST_BYTES = 40, 200
-BESIDES = " -_"                 # what a name may hold besides letters and digits of any script
+MAX_VOICES = 500
+MAX_NAME_LENGTH = 40        # characters
+MAX_NAME_BYTES = 200
+NAME_PUNCTUATION = " -_"    # allowed in a name besides letters and digits of any script
 
 
-class Shelf:
-    """Voices by name, one small file each. The folder is made when the first one is saved."""
+class VoiceStore:
+    """Voices by name, one JSON file each. The folder is made when the first voice is saved."""
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
 
     def names(self) -> list[str]:
-        """All of them, in order."""
+        """All names, sorted."""
         with contextlib.suppress(OSError):
-            return sorted((path.stem for path in self.folder.glob("*.json") if self._is_voice(path)), key=str.casefold)
+            names = [path.stem for path in self.folder.glob("*.json") if _is_plain_file(path)]
+            return sorted(names, key=str.casefold)
         return []
 
     def save(self, name: str, voice: Voice) -> str:
-        """Keep a voice; returns its name as it is kept. Raises VoiceError, or OutputError if the name is taken."""
-        name = checked(name)
+        """Save a voice; returns its normalized name. Raises VoiceError, OutputError."""
+        name = normalize_name(name)
         names = self.names()
         if name.casefold() in map(str.casefold, names):
-            raise OutputError(f"There is a voice named {name} already; choose another name, or delete it first.")
-        if len(names) >= MOST:
-            raise OutputError(f"There are {MOST} voices already; delete one first.")
-        try:
-            voice.save(self._path(name))
-        except OutputError as problem:
-            raise OutputError(str(problem).replace(str(self._path(name)), name)) from None
+            raise OutputError(f"There is a voice named {name} already.", "Choose another name.")
+        if len(names) >= MAX_VOICES:
+            raise OutputError(f"There are {MAX_VOICES} voices already.", "Delete one first.")
+        voice.save(self._path(name))
         return name
 
     def load(self, name: str) -> Voice:
         """Raises VoiceError."""
-        try:
-            return Voice.load(self.file(name))
-        except VoiceError as problem:
-            raise VoiceError(str(problem).replace(str(self._path(name)), name)) from None
+        return Voice.load(self.file(name))
 
-    def bring(self, path: str | Path) -> str:
-        """Put a voice file that somebody saved on the shelf, under its own name. Raises VoiceError, OutputError."""
+    def add_file(self, path: str | Path) -> str:
+        """Save an uploaded file under its own name; returns it. Raises VoiceError, OutputError."""
         path = Path(path)
-        name = checked(path.stem)
+        name = normalize_name(path.stem)
         if path.is_symlink() or path.stat().st_size > MAX_FILE_BYTES:
-            raise VoiceError(f"{path.name} is no voice; upload a file that was downloaded here.")
-        try:
-            return self.save(name, Voice.load(path))
-        except VoiceError as problem:
-            raise VoiceError(str(problem).replace(str(path), path.name).replace("--save_voice", "Keeping a voice")) from None
+            raise VoiceError("{subject} is no voice.", subject=path, code="not_a_voice")
+        return self.save(name, Voice.load(path))
 
     def delete(self, name: str) -> None:
-        """Raises VoiceError if there is none."""
+        """Raises VoiceError if there is no such voice."""
         try:
             self.file(name).unlink()
-        except OSError as problem:
-            raise VoiceError(f"The voice {name} cannot be deleted: {problem.strerror}.") from None
+        except OSError as error:
+            raise VoiceError(f"The voice {name} cannot be deleted: {error.strerror}.") from None
 
     def file(self, name: str) -> Path:
-        """Where an existing voice is. Raises VoiceError."""
-        path = self._path(checked(name))
-        if not self._is_voice(path):
-            raise VoiceError(f"There is no voice named {name}; choose one from the list.")
+        """The file of a saved voice. Raises VoiceError if there is none."""
+        path = self._path(normalize_name(name))
+        if not _is_plain_file(path):
+            raise VoiceError(f"There is no voice named {name}.", "Choose one from the list.")
         return path
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
 
-    @staticmethod
-    def _is_voice(path: Path) -> bool:
-        return path.is_file() and not path.is_symlink()
 
-
-def checked(name: str) -> str:
-    """The name in its one spelling. Raises VoiceError for anything that is not plainly a name."""
+def normalize_name(name: str) -> str:
+    """The name in Unicode NFC without surrounding spaces. Raises VoiceError."""
     name = unicodedata.normalize("NFC", str(name or "")).strip()
     if not name:
-        raise VoiceError("Give the voice a name.")
-    plain = all(c.isalnum() or c in BESIDES or unicodedata.category(c) in ("Mn", "Mc") for c in name)
-    if not plain or not name[0].isalnum() or len(name) > LONGEST or len(name.encode()) > LONGEST_BYTES:
-        raise VoiceError(f"A voice's name has at most {LONGEST} letters, digits, spaces, hyphens and underscores.")
+        raise VoiceError("The voice has no name.", "Give it one.")
+    fits = len(name) <= MAX_NAME_LENGTH and len(name.encode()) <= MAX_NAME_BYTES
+    if not fits or not name[0].isalnum() or not all(map(_is_allowed, name)):
+        raise VoiceError(f"A voice's name has at most {MAX_NAME_LENGTH} letters, digits, spaces, "
+                         "hyphens and underscores.")
     return name
+
+
+def _is_allowed(character: str) -> bool:
+    is_mark = unicodedata.category(character) in ("Mn", "Mc")       # combining: accents, vowels
+    return character.isalnum() or character in NAME_PUNCTUATION or is_mark
+
+
+def _is_plain_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()

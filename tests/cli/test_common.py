@@ -14,7 +14,9 @@ def parser():
     parser.add_argument("--no_normalize", dest="normalize", action="store_false")
     parser.add_argument("--cors_origin", action="append", default=[])
     deprecated_flag(parser, "--out", "--output_dir")
-    deprecated_flag(parser, "--weights", "--quantize", {"float": "none", "int8": "int8"}.__getitem__)
+    deprecated_flag(
+        parser, "--weights", "--quantize", {"float": "none", "int8": "int8"}.__getitem__
+    )
     deprecated_flag(parser, "--no-normalize", "--no_normalize")
     deprecated_flag(parser, "--allow_origin", "--cors_origin")
     return parser
@@ -28,7 +30,10 @@ def test_deprecated_flags_work_and_are_reported(parser, capsys, joined):
         arguments += [f"{flag}={value}"] if joined else [flag, value]
     args = parser.parse_args(arguments)
     assert vars(args) == {
-        "output_dir": "x", "quantize": "none", "normalize": False, "cors_origin": ["b", "a"]
+        "output_dir": "x",
+        "quantize": "none",
+        "normalize": False,
+        "cors_origin": ["b", "a"],
     }
     assert sorted(capsys.readouterr().err.splitlines()) == [
         "--allow_origin is deprecated; use --cors_origin.",

@@ -1,0 +1,26 @@
+"""Texts and error messages in both languages."""
+
+from pathlib import Path
+
+import pytest
+
+from sparktts_ms.errors import AudioError, InputError
+from sparktts_ms.web.i18n import LOCALES, UserError, error_message
+
+
+@pytest.mark.parametrize("section", ["page", "hints", "errors"])
+def test_languages_have_the_same_keys(section):
+    english = LOCALES["en"][section]
+    chinese = LOCALES["zh"][section]
+    assert english.keys() == chinese.keys()
+    assert all(english.values()) and all(chinese.values())
+
+
+def test_errors_show_file_names_and_hints_of_the_page():
+    error = AudioError("{subject} is silent.", "Give another path.", subject=Path("/srv/tmp/a.wav"))
+    assert error_message(error) == "a.wav is silent. Give another path."
+    assert error_message(error, "zh") == "这段录音不能用。a.wav is silent. Give another path."
+    error = InputError("There is no text to speak.", "Set text.", code="no_text")
+    assert error_message(error) == "There is no text to speak. Write at least one word."
+    assert error_message(error, "zh").endswith("请至少输入一个词。")
+    assert error_message(UserError("no_text"), "zh") == LOCALES["zh"]["page"]["no_text"]

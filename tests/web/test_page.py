@@ -1,0 +1,165 @@
+"""The page in a real browser. Needs playwright and a Chromium; skipped where there is none."""
+
+import shutil
+from io import BytesIO
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.helpers import LONG_TEXT, PROMPT, wait_until
+
+playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright, Chromium")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
+FAKE_MICROPHONE = [
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    f"--use-file-for-fake-audio-capture={PROMPT}",
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here")
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", *FAKE_MICROPHONE]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    context = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(server.url)
+    page.wait_for_selector("#text textarea")
+    yield page
+    context.close()
+    assert not errors
+
+
+def generate(page, text):
+    """Generate speech and return the samples that the audio element received."""
+    files = []
+
+    def remember(response):
+        if response.url.endswith("speech.wav"):
+            files.append(response)
+
+    page.on("response", remember)
+    page.fill("#text textarea", text)
+    page.click("#generate")
+    wait_for_status(page, "seed")
+    page.wait_for_selector("#audio [aria-label='Play']")
+    assert wait_in_page(page, lambda: bool(files))
+    samples, rate = soundfile.read(BytesIO(files[-1].body()))
+    assert rate == 16000 and np.ptp(samples) > 0
+    return samples
+
+
+def wait_for_status(page, text):
+    condition = f"document.querySelector('#status').innerText.includes('{text}')"
+    page.wait_for_function(condition, timeout=60_000)
+
+
+def wait_in_page(page, condition, seconds=20):
+    """As `wait_until`, while the page's events are handled."""
+    for _ in range(seconds * 10):
+        if condition():
+            return True
+        page.wait_for_timeout(100)
+    return False
+
+
+def test_clone_save_reuse_and_delete_a_voice(page):
+    page.set_input_files("#recording input[type=file]", str(PROMPT))
+    page.wait_for_selector("#recording [aria-label='Play']")
+    samples = generate(page, "Hello from a browser.")
+    assert page.evaluate("window.sparkttsSamplesPlayed") == len(samples)  # all of it streamed
+    page.wait_for_selector("#spectrogram img")
+    page.fill("#voice_name input, #voice_name textarea", "../Anna")
+    page.click("#voice_name button")
+    page.get_by_text("at most 40 letters").wait_for()
+    page.fill("#voice_name input, #voice_name textarea", "Anna")
+    page.click("#voice_name button")
+    page.get_by_text("The voice was saved as Anna.").wait_for()
+    page.get_by_role("tab", name="Saved").click()
+    assert wait_in_page(page, lambda: page.input_value("#saved_voice input") == "Anna")
+    generate(page, "And again.")
+    with page.expect_download() as download:
+        page.click("#download_voice")
+    assert download.value.suggested_filename == "Anna.json"
+    page.click("#delete_voice")
+    page.get_by_text("The voice Anna was deleted.").wait_for()
+    assert wait_in_page(page, lambda: page.input_value("#saved_voice input") == "")
+
+
+def test_recorded_voice_with_other_pitch_and_speed(page, server, monkeypatch):
+    requests = []
+    submit = server.sessions.service.submit
+
+    def remember(request, **options):
+        requests.append(request)
+        return submit(request, **options)
+
+    monkeypatch.setattr(server.sessions.service, "submit", remember)
+    page.click("#recording [aria-label='Record audio']")
+    page.click("#recording button.record-button")
+    page.wait_for_timeout(3000)
+    page.click("#recording button.stop-button")
+    page.wait_for_selector("#recording [aria-label='Play']")
+    page.click("#advanced > button")
+    levels = {"Pitch of a recorded voice": "high", "Speed of a recorded voice": "very low"}
+    for label, level in levels.items():
+        page.get_by_label(label).click()
+        page.get_by_role("option", name=level, exact=True).last.click()
+    generate(page, "Hello from a microphone.")
+    assert (requests[-1].pitch, requests[-1].speed) == ("high", "very_low")
+
+
+def test_create_a_voice_in_chinese(page):
+    page.get_by_role("radio", name="中文").click()
+    page.get_by_role("tab", name="创造声音").click()
+    page.get_by_role("radio", name="男声").click()
+    page.fill("#text textarea", "你好。")
+    page.get_by_role("button", name="开始合成").click()
+    wait_for_status(page, "随机种子")
+
+
+def test_errors_are_notices(page):
+    page.click("#generate")
+    page.get_by_text("There is no text yet").wait_for()
+    page.fill("#text textarea", "Hello.")
+    page.click("#generate")
+    page.get_by_text("There is no recording yet").wait_for()
+    assert "Traceback" not in page.content()
+
+
+def test_stopping_and_leaving_cancel_requests(page, server):
+    service = server.sessions.service
+    page.get_by_role("tab", name="Create").click()
+    page.fill("#text textarea", LONG_TEXT)
+    page.click("#generate")
+    page.get_by_text("so far").wait_for()
+    page.click("#stop")
+    page.get_by_text("Stopped.").wait_for()
+    assert wait_until(lambda: not service.jobs, 10)
+    page.click("#generate")
+    page.get_by_text("so far").wait_for()
+    page.close()
+    assert wait_until(lambda: not service.jobs, 20)
+
+
+@pytest.mark.parametrize("width", [320, 390, 768])
+def test_page_fits_small_screens(browser, server, width):
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto(server.url)
+    page.wait_for_selector("#text textarea")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()

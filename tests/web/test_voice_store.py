@@ -1,0 +1,86 @@
+"""Saved voices: names, links and uploaded files."""
+
+import numpy as np
+import pytest
+
+from sparktts_ms.errors import OutputError, VoiceError
+from sparktts_ms.voice import Voice
+from sparktts_ms.web.i18n import error_message
+from sparktts_ms.web.voice_store import VoiceStore
+
+VOICE = Voice(np.arange(32, dtype=np.int32))
+INVALID_NAMES = [
+    "",
+    " ",
+    ".",
+    "..",
+    "../out",
+    "a/b",
+    "a\\b",
+    "/etc/passwd",
+    "a\0b",
+    "a\nb",
+    ".hidden",
+    "-flag",
+    "x" * 41,
+    "声" * 41,
+    "a:b",
+    "con*",
+    "a\u202eb",
+    "~root",
+    "%2e%2e",
+]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return VoiceStore(tmp_path / "voices")
+
+
+@pytest.mark.parametrize("name", INVALID_NAMES)
+def test_invalid_names_are_refused(store, tmp_path, name):
+    (tmp_path / "out.json").write_text("{}")
+    actions = [
+        lambda: store.save(name, VOICE),
+        lambda: store.load(name),
+        lambda: store.delete(name),
+        lambda: store.file(name),
+    ]
+    for action in actions:
+        with pytest.raises(VoiceError) as caught:
+            action()
+        assert str(tmp_path) not in error_message(caught.value)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.json"]
+
+
+@pytest.mark.parametrize("name", ["Anna", "小明 2", "Ünal_x-1", "देव"])
+def test_save_load_and_delete(store, name):
+    assert store.names() == []
+    assert store.save(f" {name} ", VOICE) == name
+    assert store.names() == [name]
+    np.testing.assert_array_equal(store.load(name).global_ids, VOICE.global_ids)
+    with pytest.raises(OutputError, match="already"):
+        store.save(name.upper(), VOICE)
+    store.delete(name)
+    with pytest.raises(VoiceError, match="no voice named"):
+        store.load(name)
+
+
+def test_symbolic_links_are_not_voices(store, tmp_path):
+    outside = VOICE.save(tmp_path / "outside.json")
+    store.folder.mkdir()
+    (store.folder / "link.json").symlink_to(outside)
+    assert store.names() == []
+    for action in (store.load, store.delete, store.file):
+        with pytest.raises(VoiceError):
+            action("link")
+    assert outside.exists()
+
+
+def test_add_file_accepts_voices_only(store, tmp_path):
+    assert store.add_file(VOICE.save(tmp_path / "Bob.json")) == "Bob"
+    (tmp_path / "Eve.json").write_text('{"format": "something else"}')
+    with pytest.raises(VoiceError) as caught:
+        store.add_file(tmp_path / "Eve.json")
+    message = error_message(caught.value)
+    assert message.startswith("Eve.json is no voice") and str(tmp_path) not in message
