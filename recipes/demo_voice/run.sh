@@ -1,38 +1,64 @@
 #!/usr/bin/env bash
-# Make the demonstration voice in the folder given; the same command goes on after an interruption.
-# PYTHON=... chooses the interpreter; DEVICE=cuda lets the language model drill and practise on a GPU, with much more speech in each
-# step. The result is FOLDER/practice/model. A second argument, such as 0.002, takes only that share of all steps and sentences: to
-# see that everything runs, in minutes.
+# Train the demonstration model: recipes/demo_voice/run.sh FOLDER [SHARE]
+# The result is the model directory FOLDER/model; the same command resumes an interrupted run. SHARE,
+# such as 0.001, takes only that fraction of all steps and sentences, to see that everything runs.
+# PYTHON is the interpreter; DEVICE=cuda runs the last two stages on a GPU, with larger batches.
 set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-work=$(mkdir -p "${1:?where to? recipes/demo_voice/run.sh FOLDER}" && cd "$1" && pwd)
+work=$(mkdir -p "${1:?usage: recipes/demo_voice/run.sh FOLDER [SHARE]}" && cd "$1" && pwd)
 share=${2:-1}
-cd "$here/../.."
+python=${PYTHON:-python}
+device=${DEVICE:-cpu}
+cd "$(dirname "$0")/../.."
 export PYTHONPATH=$PWD
-python=${PYTHON:-python} device=${DEVICE:-cpu}
 
-of() { "$python" -c "print(max(2, round($1 * $share)))"; }
-sentences() { "$python" -c "print(max(80, round($1 * $share)))"; }
-codec() { "$python" -m recipes.demo_voice.codec.train "$1" "$work/corpus" "$work/codec" --steps "$(of "$2")"; }
-pretrain() { "$python" -m recipes.demo_voice.lm.pretrain --batch_tokens 2048 --max_length 512 --validation_every 50 --save_dtype float16 "$@"; }
+scaled() { "$python" -c "print(max($2, round($1 * $share)))"; }
+steps() { scaled "$1" 2; }
+sentences() { scaled "$1" 80; }
+recipe() { local module=$1; shift; "$python" -m "recipes.demo_voice.$module" "$@"; }
+train_codec() { recipe codec.train "$work/corpus" "$work/codec" "$1" --max_steps "$(steps "$2")"; }
+pretrain() {
+    local base=$1 name=$2 manifest=$3
+    shift 3
+    recipe lm.pretrain --model_dir "$work/$base" --data "$work/corpus/$manifest.jsonl" \
+        --output_dir "$work/$name" --batch_tokens 2048 --validation_every 50 \
+        --save_dtype float16 --phone_loss_weight 1 "$@"
+}
 
-[ -f "$work/corpus/manifest.jsonl" ] || "$python" -m evaluation.flite_tts "$work/corpus" --sentences "$(sentences 24000)" \
-    --wide "$(sentences 6000)" --phrases "$(sentences 8000)"
-codec generator 4000
-codec content 2600
-codec listener 4000
-codec joint 8000
-[ -f "$work/base/LLM/config.json" ] || "$python" -m recipes.demo_voice.codec.export "$work/codec" "$work/base"
-pretrain --model_dir "$work/base" --data "$work/corpus/manifest.jsonl" --output_dir "$work/spelling" \
-    --max_steps "$(of 3000)" --learning_rate 1.5e-3 --phone_loss_weight 1 --word_list_every 1
-pretrain --model_dir "$work/spelling/model" --data "$work/corpus/plain.jsonl" --output_dir "$work/reading" \
-    --max_steps "$(of 5000)" --learning_rate 2e-3 --guided_attention_weight 1 --forced_attention_steps "$(of 2000)" \
-    --phone_loss_weight 1 --word_list_every 10
-pretrain --model_dir "$work/reading/model" --data "$work/corpus/manifest.jsonl" --output_dir "$work/language_model" \
-    --max_steps "$(of 20000)" --learning_rate 1.3e-3 --guided_attention_weight 0.5 --token_corruption 0.2 \
-    --phone_loss_weight 1 --word_list_every 10 --time_warp_prob 0.5 --max_length 640
-if [ "$device" = cpu ]; then drill=3500 practice=160 helpers=0; else drill=1500 practice=37 helpers=$(nproc); fi
-"$python" -m recipes.demo_voice.lm.location_layers "$work/corpus" "$work/codec" "$work/language_model/model" "$work/drill" --steps "$(of $drill)" \
-    --device "$device" --workers "$helpers"
-"$python" -m recipes.demo_voice.lm.rl_finetune "$work/corpus" "$work/codec" "$work/drill/model" "$work/practice" --steps "$(of $practice)" \
-    --reader_steps "$(of 3000)" --device "$device" --workers "$helpers"
+# 1. Corpus
+if [ ! -f "$work/corpus/manifest.jsonl" ]; then
+    "$python" -m evaluation.flite_tts "$work/corpus" --sentences "$(sentences 24000)" \
+        --wide "$(sentences 6000)" --phrases "$(sentences 8000)"
+fi
+
+# 2. Codec
+train_codec vocoder 4000
+train_codec tokenizer 2600
+train_codec perceptual 4000
+train_codec joint 8000
+if [ ! -f "$work/base/LLM/config.json" ]; then
+    recipe codec.export "$work/codec" "$work/base"
+    recipe lm.export "$work/base"
+fi
+
+# 3. Language model: pretraining on word lists, on plain sentences, on all prompts
+pretrain base pretrain_words manifest --max_steps "$(steps 3000)" --learning_rate 1.5e-3 \
+    --max_length 512 --word_list_every 1
+pretrain pretrain_words/model pretrain_aligned plain --max_steps "$(steps 5000)" \
+    --learning_rate 2e-3 --max_length 512 --guided_attention_weight 1 \
+    --forced_attention_steps "$(steps 2000)" --word_list_every 10
+pretrain pretrain_aligned/model pretrain manifest --max_steps "$(steps 20000)" \
+    --learning_rate 1.3e-3 --max_length 640 --guided_attention_weight 0.5 \
+    --token_corruption 0.2 --time_warp_prob 0.5 --word_list_every 10
+
+# 4. Language model: location layers, RL fine-tuning
+location_steps=3500 rl_steps=160 workers=0
+if [ "$device" != cpu ]; then
+    location_steps=1500 rl_steps=37 workers=$(nproc)
+fi
+recipe lm.location_layers "$work/corpus" "$work/codec" "$work/pretrain/model" \
+    "$work/location_layers" --max_steps "$(steps $location_steps)" --device "$device" \
+    --workers "$workers"
+recipe lm.rl_finetune "$work/corpus" "$work/codec" "$work/location_layers/model" \
+    "$work/rl_finetune" --max_steps "$(steps $rl_steps)" \
+    --recognizer_steps "$(steps 3000)" --device "$device" --workers "$workers"
+ln -sfn rl_finetune/model "$work/model"

@@ -53,13 +53,18 @@ def mel_filters(sample_rate: int, n_fft: int, num_mels: int, fmin: float,
     """Triangles [n_fft // 2 + 1, num_mels], evenly spaced in Slaney's mels, of area 1 over Hz."""
     highest = hertz_to_mel(fmax or sample_rate / 2)
     corners = mel_to_hertz(np.linspace(hertz_to_mel(fmin), highest, num_mels + 2))
+    return triangular_filters(sample_rate, n_fft, corners) * (2 / (corners[2:] - corners[:-2]))
+
+
+def triangular_filters(sample_rate: int, n_fft: int, corners: np.ndarray) -> np.ndarray:
+    """Triangles [n_fft // 2 + 1, N] of height 1 over each three of the N + 2 corners in Hz."""
     low = corners[:-2]
     centre = corners[1:-1]
     high = corners[2:]
     bins = np.linspace(0, sample_rate / 2, n_fft // 2 + 1)[:, None]
     rising = (bins - low) / (centre - low)
     falling = (high - bins) / (high - centre)
-    return np.maximum(0, np.minimum(rising, falling)) * (2 / (high - low))
+    return np.maximum(0, np.minimum(rising, falling))
 
 
 def hertz_to_mel(hertz: float) -> float:

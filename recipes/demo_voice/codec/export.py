@@ -1,27 +1,33 @@
-"""Writes the trained codec, and a language model still to be trained, as a model directory in the released layout.
+"""BiCodec and wav2vec 2.0 in the released layout: written from checkpoints, and read back.
 
-python export.py WORK MODEL: BiCodec and wav2vec 2.0 from WORK/content.pt and WORK/generator.pt (or WORK/joint.pt, where there is
-one), floats as float16 or half of that; the tokenizer, and a language model of random weights for `python -m cli.finetune`. A
-language model that MODEL already holds is left alone.
+python -m recipes.demo_voice.codec.export WORK MODEL_DIR writes the joint checkpoint of WORK, or
+those of the vocoder and tokenizer stages where there is none. With --base BASE only prenet and
+wave generator are WORK's; every other tensor of BiCodec is BASE's, so that semantic ids and speaker
+codes stay the same. Floats are stored as float16, or as its upper half, float8 (e5m2), where that
+is exact.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
-import math
+import shutil
 from pathlib import Path
 
-import numpy as np
 import torch
-from safetensors.numpy import save_file
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
-from evaluation.sentences import sentences
-from recipes.demo_voice.config import BICODEC, LLM, TEXT_TOKENS, WAV2VEC2
-from sparktts_ms.weights.safetensors_file import TensorInfo, write_safetensors
+from recipes.demo_voice.config import BICODEC, WAV2VEC2
+from recipes.demo_voice.training import submodule_state
 
-CONFIG = """highpass_cutoff_freq: 40
+Weights = dict[str, Tensor]
+
+BICODEC_DIR = "BiCodec"
+WAV2VEC2_DIR = "wav2vec2-large-xlsr-53"
+BICODEC_PARTS = ("encoder.", "quantizer.", "speaker_encoder.", "prenet.")
+NOT_STORED = ("quantizer.steps", "speaker_mel.")
+MODEL_CONFIG = """highpass_cutoff_freq: 40
 sample_rate: 16000
 segment_duration: 2.4
 max_val_duration: 12
@@ -29,159 +35,168 @@ latent_hop_length: 320
 ref_segment_duration: 6
 volume_normalize: true
 """
-SPLIT = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|"
-         r"\s*[\r\n]+|\s+(?!\S)|\s+")                                                 # Qwen2's way to cut text before merges
-SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-FAMILIES = {"bicodec_global": math.prod(BICODEC["speaker_encoder"]["fsq_levels"]),
-            "bicodec_semantic": BICODEC["quantizer"]["codebook_size"], "pitch_value": 1001, "pitch_label": 5,
-            "speed_value": 11, "speed_label": 5, "gender": 3}
-PARTS = ("content", "style_label", "acoustic_token", "global_token", "semantic_token")
-MARKS = ("task_tts", "task_controllable_tts", *(f"start_{part}" for part in PARTS), *(f"end_{part}" for part in PARTS))
+WAV2VEC2_CONFIG = {
+    "architectures": ["Wav2Vec2ForPreTraining"], "model_type": "wav2vec2", "conv_bias": True,
+    **WAV2VEC2, "conv_kernel": [10, 3, 3, 3, 3, 2, 2], "conv_stride": [5, 2, 2, 2, 2, 2, 2],
+    "do_stable_layer_norm": True, "feat_extract_activation": "gelu", "feat_extract_norm": "layer",
+    "hidden_act": "gelu", "layer_norm_eps": 1e-05, "num_conv_pos_embedding_groups": 16,
+    "num_conv_pos_embeddings": 128, "num_feat_extract_layers": 7,
+}
+PREPROCESSOR_CONFIG = {
+    "do_normalize": True, "feature_extractor_type": "Wav2Vec2FeatureExtractor", "feature_size": 1,
+    "padding_side": "right", "padding_value": 0, "return_attention_mask": True,
+    "sampling_rate": 16000,
+}
 
 
-# ---- codec ----------------------------------------------------------------------------------------------------------------
-def trained(work: Path) -> tuple[dict, dict]:
-    """State dicts of the codec's parts and of the generator."""
-    def part(stage: str, prefix: str) -> dict:
-        net = torch.load(work / f"{stage}.pt", weights_only=True)["net"]
-        return {k.removeprefix(prefix): v.numpy() for k, v in net.items() if k.startswith(prefix)}
+# ---- writing -------------------------------------------------------------------------------------
+def load_checkpoints(work: Path) -> tuple[Weights, Weights]:
+    """Weights of `Codec` and of `WaveGenerator`."""
     if (work / "joint.pt").exists():
-        return part("joint", "codec."), part("joint", "generator.")
-    return part("content", "codec."), part("generator", "generator.")
+        return submodule_state(work, "joint", "codec"), submodule_state(work, "joint", "generator")
+    return (submodule_state(work, "tokenizer", "codec"),
+            submodule_state(work, "vocoder", "generator"))
 
 
-def with_norm(weights: dict, name: str) -> dict:
-    """A plain weight as the released pair: direction and, for each index of axis 0, length. Zeros have a direction too, for
-    PyTorch divides by its length."""
-    v = weights.pop(f"{name}.weight")
-    v = v[:, :, None] if v.ndim == 2 else v                  # linear layers of the quantizer are 1x1 convolutions there
-    length = np.sqrt((v.astype(np.float64) ** 2).sum(axis=tuple(range(1, v.ndim)), keepdims=True)).astype(np.float32)
-    v = np.where(length == 0, np.float32(1), v)
-    return {f"{name}.weight_v": v, f"{name}.weight_g": length, f"{name}.bias": weights.pop(f"{name}.bias")}
-
-
-def write_codec(work: Path, model: Path) -> None:
-    codec, generator = trained(work)
-    bicodec = {k: v for k, v in codec.items() if k.split(".")[0] in ("encoder", "quantizer", "speaker_encoder", "prenet")}
+def export_codec(work: Path, model_dir: Path) -> None:
+    codec, generator = load_checkpoints(work)
+    bicodec = {name: w for name, w in codec.items() if name.startswith(BICODEC_PARTS)}
     bicodec.pop("quantizer.steps")
-    bicodec.update({f"decoder.{k}": v for k, v in generator.items()})
-    convolutions = [k.removesuffix(".weight") for k, v in bicodec.items() if k.startswith("decoder.") and k.endswith(".weight")]
-    for name in [*convolutions, "quantizer.in_project", "quantizer.out_project"]:
-        bicodec.update(with_norm(bicodec, name))
-    save(bicodec, model / "BiCodec")
+    for layer in ("quantizer.in_project", "quantizer.out_project"):
+        split_weight_norm(bicodec, layer)
+    bicodec.update(released_generator(generator))
+    save_weights(bicodec, model_dir / BICODEC_DIR)
+    write_bicodec_config(model_dir / BICODEC_DIR / "config.yaml")
+    (model_dir / "config.yaml").write_text(MODEL_CONFIG)
+    prefix = "wav2vec2."
+    wav2vec2 = {k.removeprefix(prefix): w for k, w in codec.items() if k.startswith(prefix)}
+    export_wav2vec2(wav2vec2, model_dir / WAV2VEC2_DIR)
+
+
+def export_decoder(work: Path, base: Path, model_dir: Path) -> None:
+    """BASE's BiCodec with prenet and wave generator of WORK."""
+    codec, generator = load_checkpoints(work)
+    weights = load_file(base / BICODEC_DIR / "model.safetensors")
+    trained = {name: w for name, w in codec.items() if name.startswith("prenet.")}
+    trained.update(released_generator(generator))
+    for name, weight in trained.items():
+        if weights[name].shape != weight.shape:
+            raise ValueError(f"{name} has another shape in {base}")
+    save_weights(weights | trained, model_dir / BICODEC_DIR)
+    shutil.copy(base / BICODEC_DIR / "config.yaml", model_dir / BICODEC_DIR)
+
+
+def released_generator(generator: Weights) -> Weights:
+    weights = {f"decoder.{name}": w for name, w in generator.items()}
+    for name in list(weights):
+        if name.endswith(".weight"):
+            split_weight_norm(weights, name.removesuffix(".weight"))
+    return weights
+
+
+def split_weight_norm(weights: Weights, layer: str) -> None:
+    """Replace a layer's weight by direction and, for each index of axis 0, magnitude. The direction
+    of zeros is ones, for PyTorch divides by its length."""
+    v = weights.pop(f"{layer}.weight")
+    if v.ndim == 2:                     # linear layers of the quantizer are 1x1 convolutions there
+        v = v[:, :, None]
+    magnitude = v.double().square().sum(tuple(range(1, v.ndim)), keepdim=True).sqrt().float()
+    weights[f"{layer}.weight_v"] = torch.where(magnitude == 0, torch.ones_like(v), v)
+    weights[f"{layer}.weight_g"] = magnitude
+
+
+def write_bicodec_config(path: Path) -> None:
     lines = ["audio_tokenizer:"]
     for section, values in BICODEC.items():
-        lines += [f"  {section}:", *(f"    {k}: {'null' if v is None else v}" for k, v in values.items())]
-    (model / "BiCodec" / "config.yaml").write_text("\n".join(lines) + "\n")
-    (model / "config.yaml").write_text(CONFIG)
-    write_wav2vec2({k.removeprefix("wav2vec2."): v for k, v in codec.items() if k.startswith("wav2vec2.")},
-                   model / "wav2vec2-large-xlsr-53")
+        lines.append(f"  {section}:")
+        for key, value in values.items():
+            lines.append(f"    {key}: {'null' if value is None else value}")
+    path.write_text("\n".join(lines) + "\n")
 
 
-def write_wav2vec2(weights: dict, folder: Path) -> None:
-    """The trained blocks, then blocks that add nothing: their output layers are zero."""
+def export_wav2vec2(weights: Weights, folder: Path) -> None:
+    """The trained blocks, then identities: blocks whose output layers are zero."""
     conv = "encoder.pos_conv_embed.conv"
     v = weights.pop(f"{conv}.weight")
     weights[f"{conv}.weight_v"] = v
-    weights[f"{conv}.weight_g"] = np.sqrt((v.astype(np.float64) ** 2).sum((0, 1), keepdims=True)).astype(np.float32)
-    first = {k.removeprefix("encoder.layers.0."): v for k, v in weights.items() if k.startswith("encoder.layers.0.")}
+    weights[f"{conv}.weight_g"] = v.double().square().sum((0, 1), keepdim=True).sqrt().float()
+    first_block = "encoder.layers.0."
+    block = [name for name in weights if name.startswith(first_block)]
     for n in range(WAV2VEC2["num_hidden_layers"]):
-        for name, value in first.items():
-            ones = name.endswith("norm.weight")
-            weights.setdefault(f"encoder.layers.{n}.{name}", np.ones_like(value) if ones else np.zeros_like(value))
-    size = WAV2VEC2["hidden_size"]
-    weights["encoder.layer_norm.weight"], weights["encoder.layer_norm.bias"] = np.ones(size, "f4"), np.zeros(size, "f4")
-    save({f"wav2vec2.{k}": v for k, v in weights.items()}, folder)
-    config = {"architectures": ["Wav2Vec2ForPreTraining"], "model_type": "wav2vec2", "conv_bias": True, **WAV2VEC2,
-              "conv_kernel": [10, 3, 3, 3, 3, 2, 2], "conv_stride": [5, 2, 2, 2, 2, 2, 2], "do_stable_layer_norm": True,
-              "feat_extract_activation": "gelu", "feat_extract_norm": "layer", "hidden_act": "gelu", "layer_norm_eps": 1e-05,
-              "num_conv_pos_embedding_groups": 16, "num_conv_pos_embeddings": 128, "num_feat_extract_layers": 7}
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    (folder / "preprocessor_config.json").write_text(json.dumps({
-        "do_normalize": True, "feature_extractor_type": "Wav2Vec2FeatureExtractor", "feature_size": 1, "padding_side": "right",
-        "padding_value": 0, "return_attention_mask": True, "sampling_rate": 16000}, indent=2) + "\n")
+        for first_name in block:
+            name = first_name.removeprefix(first_block)
+            fill = 1.0 if name.endswith("norm.weight") else 0.0
+            identity = torch.full_like(weights[first_name], fill)
+            weights.setdefault(f"encoder.layers.{n}.{name}", identity)
+    weights["encoder.layer_norm.weight"] = torch.ones(WAV2VEC2["hidden_size"])
+    weights["encoder.layer_norm.bias"] = torch.zeros(WAV2VEC2["hidden_size"])
+    save_weights({f"wav2vec2.{name}": w for name, w in weights.items()}, folder)
+    write_json(folder / "config.json", WAV2VEC2_CONFIG)
+    write_json(folder / "preprocessor_config.json", PREPROCESSOR_CONFIG)
 
 
-def save(weights: dict, folder: Path) -> None:
-    """Floats as float16, or as its upper half where nothing is in the lower, as in the blocks that add nothing."""
+def write_json(path: Path, values: dict) -> None:
+    path.write_text(json.dumps(values, indent=2) + "\n")
+
+
+def save_weights(weights: Weights, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    kept, infos = {}, []
-    for name, value in sorted(weights.items()):
-        dtype = "I64"
-        if value.dtype.kind == "f":
-            assert np.isfinite(value.astype(np.float16)).all(), name
-            bits, dtype = value.astype("<f2").view("<u2"), "F16"
-            if not (bits & 255).any():
-                bits, dtype = (bits >> 8).astype("u1"), "F8_E5M2"
-            value = bits
-        kept[name] = value
-        infos.append((name, TensorInfo(dtype, value.shape)))
-    write_safetensors(folder / "model.safetensors", infos, lambda name: kept[name].tobytes())
+    stored = {name: to_stored_dtype(name, weight) for name, weight in weights.items()}
+    save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-# ---- language model -------------------------------------------------------------------------------------------------------
-def write_tokenizer(folder: Path, seed: int) -> dict[str, int]:
-    """Byte-level BPE over the recipe's own sentences, cut as Qwen2 cuts, and Spark's tokens behind it; returns their ids."""
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-
-    t = Tokenizer(models.BPE())
-    t.normalizer = normalizers.NFC()
-    t.pre_tokenizer = pre_tokenizers.TrainingExample([pre_tokenizers.Split(Regex(SPLIT), "isolated"),
-                                               pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
-    t.decoder = decoders.ByteLevel()
-    t.train_from_iterator([written for written, _ in itertools.islice(sentences(seed), 5000)], trainers.BpeTrainer(
-        vocab_size=TEXT_TOKENS, show_progress=False, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet())))
-    t.add_special_tokens([AddedToken(name, normalized=False, special=True) for name in SPECIAL])
-    names = [f"<|{family}_{n}|>" for family, count in FAMILIES.items() for n in range(count)] + [f"<|{mark}|>" for mark in MARKS]
-    t.add_tokens([AddedToken(name, normalized=True) for name in names])
-    folder.mkdir(parents=True, exist_ok=True)
-    t.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(json.dumps({
-        "add_prefix_space": False, "bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>",
-        "tokenizer_class": "Qwen2Tokenizer", "unk_token": None}, indent=2) + "\n")
-    return {name: t.token_to_id(name) for name in (*SPECIAL, *names)}
+def to_stored_dtype(name: str, weight: Tensor) -> Tensor:
+    """float16, or float8 (e5m2) where every value has only zeros in its lower half."""
+    if not weight.is_floating_point():
+        return weight
+    half = weight.float().half()
+    if not half.isfinite().all():
+        raise ValueError(f"{name} exceeds the range of float16")
+    if (half.view(torch.int16) & 255).any():
+        return half.contiguous()
+    return half.to(torch.float8_e5m2).contiguous()
 
 
-def write_llm(folder: Path, seed: int) -> None:
-    ids = write_tokenizer(folder, seed)
-    c = {"vocab_size": -(-(max(ids.values()) + 1) // 16) * 16, **LLM}
-    (folder / "config.json").write_text(json.dumps({
-        "architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0, "bos_token_id": ids["<|endoftext|>"],
-        "eos_token_id": ids["<|im_end|>"], "hidden_act": "silu", **c, "initializer_range": 0.02,
-        "max_position_embeddings": 32768, "max_window_layers": LLM["num_hidden_layers"], "model_type": "qwen2",
-        "rms_norm_eps": 1e-06, "rope_theta": 10000.0, "sliding_window": 32768, "tie_word_embeddings": True,
-        "torch_dtype": "float32", "use_cache": True, "use_sliding_window": False}, indent=2) + "\n")
-    random = np.random.default_rng(seed)
-    size, inner = c["hidden_size"], c["intermediate_size"]
-    narrow = size // c["num_attention_heads"] * c["num_key_value_heads"]
+# ---- reading -------------------------------------------------------------------------------------
+@torch.no_grad()
+def load_released_codec(model_dir: Path, codec: nn.Module, generator: nn.Module) -> None:
+    """Fill `Codec` and `WaveGenerator` from a model directory; the inverse of `export_codec`."""
+    bicodec = fused_weights(model_dir / BICODEC_DIR)
+    fill_network(codec, bicodec | fused_weights(model_dir / WAV2VEC2_DIR))
+    fill_network(generator, bicodec, "decoder.")
 
-    def matrix(outputs, inputs, gain=1.0):
-        return (random.standard_normal((outputs, inputs)) * gain / math.sqrt(inputs)).astype(np.float32)
-    w = {"model.embed_tokens.weight": matrix(c["vocab_size"], size), "model.norm.weight": np.ones(size, "f4")}
-    deep = 1 / math.sqrt(2 * c["num_hidden_layers"])
-    for n in range(c["num_hidden_layers"]):
-        for name, value in {
-                "input_layernorm.weight": np.ones(size, "f4"), "post_attention_layernorm.weight": np.ones(size, "f4"),
-                "self_attn.q_proj.weight": matrix(size, size), "self_attn.q_proj.bias": np.zeros(size, "f4"),
-                "self_attn.k_proj.weight": matrix(narrow, size), "self_attn.k_proj.bias": np.zeros(narrow, "f4"),
-                "self_attn.v_proj.weight": matrix(narrow, size), "self_attn.v_proj.bias": np.zeros(narrow, "f4"),
-                "self_attn.o_proj.weight": matrix(size, size, deep), "mlp.gate_proj.weight": matrix(inner, size),
-                "mlp.up_proj.weight": matrix(inner, size), "mlp.down_proj.weight": matrix(size, inner, deep)}.items():
-            w[f"model.layers.{n}.{name}"] = value
-    save_file(w, folder / "model.safetensors", metadata={"format": "pt"})
+
+def fill_network(net: nn.Module, weights: Weights, prefix: str = "") -> None:
+    for name, tensor in net.state_dict().items():
+        if not name.startswith(NOT_STORED):
+            tensor.copy_(weights[prefix + name].reshape(tensor.shape))
+
+
+def fused_weights(folder: Path) -> Weights:
+    """All weights as float32, direction and magnitude fused."""
+    stored = load_file(folder / "model.safetensors")
+    weights = {name: w.float() for name, w in stored.items()}
+    for name in stored:
+        if not name.endswith(".weight_v"):
+            continue
+        layer = name.removesuffix("_v")
+        v = weights.pop(f"{layer}_v")
+        magnitude = weights.pop(f"{layer}_g")
+        axes = [axis for axis, size in enumerate(magnitude.shape) if size == 1]
+        weights[layer] = v * (magnitude / torch.linalg.vector_norm(v, dim=axes, keepdim=True))
+    return weights
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    write_codec(options.work, options.model)
-    if not (options.model / "LLM" / "config.json").exists():
-        write_llm(options.model / "LLM", options.seed)
-    size = sum(f.stat().st_size for f in options.model.rglob("*") if f.is_file())
-    print(f"{options.model}: {size / 1e6:.1f} MB")
+    parser.add_argument("model_dir", type=Path)
+    parser.add_argument("--base", type=Path, help="model directory of which the rest is taken")
+    args = parser.parse_args()
+    if args.base:
+        export_decoder(args.work, args.base, args.model_dir)
+    else:
+        export_codec(args.work, args.model_dir)
 
 
 if __name__ == "__main__":

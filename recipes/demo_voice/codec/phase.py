@@ -1,11 +1,16 @@
-"""A sense of phase for the wave generator, within the released architecture.
+"""Phase channels: an oscillator within the released wave generator.
 
-A convolutional generator repeats itself from frame to frame (20 ms) while its input stays the same, so a steady voice is drawn
-to multiples of 50 Hz. Here two channels of its input say how the pitch turns: `base`, whole periods a frame (2, for a high voice
-4), and `ramp`, by how many periods the voice has got ahead of that since it set in. What draws them out to 2,000 Hz is wired into
-two transposed convolutions: the ramp in a straight line from frame to frame, the base's anew in each, where it jumps by whole
-periods. A snake, which is x + sin²(ax) / a, makes cosine and sine of that: two channels that turn with the pitch, from which the
-layers behind learn to time their pulses. The prenet learns the ramp from the ids, by its increase alone (`turning_loss`).
+A convolutional generator repeats its output every frame (20 ms) while its input stays the same, so
+a steady voice is drawn to multiples of 50 Hz. Here two channels of its input say how the phase of
+the fundamental advances: the base frequency, whole periods a frame (2, for a high voice 4), and the
+phase offset, by how many periods the voice is ahead of that. Fixed weights of the first two
+transposed convolutions upsample the phase to 2,000 Hz: the offset by linear interpolation, that of
+the base frequency anew in each frame, where it jumps by whole periods.
+
+A snake makes an oscillator of it: with alpha = pi it is x + sin(pi x)^2 / pi, which equals
+x + (1 - cos(2 pi x)) / (2 pi). Less a copy of x that leaves the cosine of the phase, and the same
+of x + 1/4 the sine. Later layers learn to time their pulses by them. The prenet learns the offset
+by its increase alone, for no semantic id tells the phase (`phase_loss`).
 """
 
 from __future__ import annotations
@@ -17,101 +22,115 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recipes.demo_voice.codec.dataset import BASE, RAMP
+from recipes.demo_voice.codec.dataset import BASE_FREQUENCY, PHASE_OFFSET
 
-FAR = 6.0       # periods, beyond which a ramp is too long to be kept exactly
+MAX_OFFSET = 6.0        # periods; a larger offset loses precision
+
+# Channels that carry the phase, the first ones of their layer.
+OFFSET_50, BASE_50 = range(2)
+OFFSET_400, BASE_PHASE_400, BASE_400 = range(3)
+PHASE, QUARTER_AHEAD, PHASE_COPY, COSINE, SINE = range(5)
+CHANNELS_50 = 2
+CHANNELS_400 = 3
+CHANNELS_2000 = 5
 
 
-class Wires:
-    """The weights of a generator that are wired. `begin` puts them in, `hold` puts them back after a step of training."""
-
-    FIRST, SECOND, THIRD = 2, 3, 5          # so many channels, the first ones, are taken at 50, 400 and 2,000 Hz
+class PhaseChannels:
+    """The fixed weights of a generator. `restore` sets them; call it after each optimizer step."""
 
     def __init__(self, generator: nn.Module):
         self.parameters = dict(generator.named_parameters())
-        self.wired: dict[str, tuple[Tensor, Tensor]] = {}
-        self.fifty()
-        self.four_hundred()
-        self.two_thousand()
-        self.turning()
-
-    def fifty(self) -> None:
-        ramp, base = range(self.FIRST)
-        self.put("model.0.weight", np.s_[:self.FIRST])
-        self.put("model.0.weight", np.s_[:, RAMP:BASE + 1])
-        self.put("model.0.weight", np.s_[ramp, RAMP, 3], 1)
-        self.put("model.0.weight", np.s_[base, BASE, 3], 1)
-        self.put("model.0.bias", np.s_[:self.FIRST])
-
-    def four_hundred(self) -> None:
-        """Ramp; the base's turns since the frame's middle; and the base itself."""
-        (ramp, base), (ahead, since, held) = range(self.FIRST), range(self.SECOND)
-        self.put("model.1.block.0.alpha", np.s_[:, :self.FIRST])
-        self.put("model.1.block.1.weight", np.s_[:self.FIRST])
-        self.put("model.1.block.1.weight", np.s_[:, :self.SECOND])
-        self.put("model.1.block.1.bias", np.s_[:self.SECOND])
-        taps = torch.arange(16) - 7.5
-        inside = taps.abs() < 4
-        self.put("model.1.block.1.weight", np.s_[ramp, ahead], 1 - taps.abs() / 8)
-        self.put("model.1.block.1.weight", np.s_[base, since], taps / 8 * inside)
-        self.put("model.1.block.1.weight", np.s_[base, held], 1.0 * inside)
-        for unit in (2, 3, 4):
-            self.apart(f"model.1.block.{unit}.block", self.SECOND, self.SECOND)
-
-    def two_thousand(self) -> None:
-        """All turns; the same, a quarter ahead; and once more, for the snake leaves x in what it makes of the first two."""
-        (ahead, since, held), (whole, quarter, plain, *_) = range(self.SECOND), range(self.THIRD)
-        self.put("model.2.block.0.alpha", np.s_[:, :self.SECOND])
-        self.put("model.2.block.1.weight", np.s_[:self.SECOND])
-        self.put("model.2.block.1.weight", np.s_[:, :self.THIRD])
-        self.put("model.2.block.1.bias", np.s_[:self.THIRD])
-        taps = torch.arange(11) - 5.0
-        inside = taps.abs() < 3
-        for copy in (whole, quarter, plain):
-            self.put("model.2.block.1.weight", np.s_[ahead, copy], (1 - taps.abs() / 5).clamp(0))
-            self.put("model.2.block.1.weight", np.s_[since, copy], 1.0 * inside)
-            self.put("model.2.block.1.weight", np.s_[held, copy], taps / 40 * inside)
-        self.put("model.2.block.1.bias", np.s_[quarter], 0.25)
-        self.put("model.3.block.1.weight", np.s_[:plain + 1])
-
-    def turning(self) -> None:
-        """Cosine and sine, by the first two of the channels between the convolutions of the first residual unit."""
-        whole, quarter, plain, cosine, sine = range(self.THIRD)
-        unit, turn = "model.2.block.2.block", 2 * math.pi
-        self.put(f"{unit}.0.alpha", np.s_[:, [whole, quarter]], math.pi)
-        self.put(f"{unit}.0.alpha", np.s_[:, plain])
-        self.apart(unit, plain + 1, self.THIRD)
-        self.put(f"{unit}.1.weight", np.s_[:2])
-        self.put(f"{unit}.1.weight", np.s_[0, [whole, plain], 3], torch.tensor([-turn, turn]))
-        self.put(f"{unit}.1.weight", np.s_[1, [quarter, plain], 3], torch.tensor([turn, -turn]))
-        self.put(f"{unit}.1.bias", np.s_[:2], torch.tensor([1, -1 - turn / 4]))
-        self.put(f"{unit}.2.alpha", np.s_[:, :2])
-        self.put(f"{unit}.3.weight", np.s_[:, :2])
-        self.put(f"{unit}.3.weight", np.s_[[cosine, sine], [0, 1]], 1)
-        for later in (3, 4):
-            self.apart(f"model.2.block.{later}.block", plain + 1, self.THIRD)
-
-    def apart(self, unit: str, unread: int, unwritten: int) -> None:
-        """A residual unit that reads none of the first `unread` channels and writes none of the first `unwritten`."""
-        self.put(f"{unit}.1.weight", np.s_[:, :unread])
-        self.put(f"{unit}.3.weight", np.s_[:unwritten])
-        self.put(f"{unit}.3.bias", np.s_[:unwritten])
-
-    def put(self, name: str, where, value: float | Tensor = 0.0) -> None:
-        p = self.parameters[name]
-        mask, wanted = self.wired.setdefault(name, (torch.zeros_like(p, dtype=torch.bool), torch.zeros_like(p)))
-        mask[where], wanted[where] = True, torch.as_tensor(value, dtype=p.dtype)
+        self.fixed: dict[str, tuple[Tensor, Tensor]] = {}      # mask and values
+        self._fix_input()
+        self._fix_upsampling_to_400()
+        self._fix_upsampling_to_2000()
+        self._fix_oscillator()
 
     @torch.no_grad()
-    def hold(self) -> None:
-        for name, (mask, wanted) in self.wired.items():
-            self.parameters[name].copy_(torch.where(mask, wanted, self.parameters[name]))
+    def restore(self) -> None:
+        for name, (mask, values) in self.fixed.items():
+            parameter = self.parameters[name]
+            parameter.copy_(torch.where(mask, values, parameter))
+
+    def _fix_input(self) -> None:
+        self._fix("model.0.weight", np.s_[:CHANNELS_50])
+        self._fix("model.0.weight", np.s_[:, PHASE_OFFSET:BASE_FREQUENCY + 1])
+        self._fix("model.0.weight", np.s_[OFFSET_50, PHASE_OFFSET, 3], 1)
+        self._fix("model.0.weight", np.s_[BASE_50, BASE_FREQUENCY, 3], 1)
+        self._fix("model.0.bias", np.s_[:CHANNELS_50])
+
+    def _fix_upsampling_to_400(self) -> None:
+        """Offset, phase of the base frequency since the middle of the frame, and base frequency."""
+        weight = "model.1.block.1.weight"
+        self._fix("model.1.block.0.alpha", np.s_[:, :CHANNELS_50])
+        self._fix(weight, np.s_[:CHANNELS_50])
+        self._fix(weight, np.s_[:, :CHANNELS_400])
+        self._fix("model.1.block.1.bias", np.s_[:CHANNELS_400])
+        taps = torch.arange(16) - 7.5
+        inside = taps.abs() < 4
+        self._fix(weight, np.s_[OFFSET_50, OFFSET_400], 1 - taps.abs() / 8)
+        self._fix(weight, np.s_[BASE_50, BASE_PHASE_400], taps / 8 * inside)
+        self._fix(weight, np.s_[BASE_50, BASE_400], 1.0 * inside)
+        for unit in (2, 3, 4):
+            self._isolate(f"model.1.block.{unit}.block", CHANNELS_400, CHANNELS_400)
+
+    def _fix_upsampling_to_2000(self) -> None:
+        """The phase, the phase a quarter period ahead, and a copy of the phase."""
+        weight = "model.2.block.1.weight"
+        self._fix("model.2.block.0.alpha", np.s_[:, :CHANNELS_400])
+        self._fix(weight, np.s_[:CHANNELS_400])
+        self._fix(weight, np.s_[:, :CHANNELS_2000])
+        self._fix("model.2.block.1.bias", np.s_[:CHANNELS_2000])
+        taps = torch.arange(11) - 5.0
+        inside = taps.abs() < 3
+        for channel in (PHASE, QUARTER_AHEAD, PHASE_COPY):
+            self._fix(weight, np.s_[OFFSET_400, channel], (1 - taps.abs() / 5).clamp(0))
+            self._fix(weight, np.s_[BASE_PHASE_400, channel], 1.0 * inside)
+            self._fix(weight, np.s_[BASE_400, channel], taps / 40 * inside)
+        self._fix("model.2.block.1.bias", np.s_[QUARTER_AHEAD], 0.25)
+        self._fix("model.3.block.1.weight", np.s_[:PHASE_COPY + 1])
+
+    def _fix_oscillator(self) -> None:
+        """Cosine and sine, in the first two inner channels of the first residual unit."""
+        unit = "model.2.block.2.block"
+        period = 2 * math.pi
+        self._fix(f"{unit}.0.alpha", np.s_[:, [PHASE, QUARTER_AHEAD]], math.pi)
+        self._fix(f"{unit}.0.alpha", np.s_[:, PHASE_COPY])
+        self._isolate(unit, PHASE_COPY + 1, CHANNELS_2000)
+        weight = f"{unit}.1.weight"
+        self._fix(weight, np.s_[:2])
+        self._fix(weight, np.s_[0, [PHASE, PHASE_COPY], 3], torch.tensor([-period, period]))
+        self._fix(weight, np.s_[1, [QUARTER_AHEAD, PHASE_COPY], 3], torch.tensor([period, -period]))
+        self._fix(f"{unit}.1.bias", np.s_[:2], torch.tensor([1, -1 - period / 4]))
+        self._fix(f"{unit}.2.alpha", np.s_[:, :2])
+        self._fix(f"{unit}.3.weight", np.s_[:, :2])
+        self._fix(f"{unit}.3.weight", np.s_[[COSINE, SINE], [0, 1]], 1)
+        for unit in (3, 4):
+            self._isolate(f"model.2.block.{unit}.block", PHASE_COPY + 1, CHANNELS_2000)
+
+    def _isolate(self, unit: str, num_unread: int, num_unwritten: int) -> None:
+        """The residual unit neither reads nor writes so many of the first channels."""
+        self._fix(f"{unit}.1.weight", np.s_[:, :num_unread])
+        self._fix(f"{unit}.3.weight", np.s_[:num_unwritten])
+        self._fix(f"{unit}.3.bias", np.s_[:num_unwritten])
+
+    def _fix(self, name: str, index, value: float | Tensor = 0.0) -> None:
+        parameter = self.parameters[name]
+        if name not in self.fixed:
+            mask = torch.zeros_like(parameter, dtype=torch.bool)
+            self.fixed[name] = (mask, torch.zeros_like(parameter))
+        mask, values = self.fixed[name]
+        mask[index] = True
+        values[index] = torch.as_tensor(value, dtype=parameter.dtype)
 
 
-def turning_loss(made: Tensor, turning: Tensor) -> Tensor:
-    """How far the ramp's increase and the base are from what they should be: the prenet's output [B, T, I] with `Corpus.turning`
-    [B, T, 3]."""
-    increase, wanted = made[:, 1:, RAMP] - made[:, :-1, RAMP], turning[:, :-1, 2]
-    known = ~wanted.isnan()
-    far = F.relu(made[..., RAMP].abs() - FAR).mean()
-    return (increase - wanted)[known].abs().mean() + 0.25 * (made[..., BASE] - turning[..., 1]).abs().mean() + 0.05 * far
+def phase_loss(predicted: Tensor, phase: Tensor) -> Tensor:
+    """Loss of the prenet's output [B, T, I] for phase features [B, T, 3] (dataset.py)."""
+    offset = predicted[..., PHASE_OFFSET]
+    increase = offset[:, 1:] - offset[:, :-1]
+    target = phase[:, :-1, 2]
+    known = ~target.isnan()
+    increase_loss = (increase - target)[known].abs().mean()
+    base_loss = (predicted[..., BASE_FREQUENCY] - phase[..., 1]).abs().mean()
+    range_loss = F.relu(offset.abs() - MAX_OFFSET).mean()
+    return increase_loss + 0.25 * base_loss + 0.05 * range_loss

@@ -1,4 +1,9 @@
-"""What was due while a text was spoken, whatever was said instead: the teacher's part of `practise.py`."""
+"""The expert of DAgger: which phone is right next, whatever the model has said so far.
+
+The phones recognized in the model's speech are compared with those of the text; the text's phones,
+without those that were left out, are aligned to its frames (forced alignment). At every frame both
+the current phone and the next one are right, for the expert does not know durations.
+"""
 
 from __future__ import annotations
 
@@ -8,79 +13,120 @@ import numpy as np
 
 from evaluation.alignment import alignment
 
-STOP, NONE = -1, -2     # as what is due: the end of speech, nothing
-EDGE = 5                # frames of silence that a reading ends with
-LONG = 20               # frames of one phone, or one pause, after which the next is due
-MISSED = 2              # phones that are missing, or too many, at an end that comes too soon, or too late
-IMPOSSIBLE = -1e9
+STOP = -1               # expert target: the end of speech
+NO_PHONE = -2           # fills unused places of an expert target
+TRAILING_SILENCE = 5    # frames of silence after the last phone
+MAX_PHONE_FRAMES = 20   # frames of one phone or pause, after which only the next is right
+MIN_END_ERRORS = 2      # phones missing or too many at the end, for its place to count as wrong
+LOG_ZERO = -1e9
 
 
 @dataclass(frozen=True)
-class Correction:
-    """What was due at each frame and after them [T + 1, 3]: any of up to three, phones or STOP, for whether a phone goes on or
-    gives way to the next, or to a pause, is not to be told here; at which frame each word ended; how many phones were wrong."""
+class ExpertTargets:
+    """phones [T + 1, 3]: right at each frame and after the last are up to three phones, STOP among
+    them; word_ends [words]: the frame at which each word ended; phone_errors: the edit distance."""
 
-    due: np.ndarray
-    ends: np.ndarray
-    wrong: int
+    phones: np.ndarray
+    word_ends: np.ndarray
+    phone_errors: int
 
 
-def corrected(phones: np.ndarray, words: np.ndarray, ids: np.ndarray, heard: np.ndarray, over: np.ndarray, table: np.ndarray,
-              ) -> Correction:
-    """What should have been said, given the `ids` [T] that were said before: `phones` [P] of the text, and which of its `words`
-    each belongs to. `heard` are the phones that were read off the ids, `over` the frames at which each is over; `table`
-    [phones, codes] says how likely each phone is where an id is, the last phone being a pause.
+def expert_targets(text_phones: np.ndarray, text_words: np.ndarray, ids: np.ndarray,
+                   recognized: np.ndarray, recognized_ends: np.ndarray, phone_probs: np.ndarray,
+                   ) -> ExpertTargets:
+    """Label speech with semantic `ids` [T].
 
-    The text's phones, less those that were left out (but for the first of a row, which was due), are laid along the frames as
-    is likeliest by `table`; at an end that comes too soon the next phone is due, after the last one the end.
+    text_phones, text_words [P]: phones of the text, and the word of each. recognized,
+    recognized_ends [R]: phones in the speech, and the last frame of each. phone_probs [phones,
+    codes]: how likely each phone is at a frame with that id; the last phone is the pause.
     """
-    pause, pairs = len(table) - 1, alignment((heard[:, None] != phones).astype(int))
-    wrong = sum(i is None or j is None or heard[i] != phones[j] for i, j in pairs)
-    rest = next((n for n, (i, j) in enumerate(reversed(pairs)) if i is not None and j is not None), len(pairs))
-    body, tail = pairs[:len(pairs) - rest], pairs[len(pairs) - rest:]
-    kept = [j for n, (i, j) in enumerate(body) if j is not None and (i is not None or n == 0 or body[n - 1][0] is not None)]
-    missing, extra = [j for i, j in tail if i is None], [i for i, j in tail if j is None]
+    pairs = alignment((recognized[:, None] != text_phones).astype(int))
+    phone_errors = 0
+    for i, j in pairs:
+        if i is None or j is None or recognized[i] != text_phones[j]:
+            phone_errors += 1
+    matched = _length_to_last_match(pairs)
+    spoken = _spoken_text_phones(pairs[:matched])
+    missing_at_end = [j for i, j in pairs[matched:] if i is None]
+    extra_at_end = [i for i, j in pairs[matched:] if j is None]
     end = len(ids)
-    if len(extra) >= MISSED and kept:
-        end = min(end, int(over[body[-1][0]]) + 1 + EDGE)
-    due, ends = np.full((len(ids) + 1, 3), (STOP, NONE, NONE)), np.zeros(int(words[-1]) + 1)
-    if kept and end:
-        due[:end], said = laid(phones[kept], words[kept], ids[:end], table)
-        np.maximum.at(ends, said[said >= 0], np.flatnonzero(said >= 0) + 1)
-        ends = np.maximum.accumulate(ends)
+    if len(extra_at_end) >= MIN_END_ERRORS and spoken:
+        last_frame = int(recognized_ends[pairs[matched - 1][0]])
+        end = min(end, last_frame + 1 + TRAILING_SILENCE)
+    targets = np.full((len(ids) + 1, 3), (STOP, NO_PHONE, NO_PHONE))
+    word_ends = np.zeros(int(text_words[-1]) + 1)
+    if spoken and end:
+        targets[:end], words = forced_alignment(text_phones[spoken], text_words[spoken], ids[:end],
+                                                phone_probs)
+        frames = np.flatnonzero(words >= 0)
+        np.maximum.at(word_ends, words[frames], frames + 1)
+        word_ends = np.maximum.accumulate(word_ends)
     else:
-        due[:end, 0] = pause
-    if len(missing) >= MISSED:
-        due[len(ids), 0] = phones[missing[0]]
-    return Correction(due, ends, wrong)
+        targets[:end, 0] = len(phone_probs) - 1
+    if len(missing_at_end) >= MIN_END_ERRORS:
+        targets[len(ids), 0] = text_phones[missing_at_end[0]]
+    return ExpertTargets(targets, word_ends, phone_errors)
 
 
-def laid(phones: np.ndarray, words: np.ndarray, ids: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The likeliest course of `phones` along `ids` [T], each for a frame at least, with pauses between words: what is due at each
-    frame [T, 3], and the word that it is in, or -1 in a pause."""
-    pause, states = len(table) - 1, 2 * len(phones) + 1
-    names = np.full(states, pause)
-    names[1::2] = phones
-    odds, last = np.log(table[names][:, ids]).T, np.zeros(states, np.intp)
-    odds[:, 2:-1:2][:, words[1:] == words[:-1]] = IMPOSSIBLE
-    ways, came = np.full((3, states), IMPOSSIBLE), np.zeros((len(ids), states), np.int8)      # stay, go on, leave out a pause
-    best, skips = ways[0], np.where(np.arange(2, states) % 2 == 1, 0.0, IMPOSSIBLE)
-    best[:2] = odds[0, :2]
-    for t in range(1, len(ids)):
-        ways[1, 1:] = best[:-1]
-        np.add(best[:-2], skips, out=ways[2, 2:])
-        ways.argmax(0, out=last)
-        came[t] = last
-        np.add(ways.max(0), odds[t], out=best)
-    at = np.zeros(len(ids), int)
-    at[-1] = states - 1 if best[-1] >= best[-2] else states - 2
-    for t in range(len(ids) - 1, 0, -1):
-        at[t - 1] = at[t] - came[t, at[t]]
-    spoken, last = at % 2 == 1, states - 1
-    held = np.arange(len(at)) - np.searchsorted(at, at)             # frames since its beginning
-    now = np.where(held < LONG, names[at], NONE)
-    ended = np.append(words[1:] != words[:-1], True)[np.minimum(at, last - 1) // 2]         # the word, with this phone
-    then = np.append(names, [STOP, STOP])[np.where(spoken, at + 2, at + 1)]
-    between = np.where(spoken & ended, pause, NONE)
-    return (np.stack([now, np.where(spoken & (at == last - 1), NONE, then), between], 1),
-            np.where(spoken, words[np.maximum(at - 1, 0) // 2], -1))
+def _length_to_last_match(pairs: list[tuple[int | None, int | None]]) -> int:
+    for n in range(len(pairs), 0, -1):
+        if None not in pairs[n - 1]:
+            return n
+    return 0
+
+
+def _spoken_text_phones(pairs: list[tuple[int | None, int | None]]) -> list[int]:
+    """Indices of text phones, without those left out; the first of each omission is kept, for that
+    one was right when another was spoken."""
+    spoken = []
+    omitting = False
+    for i, j in pairs:
+        if j is not None and not (i is None and omitting):
+            spoken.append(j)
+        omitting = i is None
+    return spoken
+
+
+def forced_alignment(phones: np.ndarray, words: np.ndarray, ids: np.ndarray,
+                     phone_probs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Align `phones` [P], each for at least a frame and with optional pauses between words, to
+    `ids` [T]. Returns the expert targets of each frame [T, 3], and its word, or -1 in a pause."""
+    pause = len(phone_probs) - 1
+    state_phones = np.full(2 * len(phones) + 1, pause)      # pause, phone, pause, phone, ..., pause
+    state_phones[1::2] = phones
+    emissions = np.log(phone_probs[state_phones][:, ids]).T
+    within_word = words[1:] == words[:-1]
+    emissions[:, 2:-1:2][:, within_word] = LOG_ZERO
+    states = _viterbi(emissions)
+
+    final_phone = len(state_phones) - 2
+    in_phone = states % 2 == 1
+    age = np.arange(len(states)) - np.searchsorted(states, states)      # frames since its beginning
+    current = np.where(age < MAX_PHONE_FRAMES, state_phones[states], NO_PHONE)
+    following = np.append(state_phones, [STOP, STOP])[np.where(in_phone, states + 2, states + 1)]
+    following = np.where(in_phone & (states == final_phone), NO_PHONE, following)
+    word_final = np.append(~within_word, True)[np.minimum(states, final_phone) // 2]
+    pause_after = np.where(in_phone & word_final, pause, NO_PHONE)
+    word = np.where(in_phone, words[np.maximum(states - 1, 0) // 2], -1)
+    return np.stack([current, following, pause_after], 1), word
+
+
+def _viterbi(emissions: np.ndarray) -> np.ndarray:
+    """The likeliest states [T] for log emissions [T, S], from one of the first two to one of the
+    last two; each stays, moves to the next, or, from phone to phone, skips the pause between."""
+    num_frames, num_states = emissions.shape
+    skip_penalty = np.where(np.arange(2, num_states) % 2 == 1, 0.0, LOG_ZERO)
+    scores = np.full((3, num_states), LOG_ZERO)             # by the number of states moved
+    best = scores[0]
+    best[:2] = emissions[0, :2]
+    moves = np.zeros((num_frames, num_states), np.int8)
+    for t in range(1, num_frames):
+        scores[1, 1:] = best[:-1]
+        scores[2, 2:] = best[:-2] + skip_penalty
+        moves[t] = scores.argmax(0)
+        best[:] = scores.max(0) + emissions[t]
+    states = np.zeros(num_frames, int)
+    states[-1] = num_states - 1 if best[-1] >= best[-2] else num_states - 2
+    for t in range(num_frames - 1, 0, -1):
+        states[t - 1] = states[t] - moves[t, states[t]]
+    return states

@@ -1,8 +1,7 @@
-"""What true speech teaches: the next id, where to look, and which word is said."""
+"""Supervised losses on recordings: next token, guided attention, phones of the current word."""
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,92 +9,132 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recipes.demo_voice.lm.corrupt import strayed
 from recipes.demo_voice.lm.dataset import AlignedRecording
 from recipes.demo_voice.lm.guided_attention import AttentionTargets, attention_targets
-from recipes.demo_voice.lm.model import Qwen2, short
+from recipes.demo_voice.lm.jump_corruption import corrupt_with_jumps
+from recipes.demo_voice.lm.model import Qwen2, mixed_precision
 from recipes.demo_voice.lm.phone_targets import MAX_PHONES, current_word_targets, word_alignments
 from recipes.demo_voice.lm.time_warp import mask_warped_frames, warp_time
 from sparktts_ms.generation.vocabulary import Vocabulary
 from sparktts_ms.training.batches import Batch, collate
 from sparktts_ms.training.examples import ExampleBuilder
 
-WEIGHTS = {"true": 1.0, "astray": 0.5, "told": 0.15}    # of the next id, of where to look, of which word is being said
-
-
-class Teller(nn.Module):
-    """Which word is being said, in phones, and which of them: read off a layer's output, and not kept."""
-
-    def __init__(self, width: int, names: int):
-        super().__init__()
-        self.norm, self.read = nn.RMSNorm(width), nn.Linear(width, (MAX_PHONES + 1) * names)
-
-    def forward(self, x: Tensor, said: Tensor) -> Tensor:
-        # [B, L, C], [B * L, 11] with -1 where nothing is known -> sum of cross-entropies over frames, mean over slots
-        known = said[:, 0] >= 0
-        likely = self.read(self.norm(x.float().flatten(0, 1)[known])).unflatten(-1, (MAX_PHONES + 1, -1))
-        return F.cross_entropy(likely.flatten(0, 1), said[known].flatten().long(), reduction="sum") / (MAX_PHONES + 1)
+TOKEN_WEIGHT = 1.0
+ATTENTION_WEIGHT = 0.5
+WORD_WEIGHT = 0.15
 
 
 @dataclass(frozen=True)
-class Page:
-    """A batch [B, L] of true speech: what is `read`, what should follow, whether that is `loss_mask`; how many of these ids are
-    `speech`, a prompt's too; `where` to look meanwhile; which word is `said` [B * L, 11], if that is taught."""
+class SupervisedBatch:
+    """inputs, targets, loss_mask [B, L]: token ids read and to predict. num_speech: how many
+    targets are speech, the prompt's included; attention: targets of those. words [B * L, 11]:
+    phones of the current word (phone_targets.py), or None."""
 
-    read: np.ndarray
+    inputs: np.ndarray
     targets: np.ndarray
     loss_mask: np.ndarray
-    speech: int
-    where: AttentionTargets
-    said: np.ndarray | None
+    num_speech: int
+    attention: AttentionTargets
+    words: np.ndarray | None
 
 
-def page(batch: Batch, v: Vocabulary, names: list[str] | None = None, random: np.random.Generator | None = None) -> Page:
-    """With the `names` of the phones, which word is said is taught too; with `random`, what is read goes astray now and then."""
-    speech = spoken(batch, v)
-    read = strayed(batch.ids, np.isin(batch.ids, np.array(v.bicodec_semantic.ids())), random) if random else batch.ids
-    return Page(read, batch.targets, batch.loss_mask > 0, int(speech.sum()),
-                attention_targets(batch.ids, speech, word_alignments(batch), v),
-                current_word_targets(batch, names).astype(np.int8) if names else None)
+def supervised_batch(batch: Batch, vocabulary: Vocabulary, phone_names: list[str] | None = None,
+                     corruption_rng: np.random.Generator | None = None) -> SupervisedBatch:
+    """Targets for a batch of examples: of words with `phone_names`; inputs are corrupted with
+    `corruption_rng`."""
+    batch = mask_warped_frames(batch)
+    inputs = batch.ids
+    if corruption_rng is not None:
+        is_speech = np.isin(inputs, np.array(vocabulary.bicodec_semantic.ids()))
+        inputs = corrupt_with_jumps(inputs, is_speech, corruption_rng)
+    words = None
+    if phone_names is not None:
+        words = current_word_targets(batch, phone_names).astype(np.int8)
+    mask = speech_mask(batch, vocabulary)
+    attention = attention_targets(batch.ids, mask, word_alignments(batch), vocabulary)
+    return SupervisedBatch(inputs, batch.targets, batch.loss_mask > 0, int(mask.sum()), attention,
+                           words)
 
 
-def drawn(v: Vocabulary, recordings: list[AlignedRecording], random: np.random.Generator, some: int, count: int, longest: int,
-          warped: float = 0.0) -> list[Batch]:
-    """Sequences of `some` recordings in `count` batches of about as many tokens, rows of similar length together."""
-    chosen = [recordings[n] for n in random.permutation(len(recordings))[:some]]
-    made = sorted(ExampleBuilder(v, longest, warp_time, warped).epoch(chosen, random), key=lambda sequence: len(sequence.ids))
-    reached = np.cumsum([len(sequence.ids) for sequence in made])
-    ends = np.searchsorted(reached, reached[-1] * np.arange(1, count + 1) / count)
-    groups = [made[a:b] for a, b in itertools.pairwise([0, *(np.maximum(ends, np.arange(count)) + 1)])]
-    return [mask_warped_frames(collate(groups[n], len(groups[n][-1].ids) - 1, len(groups[n]))) for n in random.permutation(count)]
-
-
-def spoken(batch: Batch, v: Vocabulary) -> np.ndarray:
-    """[B, L]: 1 where the next id is speech, a prompt's too, or its end."""
-    found = np.zeros_like(batch.loss_mask)
+def speech_mask(batch: Batch, vocabulary: Vocabulary) -> np.ndarray:
+    """float32 [B, L]: 1 where the target is speech, the prompt's included, or its end."""
+    mask = np.zeros_like(batch.loss_mask)
     for row, ids in enumerate(batch.ids):
-        starts, ends = np.flatnonzero(ids == v.start_semantic_token), np.flatnonzero(batch.loss_mask[row])
-        if len(starts) and len(ends):
-            found[row, starts[0]:ends[-1] + 1] = 1
-    return found
+        starts = np.flatnonzero(ids == vocabulary.start_semantic_token)
+        learned = np.flatnonzero(batch.loss_mask[row])
+        if len(starts) and len(learned):
+            mask[row, starts[0]:learned[-1] + 1] = 1
+    return mask
 
 
-class Lesson:
-    """Pages of true speech -> gradients, and losses by name. `names`: how many phones the pages tell the words in, if they do."""
+def draw_batches(vocabulary: Vocabulary, recordings: list[AlignedRecording],
+                 rng: np.random.Generator, num_recordings: int, num_batches: int, max_length: int,
+                 time_warp_prob: float = 0.0) -> list[Batch]:
+    """Examples of randomly drawn recordings in batches of about equally many tokens, with rows of
+    similar length, in random order."""
+    chosen = [recordings[n] for n in rng.permutation(len(recordings))[:num_recordings]]
+    builder = ExampleBuilder(vocabulary, max_length, warp_time, time_warp_prob)
+    examples = sorted(builder.epoch(chosen, rng), key=lambda example: len(example.ids))
+    tokens = np.cumsum([len(example.ids) for example in examples])
+    ends = np.searchsorted(tokens, tokens[-1] * np.arange(1, num_batches + 1) / num_batches)
+    ends = np.maximum(ends, np.arange(num_batches)) + 1
+    batches = []
+    begin = 0
+    for end in ends:
+        group = examples[begin:end]
+        batches.append(collate(group, len(group[-1].ids) - 1, len(group)))
+        begin = end
+    return [batches[n] for n in rng.permutation(num_batches)]
 
-    def __init__(self, net: Qwen2, names: int = 0):
-        self.net, self.device = net, net.device
-        self.teller = Teller(net.sizes.hidden_size, names).to(self.device) if names else None
 
-    def __call__(self, page: Page, share: float = 1.0) -> dict[str, float]:
-        read, wanted, loss_mask, said = (None if x is None else torch.from_numpy(x).to(self.device)
-                                      for x in (page.read, page.targets, page.loss_mask, page.said))
-        told = (lambda x: self.teller(x, said)) if self.teller else None
-        with short(self.device):
-            hidden, found = self.net(read.long(), where=page.where, told=told)
-        losses = {"true": F.cross_entropy(hidden[loss_mask].float() @ self.net.embed_tokens.weight.T, wanted[loss_mask].long())}
-        losses |= {f"astray {n}": part / page.speech for n, part in zip(self.net.led, found, strict=False)}
-        if self.teller:
-            losses["told"] = found[-1] / int(page.loss_mask.sum())
-        (share * sum(WEIGHTS[name.split()[0]] * loss for name, loss in losses.items())).backward()
-        return {name: loss.detach() for name, loss in losses.items()}
+class WordPhoneHead(nn.Module):
+    """Classifies the phones of the current word and which of them is current; not exported."""
+
+    def __init__(self, hidden_size: int, num_phones: int):
+        super().__init__()
+        self.slots = MAX_PHONES + 1
+        self.norm = nn.RMSNorm(hidden_size)
+        self.proj = nn.Linear(hidden_size, self.slots * num_phones)
+
+    def forward(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        # [B, L, C], [B * L, 11], -1 where unknown -> cross-entropy: sum of frames, mean of slots
+        known = targets[:, 0] >= 0
+        states = self.norm(hidden.float().flatten(0, 1)[known])
+        logits = self.proj(states).unflatten(-1, (self.slots, -1)).flatten(0, 1)
+        loss = F.cross_entropy(logits, targets[known].flatten().long(), reduction="sum")
+        return loss / self.slots
+
+
+class SupervisedLoss:
+    """Next-token, guided attention and, with `num_phones`, word losses of a model."""
+
+    def __init__(self, model: Qwen2, num_phones: int = 0):
+        self.model = model
+        self.word_head = None
+        if num_phones:
+            self.word_head = WordPhoneHead(model.config.hidden_size, num_phones).to(model.device)
+
+    def backward(self, batch: SupervisedBatch) -> dict[str, Tensor]:
+        """Add to the gradients; returns the losses."""
+        model = self.model
+        device = model.device
+        mask = torch.from_numpy(batch.loss_mask).to(device)
+        targets = torch.from_numpy(batch.targets).to(device)[mask].long()
+        ids = torch.from_numpy(batch.inputs).to(device).long()
+        with mixed_precision(device):
+            output = model(ids, targets=batch.attention)
+            word_loss = None
+            if self.word_head is not None:
+                words = torch.from_numpy(batch.words).to(device)
+                word_loss = self.word_head(output.guided_hidden, words) / int(mask.sum())
+        logits = output.hidden[mask].float() @ model.embed_tokens.weight.T
+        losses = {"token_loss": F.cross_entropy(logits, targets)}
+        loss = TOKEN_WEIGHT * losses["token_loss"]
+        for n, attention_loss in zip(model.guided_layers, output.attention_losses, strict=True):
+            losses[f"attention_loss_{n}"] = attention_loss / batch.num_speech
+            loss = loss + ATTENTION_WEIGHT * losses[f"attention_loss_{n}"]
+        if word_loss is not None:
+            losses["word_loss"] = word_loss
+            loss = loss + WORD_WEIGHT * word_loss
+        loss.backward()
+        return {name: value.detach() for name, value in losses.items()}

@@ -1,278 +1,353 @@
-"""Lets the language model speak, reads its ids, and teaches it what it should have said where it went wrong.
+"""Fine-tuning on the model's own speech: DAgger and a clipped policy gradient.
 
-python practise.py CORPUS CODEC MODEL WORK --steps N begins with the language model of MODEL, saves WORK/practice.pt every few
-steps and goes on from there when started again; WORK/model is MODEL with what was learnt, a running mean of the weights.
+python -m recipes.demo_voice.lm.rl_finetune CORPUS CODEC MODEL_DIR WORK --max_steps N
 
-Imitation teaches the next id after true speech; at the model's own speech it is lost sooner or later (arXiv 1011.0686 says why,
-and what to do: let it act, and have a teacher tell what would have been right there). Here the model speaks texts of the
-corpus; phones are read off its ids (`reader.py`) and compared with the text's, so that at every frame it is known which phone
-was due, whatever had been said before (`due.py`); all ids that sound like it share the praise, as they are likely, and the
-heads that look for the place in the text are pulled to where it was. Of several tries at a text those that last about as long
-as the teacher are made likelier. True speech is imitated beside it, so that voices stay as they are.
+Each step: sample rollouts of texts of the corpus, several of each (rollouts.py). Then several
+updates, each on a minibatch of rollouts and one of recordings, with these losses:
+
+- DAgger (Ross et al., arXiv 1011.0686): at every frame the model visited, the probability of all
+  ids that sound like the phone an expert gives (expert.py) is maximized.
+- Clipped policy gradient (PPO, arXiv 1707.06347) with group-relative advantages (GRPO, arXiv
+  2402.03300, but not divided by the standard deviation): of the rollouts of one text, those with
+  fewer phone errors and a better length become likelier.
+- Guided attention towards the words that were spoken.
+- Supervised losses on the recordings (losses.py), so that voices stay as they are.
+
+WORK/rl_finetune.pt is saved every few steps; the same command resumes from there. WORK/model is
+MODEL_DIR with an exponential moving average of the weights.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
-import math
-import multiprocessing
 import os
 import time
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "ALL")        # sparktts_ms would choose what MindSpore needs: no bfloat16 products
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "ALL")      # sparktts_ms limits it for MindSpore
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from recipes.demo_voice.lm.checkpoint import load, note, save, write
-from recipes.demo_voice.lm.ctc_recognizer import Reader, padded, read
-from recipes.demo_voice.lm.ctc_recognizer import train as train_reader
-from recipes.demo_voice.lm.dataset import AlignedRecording
-from recipes.demo_voice.lm.expert import STOP, Correction, corrected
-from recipes.demo_voice.lm.guided_attention import AttentionTargets, attention_targets
-from recipes.demo_voice.lm.losses import Lesson, Page, drawn, page
-from recipes.demo_voice.lm.model import Manner, Qwen2, short, speak
-from recipes.demo_voice.lm.prompts import Phones, Task, Tasks, known
-from sparktts_ms.config_files import read_config
+from recipes.demo_voice import training
+from recipes.demo_voice.lm.ctc_recognizer import load_or_train_recognizer, pad_ids
+from recipes.demo_voice.lm.expert import STOP
+from recipes.demo_voice.lm.export import export_llm
+from recipes.demo_voice.lm.guided_attention import attention_targets
+from recipes.demo_voice.lm.losses import (
+    SupervisedBatch,
+    SupervisedLoss,
+    draw_batches,
+    supervised_batch,
+)
+from recipes.demo_voice.lm.model import Qwen2, load_vocabulary, mixed_precision, update_ema
+from recipes.demo_voice.lm.prompts import Prompt, PromptSampler
+from recipes.demo_voice.lm.recordings import PhoneInventory, load_recordings
+from recipes.demo_voice.lm.rollouts import Rollout, RolloutWorker, failure_rate, phone_error_rate
+from recipes.demo_voice.lm.sampling import Sampler
 from sparktts_ms.generation.vocabulary import Vocabulary
 
-
-@dataclass(frozen=True)
-class Portion:
-    """Of a step: texts that are spoken, and how often each. Of an update: tries that are learnt from, and sequences of true
-    speech, about; the learning rate, and how much of the mean of the weights is kept. `tokens` are learnt from at once."""
-
-    texts: int
-    tries: int
-    rows: int
-    true: int
-    rate: float
-    kept: float
-    tokens: int
-
-    @property
-    def updates(self) -> int:
-        return max(1, int(WORST * self.texts * self.tries) // self.rows)
-
-
-PORTIONS = {"cpu": Portion(80, 2, 40, 16, 6e-4, 0.98, 6000), "cuda": Portion(1024, 4, 192, 72, 1e-3, 0.985, 60_000)}
-WORST = 0.75            # of the tries are learnt from: where something went wrong, or better than elsewhere
-TRUST = 0.2             # how far an update may move the odds of an id for the sake of what a try is worth
-EVEN = 0.15             # log of a length that is as good as the teacher's
-LENGTH, WRONG = 2.0, 3.0        # weights of what is beyond that, and of phones that are wrong, where tries at a text differ in it
-DUE, GUIDE = 0.5, (0.3, 1.2)    # weights of what was due, and of where the layers that are led should have looked
-MOST, LONGEST = 400, 640
+STAGE = "rl_finetune"
+MAX_LENGTH = 640
 SAVE_EVERY = 5
+WARMUP_STEPS = 5
 
 
 @dataclass(frozen=True)
-class Try:
-    """What was said, as places in `Manner.legal`, and their odds; what was due, where the text was, phones that are wrong
-    (`due.corrected`); how unfit the length is."""
+class RLConfig:
+    """Sizes, which differ by device, and the hyperparameters of the losses."""
 
-    task: Task
-    said: np.ndarray
-    odds: np.ndarray
-    due: np.ndarray
-    word_alignment: np.ndarray
-    wrong: int
-    unfit: float
+    prompts_per_step: int
+    group_size: int                 # rollouts of each prompt
+    minibatch_rollouts: int         # of an update
+    minibatch_recordings: int
+    learning_rate: float
+    ema_decay: float                # at each update
+    microbatch_tokens: int          # of a forward pass; gradients are accumulated
+    train_fraction: float = 0.75    # of the rollouts: those with the largest errors and advantages
+    clip_range: float = 0.2
+    length_weight: float = 2.0      # of the reward
+    phone_weight: float = 3.0
+    rollout_weight: float = 0.5     # of the DAgger loss and the policy gradient
+    attention_weights: tuple[float, float] = (0.3, 1.2)     # of the guided layers
 
     @property
-    def lost(self) -> float:
-        """The share of its phones that is wrong."""
-        return self.wrong / len(self.task.phones)
+    def num_updates(self) -> int:
+        num_rollouts = self.prompts_per_step * self.group_size
+        return max(1, int(self.train_fraction * num_rollouts) // self.minibatch_rollouts)
 
 
-def corrections(spoken: list[tuple[np.ndarray, ...]], table: np.ndarray) -> list[Correction]:
-    return [corrected(*one, table) for one in spoken]
+CONFIGS = {
+    "cpu": RLConfig(80, 2, 40, 16, 6e-4, 0.98, 6000),
+    "cuda": RLConfig(1024, 4, 192, 72, 1e-3, 0.985, 60_000),
+}
 
 
-class Judge:
-    """Speech as ids -> what was wrong with it. `workers` are processes that help."""
+@dataclass
+class StepData(Dataset):
+    """For each step prompts, and minibatches of recordings for its updates, by (seed, step)."""
 
-    def __init__(self, reader: Reader, table: np.ndarray, manner: Manner, workers: int):
-        self.reader, self.table, self.manner = reader, table, manner
-        self.map = multiprocessing.get_context("fork").Pool(workers).imap if workers else map
+    vocabulary: Vocabulary
+    prompts: PromptSampler
+    config: RLConfig
+    seed: int
 
-    def attempts(self, net: Qwen2, tasks: list[Task], seed: int) -> list[Try]:
-        order, halves = sorted(range(len(tasks)), key=lambda n: len(tasks[n].prompt)), []
-        for part in (order[:len(order) // 2], order[len(order) // 2:]):
-            most = [min(MOST, int(1.6 * tasks[n].frames) + 20) for n in part]
-            spoken = speak(net, [tasks[n].prompt for n in part], most, self.manner, seed)
-            ids = [said[said < self.table.shape[1]] for said, _ in spoken]
-            said = [(tasks[n].phones, tasks[n].words, some, *phones)
-                    for n, some, phones in zip(part, ids, read(self.reader, ids), strict=True)]
-            halves.append((part, spoken, ids, self.map(partial(corrections, table=self.table),
-                                                       [said[k:k + 16] for k in range(0, len(said), 16)])))
-        tries: dict[int, Try] = {}
-        for part, spoken, ids, found in halves:
-            for n, (said, odds), some, right in zip(part, spoken, ids, itertools.chain.from_iterable(found), strict=True):
-                unfit = max(0.0, abs(math.log(max(len(some), 1) / tasks[n].frames)) - EVEN)
-                tries[n] = Try(tasks[n], said, odds, right.due[:len(said)], tasks[n].followed(right.ends), right.wrong, unfit)
-        return [tries[n] for n in range(len(tasks))]
+    def __getitem__(self, step: int) -> tuple[list[Prompt], list[SupervisedBatch]]:
+        config = self.config
+        rng = np.random.default_rng((self.seed, step))
+        # each recording gives two examples, one by its labels and one as a clone
+        num_recordings = config.num_updates * config.minibatch_recordings // 2
+        batches = draw_batches(self.vocabulary, self.prompts.recordings, rng, num_recordings,
+                               config.num_updates, MAX_LENGTH)
+        prompts = [self.prompts.draw(rng) for _ in range(config.prompts_per_step)]
+        return prompts, [supervised_batch(batch, self.vocabulary) for batch in batches]
 
 
-def error_rate(tries: list[Try]) -> float:
-    return sum(t.wrong for t in tries) / sum(len(t.task.phones) for t in tries)
+def rewards(rollouts: list[Rollout], config: RLConfig) -> np.ndarray:
+    """Minus the weighted sum of length error and phone error rate, [N]."""
+    length_errors = np.array([r.length_error for r in rollouts])
+    phone_errors = np.array([r.phone_error_rate for r in rollouts])
+    return -(config.length_weight * length_errors + config.phone_weight * phone_errors)
 
 
-def packs(lengths: list[int], tokens: int) -> list[list[int]]:
-    """Rows of similar length together, about `tokens` with their padding."""
-    made: list[list[int]] = [[]]
+def group_relative_advantages(rewards: np.ndarray, group_size: int) -> np.ndarray:
+    """Rewards [N] less the mean of their group; the rollouts of a prompt are consecutive."""
+    groups = rewards.reshape(-1, group_size)
+    return (groups - groups.mean(1, keepdims=True)).reshape(-1)
+
+
+def draw_minibatches(rollouts: list[Rollout], advantages: np.ndarray, config: RLConfig,
+                     rng: np.random.Generator) -> np.ndarray:
+    """Indices [updates, minibatch] of the rollouts that there is most to learn from, shuffled."""
+    errors = np.array([r.phone_error_rate for r in rollouts])
+    errors += np.array([r.length_error for r in rollouts])
+    count = config.num_updates * config.minibatch_rollouts
+    chosen = np.argsort(-errors - np.abs(advantages), kind="stable")[:count]
+    return rng.permutation(chosen).reshape(config.num_updates, config.minibatch_rollouts)
+
+
+def microbatches(lengths: list[int], max_tokens: int) -> list[list[int]]:
+    """Indices of rows of similar length, of about `max_tokens` with their padding."""
+    batches: list[list[int]] = [[]]
     for n in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if made[-1] and (len(made[-1]) + 1) * lengths[n] > tokens:
-            made.append([])
-        made[-1].append(n)
-    return made
+        if batches[-1] and (len(batches[-1]) + 1) * lengths[n] > max_tokens:
+            batches.append([])
+        batches[-1].append(n)
+    return batches
 
 
-class Pupil:
-    """The language model while it learns, from about `tokens` at once."""
+class RolloutLoss:
+    """DAgger, policy gradient and guided attention losses of rollouts."""
 
-    def __init__(self, net: Qwen2, v: Vocabulary, manner: Manner, table: np.ndarray, tokens: int):
-        self.net, self.vocabulary, self.manner, self.tokens = net, v, manner, tokens
-        fits = torch.zeros(len(table) + 2, len(manner.legal))
-        fits[:-2, :table.shape[1]], fits[STOP, table.shape[1]:] = torch.from_numpy(table), 1.0
-        self.fits = fits.to(net.device)         # [phones, NONE, STOP; legal]: how well each id is what is due
+    def __init__(self, model: Qwen2, vocabulary: Vocabulary, sampler: Sampler,
+                 phone_probs: np.ndarray, config: RLConfig):
+        self.model = model
+        self.vocabulary = vocabulary
+        self.sampler = sampler
+        self.config = config
+        num_phones, num_codes = phone_probs.shape
+        match = torch.zeros(num_phones + 2, len(sampler.allowed_ids))
+        match[:num_phones, :num_codes] = torch.from_numpy(phone_probs)
+        match[STOP, num_codes:] = 1.0           # STOP and NO_PHONE, -1 and -2, are the last rows
+        self.match = match.to(model.device)     # [expert targets, actions]: how well they agree
 
-    def aims(self, ids: np.ndarray, rows: list[int], tries: list[Try]) -> AttentionTargets:
-        """Where attention should have been in the text while `ids` [B, L] were said, `rows` tokens of each."""
-        counts = np.zeros(ids.shape, np.float32)
-        for length, one, count in zip(rows, tries, counts, strict=True):
-            count[len(one.task.prompt) - 1:length] = 1
-        return attention_targets(ids, counts, [t.word_alignment for t in tries], self.vocabulary)
-
-    def learn(self, tries: list[Try], worth: list[float]) -> dict[str, Tensor]:
-        """Gradients of what was due, and of what each try is `worth`, means over ids."""
-        count, sums = sum(len(t.said) for t in tries), {}
-        lengths, legal = [len(t.task.prompt) + len(t.said) - 1 for t in tries], self.manner.legal.cpu().numpy()
-        for rows in packs(lengths, self.tokens):
-            some = [tries[n] for n in rows]
-            ids = padded([np.concatenate([t.task.prompt, legal[t.said[:-1]]]) for t in some], 0)
-            where = self.aims(ids.numpy(), [lengths[n] for n in rows], some)
-            with short(self.net.device):
-                hidden, astray = self.net(ids.to(self.net.device), where=where)
-            hidden = torch.cat([hidden[k, len(tries[n].task.prompt) - 1:lengths[n]] for k, n in enumerate(rows)]).float()
-            said, odds, due, gain = (torch.from_numpy(np.concatenate(each)).to(self.net.device) for each in (
-                [t.said for t in some], [t.odds for t in some], [t.due for t in some],
-                [np.full(len(tries[n].said), worth[n], np.float32) for n in rows]))
-            likely = self.manner.likely(self.net, hidden)
-            missed = -((likely.exp() * self.fits[due].sum(1)).sum(-1) + 1e-4).log().sum() / count
-            ratio = (likely.gather(1, said[:, None])[:, 0] - odds).exp()
-            kept = torch.minimum(ratio * gain, ratio.clamp(1 - TRUST, 1 + TRUST) * gain).sum() / count
-            astray = sum(weight * part / count for weight, part in zip(GUIDE, astray, strict=False))
-            (DUE * (missed - kept) + astray).backward()
-            with torch.no_grad():
-                found = {"due": missed, "astray": astray, "clipped": ((ratio - 1).abs() > TRUST).float().sum() / count,
-                         "entropy": -(likely.exp() * likely).sum() / count}
-            sums = {name: sums.get(name, 0.0) + value.detach() for name, value in found.items()}
+    def backward(self, rollouts: list[Rollout], advantages: list[float]) -> dict[str, Tensor]:
+        """Add to the gradients; returns means over actions."""
+        total = sum(len(r.actions) for r in rollouts)
+        lengths = [len(r.prompt.ids) + len(r.actions) - 1 for r in rollouts]
+        sums: dict[str, Tensor] = {}
+        for indices in microbatches(lengths, self.config.microbatch_tokens):
+            loss, metrics = self._losses([rollouts[n] for n in indices],
+                                         [advantages[n] for n in indices], total)
+            loss.backward()
+            for name, value in metrics.items():
+                sums[name] = sums.get(name, 0.0) + value.detach()
         return sums
 
+    def _losses(self, rollouts: list[Rollout], advantages: list[float], total: int,
+                ) -> tuple[Tensor, dict[str, Tensor]]:
+        hidden, attention_losses = self._forward(rollouts)
+        log_probs = self.sampler.log_probs(self.model, hidden)
+        dagger_loss = self._dagger_loss(log_probs, rollouts).sum() / total
+        surrogate, clipped = self._clipped_surrogate(log_probs, rollouts, advantages)
+        policy_loss = -surrogate.sum() / total
+        attention_loss = torch.zeros((), device=hidden.device)
+        weights = self.config.attention_weights
+        for weight, layer_loss in zip(weights, attention_losses, strict=False):
+            attention_loss = attention_loss + weight * layer_loss / total
+        loss = self.config.rollout_weight * (dagger_loss + policy_loss) + attention_loss
+        entropy = -(log_probs.exp() * log_probs).sum(-1)
+        return loss, {
+            "dagger_loss": dagger_loss,
+            "attention_loss": attention_loss,
+            "clip_fraction": clipped.float().sum() / total,
+            "entropy": entropy.sum() / total,
+        }
 
-class Homework(Dataset):
-    """Of each step the tasks that are asked, and pages of true speech for its updates, drawn by (seed, step)."""
+    def _forward(self, rollouts: list[Rollout]) -> tuple[Tensor, list[Tensor]]:
+        """Hidden states of all actions, end to end [N, C], and guided attention losses."""
+        allowed_ids = self.sampler.allowed_ids.cpu().numpy()
+        rows = [np.concatenate([r.prompt.ids, allowed_ids[r.actions[:-1]]]) for r in rollouts]
+        ids = pad_ids(rows, 0)
+        mask = np.zeros(ids.shape, np.float32)
+        for row, r in zip(mask, rollouts, strict=True):
+            row[len(r.prompt.ids) - 1:len(r.prompt.ids) + len(r.actions) - 1] = 1
+        alignments = [r.word_alignment for r in rollouts]
+        targets = attention_targets(ids.numpy(), mask, alignments, self.vocabulary)
+        with mixed_precision(self.model.device):
+            output = self.model(ids.to(self.model.device), targets=targets)
+        return output.hidden[torch.from_numpy(mask > 0)].float(), output.attention_losses
 
-    def __init__(self, v: Vocabulary, tasks: Tasks, portion: Portion, seed: int):
-        self.v, self.tasks, self.portion, self.seed = v, tasks, portion, seed
+    def _dagger_loss(self, log_probs: Tensor, rollouts: list[Rollout]) -> Tensor:
+        """[N]: -log of the probability of actions that agree with the expert."""
+        expert = self._concatenate([r.expert_phones for r in rollouts])
+        agreement = self.match[expert].sum(1)
+        return -((log_probs.exp() * agreement).sum(-1) + 1e-4).log()
 
-    def __getitem__(self, step: int) -> tuple[list[Task], list[Page]]:
-        random, portion = np.random.default_rng((self.seed, step)), self.portion
-        pages = drawn(self.v, self.tasks.spoken, random, portion.updates * portion.true // 2, portion.updates, LONGEST)
-        return [self.tasks.draw(random) for _ in range(portion.texts)], [page(batch, self.v) for batch in pages]
+    def _clipped_surrogate(self, log_probs: Tensor, rollouts: list[Rollout],
+                           advantages: list[float]) -> tuple[Tensor, Tensor]:
+        """PPO's objective [N], and where the ratio of probabilities is out of the clip range."""
+        actions = self._concatenate([r.actions for r in rollouts])
+        old_log_probs = self._concatenate([r.log_probs for r in rollouts])
+        counts = [len(r.actions) for r in rollouts]
+        advantage = self._concatenate([np.repeat(np.float32(advantages), counts)])
+        ratio = (log_probs.gather(1, actions[:, None])[:, 0] - old_log_probs).exp()
+        clip = self.config.clip_range
+        clipped_ratio = ratio.clamp(1 - clip, 1 + clip)
+        objective = torch.minimum(ratio * advantage, clipped_ratio * advantage)
+        return objective, (ratio - 1).abs() > clip
+
+    def _concatenate(self, arrays: list[np.ndarray]) -> Tensor:
+        return torch.from_numpy(np.concatenate(arrays)).to(self.model.device)
 
 
-def practise(corpus: Path, codec: Path, model: Path, work: Path, steps: int, rate: float | None, reader_steps: int, seed: int,
-             threads: int, workers: int, device: str, check_every: int, exams: int) -> None:
-    portion = PORTIONS[device]
-    rate, updates = rate or portion.rate, portion.updates
-    torch.set_num_threads(threads)
-    torch.set_float32_matmul_precision("high")
-    work.mkdir(parents=True, exist_ok=True)
-    config, weights = read_config(model).llm, model / "LLM" / "model.safetensors"
-    v = Vocabulary(model / "LLM" / "tokenizer.json", config.eos_token_id, config.vocab_size)
-    recordings = known(corpus, codec)
-    loss_mask, phones, codes = recordings.loss_mask, Phones(recordings.spoken), v.bicodec_semantic.count
-    tasks, unseen = (Tasks(v, phones, part, LONGEST, recordings.rows) for part in (loss_mask, recordings.held))
-    exam = {kind: [unseen.draw(np.random.default_rng((seed, n)), kind) for n in range(exams)] for kind in Tasks.KINDS}
-    homework = Homework(v, tasks, portion, seed)
-    table = phones.table(loss_mask, codes)
-    manner = Manner(torch.tensor([*v.bicodec_semantic.ids(), v.end_semantic_token, v.end], device=device), 2)
-    judge = Judge(reader_of(work, phones, loss_mask, codes, reader_steps, device), table, manner, workers)
-    net, mean = (Qwen2.read(weights, config).to(device) for _ in range(2))
-    pupil, lesson = Pupil(net, v, manner, table, portion.tokens), Lesson(net)
-    optimizer = torch.optim.AdamW(net.parameters(), rate, betas=(0.9, 0.98), weight_decay=0.0)
-    done = load(work, "practice", net=net, mean=mean, optimizer=optimizer)
+class Trainer:
+    """One run in `work`."""
 
-    def check(step: int) -> None:
-        found = {kind: judge.attempts(mean, asked, 1) for kind, asked in exam.items()}
-        note(work, {"step": step, **{f"{kind}, held out": round(error_rate(some), 4) for kind, some in found.items()},
-                    **{f"{kind}, lost": round(float(np.mean([t.lost > 0.3 for t in some])), 4) for kind, some in found.items()},
-                    "unfit": round(float(np.mean([t.unfit for some in found.values() for t in some])), 4)}, "practice")
-    if not done:
-        check(0)
-    loader = DataLoader(homework, None, sampler=range(done, steps), num_workers=workers // 4, collate_fn=lambda item: item)
-    for step, (asked, pages) in enumerate(loader, done):
+    def __init__(self, args: argparse.Namespace, config: RLConfig):
+        self.args = args
+        self.config = config
+        self.work = args.work
+        vocabulary = load_vocabulary(args.model_dir)
+        corpus = load_recordings(args.corpus, args.codec)
+        recordings = corpus.training
+        inventory = PhoneInventory(corpus.recordings)
+        semantic = vocabulary.bicodec_semantic
+        stops = [vocabulary.end_semantic_token, vocabulary.end]
+        allowed_ids = torch.tensor([*semantic.ids(), *stops], device=args.device)
+        sampler = Sampler(allowed_ids, len(stops))
+        recognizer = load_or_train_recognizer(
+            self.work / "ctc_recognizer.pt", [np.array(r.semantic_ids) for r in recordings],
+            [inventory.transcript(r)[0] for r in recordings], semantic.count, inventory.pause,
+            args.recognizer_steps, args.device)
+        phone_probs = inventory.phone_probs(recordings, semantic.count)
+        self.worker = RolloutWorker(recognizer, phone_probs, sampler, args.workers)
+        prompts = PromptSampler(vocabulary, inventory, recordings, MAX_LENGTH, corpus.word_rows)
+        self.data = StepData(vocabulary, prompts, config, args.seed)
+        self.validation_prompts = self._validation_prompts(PromptSampler(
+            vocabulary, inventory, corpus.validation, MAX_LENGTH, corpus.word_rows))
+        self.model = Qwen2.from_pretrained(args.model_dir).to(args.device)
+        self.ema = Qwen2.from_pretrained(args.model_dir).to(args.device)
+        self.rollout_loss = RolloutLoss(self.model, vocabulary, sampler, phone_probs, config)
+        self.supervised_loss = SupervisedLoss(self.model)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), config.learning_rate,
+                                           betas=(0.9, 0.98), weight_decay=0.0)
+
+    def _validation_prompts(self, prompts: PromptSampler) -> dict[str, list[Prompt]]:
+        drawn = {}
+        for kind in prompts.KINDS:
+            drawn[kind] = []
+            for n in range(self.args.eval_prompts):
+                rng = np.random.default_rng((self.args.seed, n))
+                drawn[kind].append(prompts.draw(rng, kind))
+        return drawn
+
+    def train(self) -> None:
+        max_steps = self.args.max_steps
+        parts = {"net": self.model, "ema": self.ema, "optimizer": self.optimizer}
+        first_step = training.load_checkpoint(self.work, STAGE, **parts)
+        if not first_step:
+            self.evaluate(0)
+        loader = DataLoader(self.data, None, sampler=range(first_step, max_steps),
+                            num_workers=self.args.workers // 4, collate_fn=lambda item: item)
+        for step, (prompts, supervised) in enumerate(loader, first_step):
+            self._set_learning_rate(step)
+            metrics = self._step(step, prompts, supervised)
+            done = step + 1
+            training.log_line(self.work, STAGE, {"step": done, **metrics})
+            if done % SAVE_EVERY == 0 or done == max_steps:
+                training.save_checkpoint(self.work, STAGE, done, **parts)
+            if done % self.args.eval_steps == 0 or done == max_steps:
+                self.evaluate(done)
+                export_llm(self.args.model_dir, self.work / "model", self.ema)
+
+    def _set_learning_rate(self, step: int) -> None:
+        """Linear warm-up, then linear decay to a tenth."""
+        warmup = min(1, (step + 1) / WARMUP_STEPS)
+        decay = 0.1 + 0.9 * (1 - step / self.args.max_steps)
+        self.optimizer.param_groups[0]["lr"] = self.config.learning_rate * warmup * decay
+
+    def _step(self, step: int, prompts: list[Prompt], supervised: list[SupervisedBatch]) -> dict:
+        config = self.config
         began = time.monotonic()
-        found = judge.attempts(net, [task for task in asked for _ in range(portion.tries)], seed * 1_000_003 + step)
-        spoke = time.monotonic()
-        shape = portion.texts, portion.tries
-        unfit, lost = (np.array([getattr(t, name) for t in found]).reshape(shape) for name in ("unfit", "lost"))
-        price = LENGTH * unfit + WRONG * lost
-        worth = (price.mean(1, keepdims=True) - price).reshape(-1)
-        worst = np.argsort(-(lost + unfit).reshape(-1) - np.abs(worth), kind="stable")[:updates * portion.rows]
-        order = np.random.default_rng((seed, step)).permutation(worst).reshape(updates, portion.rows)
-        optimizer.param_groups[0]["lr"] = rate * min(1, (step + 1) / 5) * (0.1 + 0.9 * (1 - step / steps))
-        sums: dict[str, Tensor] = {}
-        for part, one in zip(order, pages, strict=True):
-            optimizer.zero_grad()
-            losses = pupil.learn([found[k] for k in part], worth[part].tolist()) | lesson(one)
-            losses["norm"] = nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimizer.step()
-            with torch.no_grad():
-                torch._foreach_lerp_(list(mean.parameters()), list(net.parameters()), 1 - portion.kept)
-            sums = {name: sums.get(name, 0.0) + value / updates for name, value in losses.items()}
-        line = {name: float(value) for name, value in sums.items()}
-        line |= {"wrong": error_rate(found), "unfit": float(unfit.mean()), "speaking": spoke - began,
-                 "s": time.monotonic() - began}
-        note(work, {"step": step + 1, **{name: round(value, 4) for name, value in line.items()}}, "practice")
-        if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
-            save(work, step + 1, "practice", net=net, mean=mean, optimizer=optimizer)
-        if (step + 1) % check_every == 0 or step + 1 == steps:
-            check(step + 1)
-            write(model, work / "model", mean)
+        repeated = [prompt for prompt in prompts for _ in range(config.group_size)]
+        rollouts = self.worker.rollouts(self.model, repeated, self.args.seed * 1_000_003 + step)
+        rollout_seconds = time.monotonic() - began
+        advantages = group_relative_advantages(rewards(rollouts, config), config.group_size)
+        rng = np.random.default_rng((self.args.seed, step))
+        minibatches = draw_minibatches(rollouts, advantages, config, rng)
+        means = training.MetricMeans()
+        for minibatch, batch in zip(minibatches, supervised, strict=True):
+            chosen = [rollouts[n] for n in minibatch]
+            means.add(self._update(chosen, advantages[minibatch].tolist(), batch))
+        return {
+            **means.take(),
+            "phone_error_rate": phone_error_rate(rollouts),
+            "length_error": np.mean([r.length_error for r in rollouts]),
+            "rollout_seconds": rollout_seconds,
+            "seconds_per_step": time.monotonic() - began,
+        }
 
+    def _update(self, rollouts: list[Rollout], advantages: list[float], batch: SupervisedBatch,
+                ) -> dict[str, Tensor]:
+        self.optimizer.zero_grad()
+        metrics = self.rollout_loss.backward(rollouts, advantages)
+        metrics |= self.supervised_loss.backward(batch)
+        metrics["grad_norm"] = nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        update_ema(self.ema, self.model, self.config.ema_decay)
+        return metrics
 
-def reader_of(work: Path, phones: Phones, loss_mask: list[AlignedRecording], codes: int, steps: int, device: str) -> Reader:
-    path, reader = work / "reader.pt", Reader(codes, phones.pause).to(device)
-    if not path.exists():
-        made = train_reader([np.array(one.semantic_ids) for one in loss_mask], [phones.said(one) for one in loss_mask], codes,
-                            phones.pause, steps, 1, device)
-        torch.save(made.state_dict(), path)
-    reader.load_state_dict(torch.load(path, weights_only=True, map_location=device))
-    return reader.eval().requires_grad_(False)
+    def evaluate(self, step: int) -> None:
+        """Phone error and failure rates of the averaged weights on validation prompts."""
+        metrics = {"step": step}
+        everything = []
+        for kind, prompts in self.validation_prompts.items():
+            rollouts = self.worker.rollouts(self.ema, prompts, 1)
+            metrics[f"val_{kind}_phone_error_rate"] = phone_error_rate(rollouts)
+            metrics[f"val_{kind}_failure_rate"] = failure_rate(rollouts)
+            everything += rollouts
+        metrics["val_length_error"] = np.mean([r.length_error for r in everything])
+        training.log_line(self.work, STAGE, metrics)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("corpus", "codec", "model", "work"):
-        parser.add_argument(name, type=Path)
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--rate", type=float, help="instead of the device's")
-    parser.add_argument("--reader_steps", type=int, default=1000, help="of the network that reads phones off ids")
-    parser.add_argument("--check_every", type=int, default=20)
-    parser.add_argument("--exams", type=int, default=120, help="tasks of each kind at a check")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--workers", type=int, default=0, help="processes that draw tasks and compare phones")
-    parser.add_argument("--device", choices=PORTIONS, default="cpu")
-    practise(**vars(parser.parse_args()))
+    parser = training.stage_parser(__doc__, "corpus", "codec", "model_dir")
+    parser.add_argument("--learning_rate", type=float, help="default: by device")
+    parser.add_argument("--recognizer_steps", type=int, default=1000, help="of the CTC recognizer")
+    parser.add_argument("--eval_steps", type=int, default=20, help="steps between evaluations")
+    parser.add_argument("--eval_prompts", type=int, default=120, help="of each kind")
+    parser.add_argument("--workers", type=int, default=0, help="processes for data and labels")
+    parser.add_argument("--device", choices=CONFIGS, default="cpu")
+    args = parser.parse_args()
+    training.start_stage(args)
+    torch.set_float32_matmul_precision("high")
+    config = CONFIGS[args.device]
+    if args.learning_rate:
+        config = replace(config, learning_rate=args.learning_rate)
+    Trainer(args, config).train()
 
 
 if __name__ == "__main__":
