@@ -7,8 +7,6 @@ Source: SparkAudio/Spark-TTS `BiCodec/config.yaml`, `LLM/config.json`,
 `wav2vec2-large-xlsr-53/config.json`.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from operator import attrgetter

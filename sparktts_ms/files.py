@@ -1,7 +1,5 @@
 """Files written completely or not at all, and settings files read with one clear error."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Level and length of a recording, as the voice encoder expects them."""
 
-from __future__ import annotations
-
 import numpy as np
 
 TRIM_LEVEL = 0.02       # of the peak; what stays below it before and after the speech is trimmed

@@ -3,8 +3,6 @@
 Source: upstream `sparktts/models/bicodec.py`, torchaudio's MelSpectrogram (power 1, Slaney).
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -4,8 +4,6 @@ Source: Boersma, "Accurate short-term analysis of the fundamental frequency" (19
 parselmouth is GPL, pyworld needs a C build, librosa.pyin needs numba.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 SAMPLE_RATE = 16000

@@ -1,10 +1,7 @@
 """Plot of speech: its waveform and, over the same seconds, its mel spectrogram."""
 
-from __future__ import annotations
-
 import unicodedata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -37,6 +34,7 @@ def draw(path: str | Path, samples: np.ndarray, sample_rate: int, title: str = "
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.font_manager import get_font_names
     except ImportError:
         raise OutputError("Plots need matplotlib.", "Install it: pip install matplotlib") from None
     samples = np.asarray(samples, np.float64)
@@ -46,15 +44,15 @@ def draw(path: str | Path, samples: np.ndarray, sample_rate: int, title: str = "
 
     figure = Figure(figsize=SIZE, dpi=200, facecolor="white")
     FigureCanvasAgg(figure)
-    fonts = _installed_fonts()
+    fonts = [font for font in FONTS if font in get_font_names()]
     seconds = len(samples) / sample_rate
     wave = figure.add_axes((0.065, 0.66, 0.855, 0.235))
     spectrogram = figure.add_axes((0.065, 0.105, 0.855, 0.515), sharex=wave)
     colorbar = figure.add_axes((0.935, 0.105, 0.012, 0.515))
-    text: dict[str, Any] = {"family": fonts, "va": "center", "parse_math": False}
-    figure.text(0.065, 0.945, _fit_title(title, fonts), fontsize=12, color=TEXT_COLOR, **text)
-    caption = f"{seconds:.2f} s · {sample_rate / 1000:g} kHz"
-    figure.text(0.92, 0.945, caption, fontsize=9, color=LABEL_COLOR, ha="right", **text)
+    figure.text(0.065, 0.945, _fit_title(title, fonts), fontsize=12, color=TEXT_COLOR, va="center",
+                family=fonts, parse_math=False)
+    figure.text(0.92, 0.945, f"{seconds:.2f} s · {sample_rate / 1000:g} kHz", fontsize=9,
+                color=LABEL_COLOR, va="center", ha="right", family=fonts)
     _draw_wave(wave, samples, seconds)
     _draw_spectrogram(spectrogram, colorbar, samples, sample_rate)
     for axes in (wave, spectrogram, colorbar):
@@ -103,18 +101,10 @@ def _draw_spectrogram(axes, colorbar, samples: np.ndarray, sample_rate: int) -> 
 def _style_axes(axes, fonts: list[str]) -> None:
     axes.tick_params(labelsize=9, labelcolor=LABEL_COLOR, color=GRID_COLOR, length=3)
     axes.spines[:].set_visible(False)
-    labels = (axes.xaxis.label, axes.yaxis.label)
-    for text in (*labels, axes.title, *axes.get_xticklabels(), *axes.get_yticklabels()):
+    for text in (axes.title, *axes.get_xticklabels(), *axes.get_yticklabels()):
         text.set_family(fonts)
-    for label in labels:
-        label.set(fontsize=9, color=LABEL_COLOR)
-
-
-def _installed_fonts() -> list[str]:
-    from matplotlib.font_manager import get_font_names
-
-    installed = set(get_font_names())
-    return [name for name in FONTS if name in installed]
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(fontsize=9, color=LABEL_COLOR, family=fonts)
 
 
 def _fit_title(title: str, fonts: list[str]) -> str:

@@ -1,7 +1,5 @@
 """Reading recordings. Nothing that a file claims is trusted; every failure is an AudioError."""
 
-from __future__ import annotations
-
 import contextlib
 import stat
 from collections.abc import Iterator
@@ -126,5 +124,4 @@ def _check_samples(path: Path, samples: np.ndarray, rate: int, resampled: int) -
         raise _error(path, problem, "Record 3 to 10 s.", "short_recording")
     if np.ptp(samples) / 2 < SILENT_AMPLITUDE:
         problem = f"is silent in the {seconds:.1f} s that were read."
-        hint = "Record it again, or cut the silence at its start."
-        raise _error(path, problem, hint, "silent_recording")
+        raise _error(path, problem, "Record it again, or cut its start.", "silent_recording")

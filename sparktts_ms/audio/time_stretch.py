@@ -4,8 +4,6 @@ Source: waveform similarity overlap-add (WSOLA), Verhelst and Roelands (1993): f
 another pace, each from where it continues the one before it best.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 MIN_SPEED = 0.3

@@ -1,7 +1,5 @@
 """Speech as 16-bit WAV: a file, the bytes of one, or a stream written while speech is generated."""
 
-from __future__ import annotations
-
 import io
 import struct
 from pathlib import Path

@@ -5,12 +5,9 @@ the last rule lets wetext read what is left. wetext gets numbers with their unit
 around them, so that no word can be lost.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterator
-from itertools import groupby
 
 from sparktts_ms.text import normalize_en, normalize_zh
 from sparktts_ms.text.rules import Rule
@@ -26,8 +23,7 @@ CJK_CHARACTER = re.compile(f"[{CJK}]")
 COUNTED_IN_CHINESE = re.compile(rf"\d ?[{CJK}]")
 # Lower case only: names stand in texts of any language.
 ENGLISH_WORD = re.compile(r"(?<![\w/@.:&-])[a-z]{2,}(?![\w@:/])")
-UNITS = frozenset(
-    "am cm ft gb hz kb kg km kph lb lbs mb mg min ml mm mph oz pm rpm tb yd".split())
+UNITS = set("am cm ft gb hz kb kg km kph lb lbs mb mg min ml mm mph oz pm rpm tb yd".split())
 
 FRACTIONS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
 FULL_WIDTH = "０１２３４５６７８９％＄＆＠＃＋＝￥℃℉㎡㎏㎝㎜㎞"
@@ -42,23 +38,26 @@ def normalize(text: str) -> str:
     spoken = []
     for language, run in _language_runs(text):
         if language in RULES and TRIGGER.search(run):
-            run = _apply_rules(RULES[language], _plain_characters(run), spaced=language == "en")
+            run = _plain_characters(run)
+            for rule in RULES[language]:
+                run = _apply_rule(rule, run, spaced=language == "en")
         spoken.append(run)
     return "".join(spoken)
 
 
 def _language_runs(text: str) -> Iterator[tuple[str, str]]:
     """(language, run) in order; a clause without a language has that of the clause before it."""
-    clauses = CLAUSE_END.split(text)
-    decided = [_clause_language(clause) for clause in clauses]
+    clauses = [(_clause_language(clause), clause) for clause in CLAUSE_END.split(text)]
     default = "zh" if CHINESE_SIGN.search(text) else "en"
-    language = next(filter(None, decided), default)
-    languages = []
-    for clause_language in decided:
-        language = clause_language or language
-        languages.append(language)
-    for language, group in groupby(zip(languages, clauses, strict=True), key=lambda pair: pair[0]):
-        yield language, "".join(clause for _, clause in group)
+    language = next((found for found, _ in clauses if found), default)
+    run: list[str] = []
+    for found, clause in clauses:
+        if found not in (None, language):
+            yield language, "".join(run)
+            language = found
+            run = []
+        run.append(clause)
+    yield language, "".join(run)
 
 
 def _clause_language(clause: str) -> str | None:
@@ -81,14 +80,9 @@ def _plain_characters(run: str) -> str:
         "(?<=[0-9])[：．／－～](?=[0-9])", lambda m: unicodedata.normalize("NFKC", m[0]), run)
 
 
-def _apply_rules(rules: tuple[Rule, ...], text: str, spaced: bool) -> str:
-    """The text after all rules; `spaced` keeps a replacement apart from the letters beside it."""
-    for rule in rules:
-        text = _apply_rule(rule, text, spaced)
-    return text
-
-
 def _apply_rule(rule: Rule, text: str, spaced: bool) -> str:
+    """`spaced` keeps a replacement apart from the letters beside it."""
+
     def replace(match: re.Match[str]) -> str:
         replacement = rule.replacement
         spoken = match.expand(replacement) if isinstance(replacement, str) else replacement(match)

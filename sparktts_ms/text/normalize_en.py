@@ -1,7 +1,5 @@
 """The rules of English, applied from the top down; wetext reads what is left."""
 
-from __future__ import annotations
-
 import re
 
 from sparktts_ms.text.rules import ADDRESS, NUMBER, WetextReader, one_of, rule, spell_address
@@ -115,8 +113,7 @@ def _unit(match: re.Match[str]) -> str:
 
 
 RULES = (
-    rule("Mail abc1@x.com -> Mail abc one at x dot com", ADDRESS,
-         lambda m: spell_address(m[0], ADDRESS_NAMES, " ")),
+    rule("a@x.com -> a at x dot com", ADDRESS, lambda m: spell_address(m[0], ADDRESS_NAMES, " ")),
     rule("Call (555) 123-4567. -> Call five five five, one two three, four five six seven.",
          r"(?<![\w.+-])(?:\+\d[\d ().-]{6,}\d"
          r"|(?:1[- ])?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}|\d{3}-\d{4}"
@@ -127,8 +124,7 @@ RULES = (
          lambda m: m[1] + _read_groups(m[2])),
     rule("Open 24/7 -> Open twenty four seven",
          r"(?<![\w/])(?:24/7|50/50|9/11)(?![\w/])", lambda m: FIXED_PHRASES[m[0]]),
-    rule("5'11\" tall -> five foot eleven tall",
-         r"(?<!\w)(\d)' ?(\d{1,2})(?:\"|''|\b)", r"\1 foot \2"),
+    rule("5'11\" -> five foot eleven", r"(?<!\w)(\d)' ?(\d{1,2})(?:\"|''|\b)", r"\1 foot \2"),
     rule("It is -5 -> It is minus five", r"(?<![\w)%.])-(?=[$£€¥]?\.?\d)", "minus "),
     rule("It is +5 -> It is plus five", r"(?<![\w)])\+(?=[$£€¥]?\.?\d)", "plus "),
     rule("It is ±5 -> It is plus or minus five", r"± ?(?=\d)", "plus or minus "),
@@ -152,16 +148,13 @@ RULES = (
          r"|(?<=\.\d\d)-(?=\d)", " to "),
     rule("at 5 p.m. Then -> at five PM. Then",
          r"(?<=\d) ?([AaPp])\.?[Mm]\.(?=$|\s+[A-Z])", lambda m: f" {m[1].upper()}M."),
-    rule("at 8 a.m. or -> at eight AM or",
-         r"(?<=\d) ?([AaPp])\.[Mm]\.", lambda m: f" {m[1].upper()}M"),
+    rule("8 a.m. or -> eight AM or", r"(?<=\d) ?([AaPp])\.[Mm]\.", lambda m: f" {m[1].upper()}M"),
     rule("v1.5 -> version one point five", r"\b[vV](?=\d)", "version "),
     rule("Python 2.5.1 -> Python two point five point one",
          r"(?<![\w.])(?:\d+(?:\.\d+){2}|\d+(?:\.\d+){4,})(?!\w|\.\d)",
          lambda m: m[0].replace(".", " point ")),
-    rule("a 20-minute walk -> a twenty minute walk",
-         r"(?<=\d)((?:st|nd|rd|th)?)-(?=[A-Za-z])", r"\1 "),
-    rule("1 hr, 2 hrs -> one hour, two hours",
-         rf"(?<![\w.])({NUMBER}) ?({one_of(UNITS)})(?![\w/²³'])", _unit),
+    rule("5-star food -> five star food", r"(?<=\d)((?:st|nd|rd|th)?)-(?=[A-Za-z])", r"\1 "),
+    rule("2 hrs -> two hours", rf"(?<![\w.])({NUMBER}) ?({one_of(UNITS)})(?![\w/²³'])", _unit),
     rule("1,005 -> one thousand and five", r"(?<![\d,.])1,(\d{3})(?![\d,])", _one_thousand),
     rule("3.5M users -> three point five million users", r"(?<=\d)M\b", " million"),
     rule("2.5GHz -> two point five gigahertz", r"(\.\d+)(?=[A-Za-z])", r"\1 "),

@@ -1,7 +1,5 @@
 """The rules of Chinese, applied from the top down; wetext reads what is left."""
 
-from __future__ import annotations
-
 import re
 
 from sparktts_ms.text.normalize_en import read_ordinal

@@ -1,7 +1,5 @@
 """What the rules of all languages share: their form, numbers, addresses, and wetext's reading."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Callable, Mapping

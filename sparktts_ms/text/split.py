@@ -4,8 +4,6 @@ A text is cut at the ends of sentences, where that is not enough at pauses, else
 Nothing is lost or changed but white space: the segments, one after the other, are the text.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import dataclass, replace
@@ -40,8 +38,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Span:
-    """paragraph[begin:end], without white space at its ends. `kind`: sentence, clause or word,
-    whichever ends there."""
+    """text[begin:end] without white space at its ends; it ends a sentence, a clause or a word."""
 
     begin: int
     end: int
@@ -116,7 +113,7 @@ def _cut(text: str, span: Span, cuts: list[int], kind: str) -> list[Span]:
 
 def _split_span(text: str, span: Span, max_syllables: float) -> list[Span]:
     """The span cut at clauses, else at words, else in the middle, until every piece fits."""
-    if estimate_syllables(text[span.begin:span.end]) <= max_syllables:
+    if _syllables(text, span) <= max_syllables:
         return [span]
     for kind, boundary in (("clause", CLAUSE_END), ("word", WORD_END)):
         cuts = [match.end() for match in boundary.finditer(text, span.begin, span.end)]
@@ -131,23 +128,21 @@ def _split_all(text: str, spans: list[Span], max_syllables: float) -> list[Span]
     return [piece for span in spans for piece in _split_span(text, span, max_syllables)]
 
 
-def _merge_spans(
-    text: str, spans: list[Span], max_syllables: float, min_syllables: float = math.inf
-) -> list[Span]:
+def _merge_spans(text: str, spans: list[Span], max_syllables: float,
+                 min_syllables: float = math.inf) -> list[Span]:
     """Consecutive spans merged where one has fewer than `min_syllables` and both fit."""
-
-    def syllables(span: Span) -> float:
-        return estimate_syllables(text[span.begin:span.end])
-
     merged: list[Span] = []
     for span in spans:
-        is_short = merged and syllables(merged[-1]) < min_syllables
-        if merged and not is_short and span is spans[-1]:
-            is_short = syllables(span) < min_syllables
-        if is_short:
+        if merged:
             both = Span(merged[-1].begin, span.end, span.kind)
-            if syllables(both) <= max_syllables:
+            is_short = _syllables(text, merged[-1]) < min_syllables or (
+                span is spans[-1] and _syllables(text, span) < min_syllables)
+            if is_short and _syllables(text, both) <= max_syllables:
                 merged[-1] = both
                 continue
         merged.append(span)
     return merged
+
+
+def _syllables(text: str, span: Span) -> float:
+    return estimate_syllables(text[span.begin:span.end])

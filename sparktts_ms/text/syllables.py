@@ -1,7 +1,5 @@
 """The number of syllables of a text: an estimate of how long it takes to say."""
 
-from __future__ import annotations
-
 import math
 import re
 
