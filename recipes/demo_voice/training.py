@@ -28,6 +28,11 @@ def start_stage(args: argparse.Namespace) -> None:
     args.work.mkdir(parents=True, exist_ok=True)
 
 
+def no_collate(item):
+    """For a DataLoader whose data set makes complete batches."""
+    return item
+
+
 def save_checkpoint(work: Path, stage: str, step: int, **parts) -> None:
     """Write WORK/STAGE.pt with the number of finished steps and the state of `parts`."""
     state = {"step": step}

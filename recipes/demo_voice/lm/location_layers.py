@@ -67,7 +67,10 @@ class StageConfig:
     learning_rate: float        # of the layers that were there before
 
 
-CONFIGS = {"cpu": StageConfig(2048, 4e-4), "cuda": StageConfig(40_000, 1.5e-3)}
+CONFIGS = {
+    "cpu": StageConfig(batch_tokens=2048, learning_rate=4e-4),
+    "cuda": StageConfig(batch_tokens=40_000, learning_rate=1.5e-3),
+}
 
 
 def add_location_layers(model: Qwen2) -> Qwen2:
@@ -140,7 +143,7 @@ class BatchGroups(Dataset):
         """Batches number `first` to `end`."""
         numbers = range(first // GROUP_SIZE, math.ceil(end / GROUP_SIZE))
         loader = DataLoader(self, None, sampler=numbers, num_workers=num_workers,
-                            collate_fn=lambda group: group)
+                            collate_fn=training.no_collate)
         skipped = first - numbers.start * GROUP_SIZE
         batches = itertools.chain.from_iterable(loader)
         return itertools.islice(batches, skipped, skipped + end - first)

@@ -80,8 +80,12 @@ class RLConfig:
 
 
 CONFIGS = {
-    "cpu": RLConfig(80, 2, 40, 16, 6e-4, 0.98, 6000),
-    "cuda": RLConfig(1024, 4, 192, 72, 1e-3, 0.985, 60_000),
+    "cpu": RLConfig(
+        prompts_per_step=80, group_size=2, minibatch_rollouts=40, minibatch_recordings=16,
+        learning_rate=6e-4, ema_decay=0.98, microbatch_tokens=6000),
+    "cuda": RLConfig(
+        prompts_per_step=1024, group_size=4, minibatch_rollouts=192, minibatch_recordings=72,
+        learning_rate=1e-3, ema_decay=0.985, microbatch_tokens=60_000),
 }
 
 
@@ -178,13 +182,11 @@ class RolloutLoss:
         for weight, layer_loss in zip(weights, attention_losses, strict=False):
             attention_loss = attention_loss + weight * layer_loss / total
         loss = self.config.rollout_weight * (dagger_loss + policy_loss) + attention_loss
-        entropy = -(log_probs.exp() * log_probs).sum(-1)
-        return loss, {
-            "dagger_loss": dagger_loss,
-            "attention_loss": attention_loss,
-            "clip_fraction": clipped.float().sum() / total,
-            "entropy": entropy.sum() / total,
-        }
+        with torch.no_grad():
+            entropy = -(log_probs.exp() * log_probs).sum() / total
+            clip_fraction = clipped.float().sum() / total
+        return loss, {"dagger_loss": dagger_loss, "attention_loss": attention_loss,
+                      "clip_fraction": clip_fraction, "entropy": entropy}
 
     def _forward(self, rollouts: list[Rollout]) -> tuple[Tensor, list[Tensor]]:
         """Hidden states of all actions, end to end [N, C], and guided attention losses."""
@@ -271,7 +273,7 @@ class Trainer:
         if not first_step:
             self.evaluate(0)
         loader = DataLoader(self.data, None, sampler=range(first_step, max_steps),
-                            num_workers=self.args.workers // 4, collate_fn=lambda item: item)
+                            num_workers=self.args.workers // 4, collate_fn=training.no_collate)
         for step, (prompts, supervised) in enumerate(loader, first_step):
             self._set_learning_rate(step)
             metrics = self._step(step, prompts, supervised)
@@ -292,7 +294,9 @@ class Trainer:
     def _step(self, step: int, prompts: list[Prompt], supervised: list[SupervisedBatch]) -> dict:
         config = self.config
         began = time.monotonic()
-        repeated = [prompt for prompt in prompts for _ in range(config.group_size)]
+        repeated = []
+        for prompt in prompts:
+            repeated += [prompt] * config.group_size
         rollouts = self.worker.rollouts(self.model, repeated, self.args.seed * 1_000_003 + step)
         rollout_seconds = time.monotonic() - began
         advantages = group_relative_advantages(rewards(rollouts, config), config.group_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import multiprocessing
 from collections.abc import Iterable
@@ -73,8 +74,8 @@ class RolloutWorker:
             pending.append((indices, *self._speak([prompts[n] for n in indices], model, seed)))
         rollouts: dict[int, Rollout] = {}
         for indices, samples, labels in pending:
-            flat_labels = [label for chunk in labels for label in chunk]
-            for n, (actions, log_probs), label in zip(indices, samples, flat_labels, strict=True):
+            labels = itertools.chain.from_iterable(labels)
+            for n, (actions, log_probs), label in zip(indices, samples, labels, strict=True):
                 rollouts[n] = self._rollout(prompts[n], actions, log_probs, label)
         return [rollouts[n] for n in range(len(prompts))]
 
