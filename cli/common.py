@@ -26,6 +26,15 @@ HINTS = {
     "no_voice": "Add --prompt_speech_path FILE, --voice FILE or --gender female|male.",
     "style_without_voice": "Add --gender female|male, --prompt_speech_path FILE or --voice FILE.",
     "no_text": "Give at least one word by --text or --text_file.",
+    "no_speech": "Try another --seed, a longer text, or --min_new_tokens.",
+    "incomplete_voice": "Try another --seed or more --max_new_tokens.",
+    "recording_too_long": "Cut the recording and --prompt_text, or leave out --prompt_text.",
+    "prompt_too_long": "Leave out --no_split, or use a shorter recording with --prompt_text.",
+    "unsupported_language": "Use a --model_dir that speaks it; `python -m cli.download` fetches the "
+                            "released model for Chinese and English.",
+    "no_model_dir": "Change --model_dir; `python -m cli.download` fetches the released model, and "
+                    "pretrained_models/Spark-TTS-demo is a small one.",
+    "no_ascend": "Check `npu-smi info` and the CANN environment, or use --device_target CPU.",
     "no_model_id": "Add --model_id OWNER/NAME.",
     "target_exists": "Add --overwrite to replace it.",
     "not_a_voice": "--save_voice writes one.",

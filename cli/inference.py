@@ -28,7 +28,7 @@ from sparktts_ms.audio.wav import WavStream, write_wav
 from sparktts_ms.errors import InputError, OutputError
 from sparktts_ms.files import check_writable, unused_path
 from sparktts_ms.generation.attributes import LEVELS
-from sparktts_ms.generation.request import Chunks, SpeechRequest, check_text
+from sparktts_ms.generation.request import Chunks, SpeechRequest, check_text, resolve_style
 from sparktts_ms.qwen2.sampling import Sampling
 from sparktts_ms.voice import Speech, Voice
 
@@ -99,7 +99,9 @@ def run(args: argparse.Namespace) -> None:
                         args.min_new_tokens, args.seed)
     voice = Voice.load(args.voice) if args.voice else None
     requests: list[SpeechRequest] = []
-    if not args.prompt_speech_path:
+    if args.prompt_speech_path:
+        resolve_style(True, args.gender, args.pitch, args.speed)
+    else:
         requests = make_requests(args, texts, voice, sampling)
     if texts and not args.stream:
         check_writable(args.output.parent if args.output else args.save_dir)

@@ -184,9 +184,13 @@ class Qwen2Config:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The sizes of all parts of a model directory."""
+    """The sizes of all parts of a model directory.
+
+    languages: ISO 639-1 codes of the languages that the model speaks; None if it states none.
+    """
 
     audio: AudioConfig
     bicodec: BiCodecConfig
     wav2vec2: Wav2Vec2Config
     llm: Qwen2Config
+    languages: tuple[str, ...] | None = None

@@ -50,11 +50,14 @@ TYPE_NAMES = {
 
 def read_config(model_dir: Path) -> config.ModelConfig:
     """Read every settings file of a model directory; ModelError names what is wrong."""
+    audio = _read_audio(model_dir / "config.yaml")
+    languages = _languages(audio.pop("languages", None))
     model = config.ModelConfig(
-        audio=_build(config.AudioConfig, _read_audio(model_dir / "config.yaml"), "config.yaml"),
+        audio=_build(config.AudioConfig, audio, "config.yaml"),
         bicodec=_read_bicodec(model_dir / "BiCodec" / "config.yaml"),
         wav2vec2=_read_wav2vec2(model_dir / "wav2vec2-large-xlsr-53"),
         llm=_read_qwen2(model_dir / "LLM" / "config.json"),
+        languages=languages,
     )
     for left, right in INTERFACES:
         values = (attrgetter(left)(model), attrgetter(right)(model))
@@ -73,6 +76,15 @@ def _read_audio(file: Path, depth: int = 0) -> dict[str, Any]:
     if depth > 8:
         raise ModelError("{subject}: base_config refers to itself.", subject=file)
     return {**_read_audio(file.parent / str(base), depth + 1), **values}
+
+
+def _languages(codes: Any) -> tuple[str, ...] | None:
+    """The languages that config.yaml states; a key of this project, which upstream ignores."""
+    if codes is None:
+        return None
+    if not isinstance(codes, list) or not codes or not all(isinstance(c, str) for c in codes):
+        raise ModelError(f"languages in config.yaml is {codes!r}; it should be a list like [en, zh].")
+    return tuple(codes)
 
 
 def _read_bicodec(file: Path) -> config.BiCodecConfig:

@@ -27,6 +27,7 @@ from sparktts_ms.generation.voice_encoder import VoiceEncoder
 from sparktts_ms.qwen2.engine import Engine
 from sparktts_ms.qwen2.language_model import LanguageModel
 from sparktts_ms.runtime import Runtime
+from sparktts_ms.text.language import check_language
 from sparktts_ms.text.normalize import normalize
 from sparktts_ms.text.split import Segment, split_text
 from sparktts_ms.voice import Speech, Voice, check_ids
@@ -101,7 +102,8 @@ class SparkTTS:
         text: a SpeechRequest, or its text; `options` are then the other fields of SpeechRequest
         (gender, pitch, speed, sampling, normalize, split).
         progress: called with the seconds of speech generated so far.
-        Raises InputError for a request that makes no sense, VoiceError for another model's voice,
+        Raises InputError for a request that makes no sense or a language that the model does not
+        speak (code "unsupported_language"), VoiceError for another model's voice,
         NoSpeech if the model generates nothing audible.
         """
         generation = self.start(as_request(text, voice, options))
@@ -127,6 +129,7 @@ class SparkTTS:
     def start(self, request: SpeechRequest, chunks: Chunks | None = None) -> LongFormGeneration:
         """Start a request: it is generated as the engine steps, batched with all others."""
         text = request.text
+        check_language(text, self.config.languages)
         if request.normalize:
             text = check_text(normalize(text))
         segments = split_text(text) if request.split else [Segment(text, 0.0)]

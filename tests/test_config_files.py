@@ -54,6 +54,16 @@ def test_read_config(model):
     assert config.audio.reference_samples == 96000
 
 
+def test_languages_are_optional(model):
+    assert read_config(model).languages is None
+    change(model / "config.yaml", languages=["en", "zh"])
+    assert read_config(model).languages == ("en", "zh")
+    for wrong in ("en", [], [3]):
+        change(model / "config.yaml", languages=wrong)
+        with pytest.raises(ModelError, match="languages"):
+            read_config(model)
+
+
 def test_frames_and_samples_are_inverse(model):
     config = read_config(model).wav2vec2
     frames = {0: 0, 399: 0, 400: 1, 719: 1, 720: 2, 16000: 49, 48000: 149, 96000: 299}

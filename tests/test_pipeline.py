@@ -1,5 +1,7 @@
 """SparkTTS: streaming, and what it refuses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -53,6 +55,15 @@ def test_closing_a_stream_cancels_it(tts):
     next(stream)
     stream.close()
     assert not tts.engine.active and not tts.engine.step()
+
+
+def test_unsupported_language_is_refused_before_generation(tts, monkeypatch):
+    monkeypatch.setattr(tts, "config", replace(tts.config, languages=("en",)))
+    for generate in (tts.synthesize, tts.stream):
+        with pytest.raises(InputError, match="English only") as caught:
+            generate("今天天气很好。", gender="female")
+        assert caught.value.code == "unsupported_language"
+    assert not tts.engine.active
 
 
 def test_stream_without_speech_is_an_error(tts):

@@ -47,7 +47,7 @@ def normalize(text: str) -> str:
 
 def _language_runs(text: str) -> Iterator[tuple[str, str]]:
     """(language, run) in order; a clause without a language has that of the clause before it."""
-    clauses = [(_clause_language(clause), clause) for clause in CLAUSE_END.split(text)]
+    clauses = [(clause_language(clause), clause) for clause in CLAUSE_END.split(text)]
     default = "zh" if CHINESE_SIGN.search(text) else "en"
     language = next((found for found, _ in clauses if found), default)
     run: list[str] = []
@@ -60,7 +60,7 @@ def _language_runs(text: str) -> Iterator[tuple[str, str]]:
     yield language, "".join(run)
 
 
-def _clause_language(clause: str) -> str | None:
+def clause_language(clause: str) -> str | None:
     """zh, en, "other" for other scripts, None where only names, units or numbers are written."""
     chinese = len(CJK_CHARACTER.findall(clause))
     other = sum(c.isalpha() and c > "\u024f" for c in clause) - chinese

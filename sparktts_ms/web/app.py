@@ -58,7 +58,8 @@ class Server:
         self.sessions = Sessions(service, self.temp_files, settings.limits)
         self.shared_store = None if settings.voices is None else VoiceStore(settings.voices)
         handlers = Handlers(self.sessions, self.voice_store)
-        self.page = Page(handlers, settings.note, settings.example).blocks
+        languages = service.tts.config.languages
+        self.page = Page(handlers, settings.note, settings.example, languages).blocks
         requests = settings.limits.requests
         self.page.queue(max_size=2 * requests, default_concurrency_limit=requests)
 

@@ -71,8 +71,9 @@ class Page:
                          max_length=self.handlers.sessions.limits.text)
         with self._add(gr.Accordion, "examples", open=False):
             examples = []
-            for language in languages or LOCALES:
-                examples += [[example] for example in LOCALES[language]["examples"]]
+            for language, locale in LOCALES.items():
+                if languages is None or language in languages:
+                    examples += [[example] for example in locale["examples"]]
             gr.Examples(examples, [text], label="", api_visibility="private")
 
     def _add_voices(self, example: Path | None) -> None:

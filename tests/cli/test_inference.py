@@ -342,6 +342,19 @@ def test_broken_model_directories(run, tiny_model, tmp_path, how):
     assert_refused(run("--text", TEXT, *FEMALE, model=model), name)
 
 
+def test_unsupported_language(run, tiny_model, tmp_path):
+    model = tmp_path / "english"
+    model.mkdir()
+    for part in tiny_model.iterdir():
+        (model / part.name).symlink_to(part)
+    (model / "config.yaml").unlink()
+    settings = (tiny_model / "config.yaml").read_text() + "languages: [en]\n"
+    (model / "config.yaml").write_text(settings)
+    result = run("--text", "今天天气很好。", *FEMALE, model=model)
+    assert_refused(result, "English only", "Chinese", "--model_dir")
+    assert run("--text", TEXT, *FEMALE, model=model)[0] == 0
+
+
 def test_missing_model_directory(run, tmp_path):
     assert_refused(
         run("--text", TEXT, *FEMALE, model=tmp_path / "nowhere"), "nowhere", "cli.download"

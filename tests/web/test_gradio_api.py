@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,13 @@ def test_errors_name_files_without_paths(client, tmp_path):
     with pytest.raises(AppError, match=r"fake\.wav is damaged or not audio") as caught:
         client.predict("Hello.", "", handle_file(fake), None, api_name="/voice_clone")
     assert "/" not in str(caught.value)
+
+
+def test_unsupported_language(server, client, monkeypatch):
+    tts = server.sessions.service.tts
+    monkeypatch.setattr(tts, "config", replace(tts.config, languages=("en",)))
+    with pytest.raises(AppError, match="speaks English only and the text is Chinese"):
+        client.predict("今天天气很好。", "male", 3, 3, api_name="/voice_creation")
 
 
 def test_basic_tts_with_the_arguments_of_older_clients(client, prompt):

@@ -34,6 +34,7 @@ max_val_duration: 12
 latent_hop_length: 320
 ref_segment_duration: 6
 volume_normalize: true
+languages: [en]
 """
 WAV2VEC2_CONFIG = {
     "architectures": ["Wav2Vec2ForPreTraining"], "model_type": "wav2vec2", "conv_bias": True,
