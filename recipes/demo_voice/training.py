@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from sparktts_ms.files import atomic_write
+
 
 def stage_parser(description: str, *paths: str) -> argparse.ArgumentParser:
     """Arguments of a stage that trains in WORK, the last of its `paths`."""
@@ -38,9 +40,8 @@ def save_checkpoint(work: Path, stage: str, step: int, **parts) -> None:
     state = {"step": step}
     for name, part in parts.items():
         state[name] = part.state_dict()
-    partial = work / f"{stage}.part"
-    torch.save(state, partial)
-    os.replace(partial, work / f"{stage}.pt")
+    with atomic_write(work / f"{stage}.pt", overwrite=True) as file:
+        torch.save(state, file)
 
 
 def load_checkpoint(work: Path, stage: str, **parts) -> int:

@@ -15,11 +15,12 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from recipes.demo_voice.config import BICODEC, WAV2VEC2
 from recipes.demo_voice.training import submodule_state
+from sparktts_ms.files import atomic_write
 
 Weights = dict[str, Tensor]
 
@@ -141,9 +142,9 @@ def write_json(path: Path, values: dict) -> None:
 
 
 def save_weights(weights: Weights, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     stored = {name: to_stored_dtype(name, weight) for name, weight in weights.items()}
-    save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
+    with atomic_write(folder / "model.safetensors", overwrite=True) as file:
+        file.write(save(stored, metadata={"format": "pt"}))
 
 
 def to_stored_dtype(name: str, weight: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from recipes.demo_voice.codec.dataset import SAMPLE_RATE, Corpus
 from recipes.demo_voice.codec.model import Codec
+from sparktts_ms.files import atomic_write
 
 REFERENCE_SAMPLES = 6 * SAMPLE_RATE     # of the recording that the speaker encoder gets
 
@@ -42,6 +42,5 @@ def encode_corpus(codec: Codec, corpus: Corpus, path: Path) -> None:
         repeats = REFERENCE_SAMPLES // samples.shape[1] + 1
         reference = samples.repeat(1, repeats)[:, :REFERENCE_SAMPLES]
         codes.append(codec.speaker_encoder.codes(codec.speaker_mel(reference))[0])
-    partial = path.with_suffix(".part")
-    torch.save({"ids": torch.cat(ids), "codes": torch.stack(codes)}, partial)
-    os.replace(partial, path)
+    with atomic_write(path) as file:
+        torch.save({"ids": torch.cat(ids), "codes": torch.stack(codes)}, file)

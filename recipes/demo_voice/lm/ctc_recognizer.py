@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparktts_ms.files import atomic_write
+
 PADDING_ID = -1
 LEARNING_RATE = 2e-3
 WARMUP_STEPS = 100
@@ -101,6 +103,7 @@ def load_or_train_recognizer(path: Path, ids: list[np.ndarray], phones: list[np.
     recognizer = CTCRecognizer(num_codes, num_phones).to(device)
     if not path.exists():
         train_recognizer(recognizer, ids, phones, max_steps, seed)
-        torch.save(recognizer.state_dict(), path)
+        with atomic_write(path) as file:
+            torch.save(recognizer.state_dict(), file)
     recognizer.load_state_dict(torch.load(path, weights_only=True, map_location=device))
     return recognizer.eval().requires_grad_(False)

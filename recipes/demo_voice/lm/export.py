@@ -10,15 +10,15 @@ import argparse
 import itertools
 import json
 import math
-import os
 import shutil
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from evaluation.sentences import sentences
 from recipes.demo_voice.config import BICODEC, LLM, TEXT_VOCAB_SIZE
+from sparktts_ms.files import atomic_write
 
 # Qwen2's pre-tokenization
 SPLIT_PATTERN = (
@@ -91,8 +91,7 @@ def write_initial_llm(folder: Path, seed: int) -> None:
         "sliding_window": 32768, "tie_word_embeddings": True, "torch_dtype": "float32",
         "use_cache": True, "use_sliding_window": False,
     })
-    weights = initial_weights(vocab_size, np.random.default_rng(seed))
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    write_weights(folder, initial_weights(vocab_size, np.random.default_rng(seed)))
 
 
 def initial_weights(vocab_size: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -135,9 +134,12 @@ def export_llm(base: Path, model_dir: Path, model) -> None:
     config["max_window_layers"] = model.config.num_hidden_layers
     write_json(model_dir / "LLM" / "config.json", config)
     weights = {name: w.astype(np.float16) for name, w in model.released_weights().items()}
-    partial = model_dir / "LLM" / "model.safetensors.part"
-    save_file(weights, partial, metadata={"format": "pt"})
-    os.replace(partial, model_dir / "LLM" / "model.safetensors")
+    write_weights(model_dir / "LLM", weights)
+
+
+def write_weights(folder: Path, weights: dict[str, np.ndarray]) -> None:
+    with atomic_write(folder / "model.safetensors", overwrite=True) as file:
+        file.write(save(weights, metadata={"format": "pt"}))
 
 
 def write_json(path: Path, values: dict) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import gzip
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from recipes.demo_voice.codec.dataset import LOG_PITCH_CENTER, SAMPLE_RATE, Corp
 from recipes.demo_voice.config import BICODEC
 from recipes.demo_voice.lm.dataset import AlignedRecording
 from sparktts_ms.audio.loudness import speech_seconds
+from sparktts_ms.files import atomic_write
 
 VALIDATION_EVERY = 50       # every 50th recording is for validation only
 PAUSE = "pau"
@@ -45,11 +45,9 @@ def load_recordings(corpus: Path, codec: Path) -> RecordingSet:
     that exists, nothing else of corpus and codec is needed."""
     path = codec / "encoded.jsonl.gz"
     if not path.exists():
-        partial = path.with_suffix(".part")
-        with gzip.open(partial, "wt", encoding="utf-8") as file:
+        with atomic_write(path) as stream, gzip.open(stream, "wt", encoding="utf-8") as file:
             for entry in _encode(Corpus(corpus), codec):
                 file.write(json.dumps(entry) + "\n")
-        os.replace(partial, path)
     recordings = []
     word_rows = set()
     with gzip.open(path, "rt", encoding="utf-8") as file:

@@ -214,7 +214,7 @@ class RolloutLoss:
         actions = self._concatenate([r.actions for r in rollouts])
         old_log_probs = self._concatenate([r.log_probs for r in rollouts])
         counts = [len(r.actions) for r in rollouts]
-        advantage = self._concatenate([np.repeat(np.float32(advantages), counts)])
+        advantage = self._concatenate([np.repeat(np.array(advantages, np.float32), counts)])
         ratio = (log_probs.gather(1, actions[:, None])[:, 0] - old_log_probs).exp()
         clip = self.config.clip_range
         clipped_ratio = ratio.clamp(1 - clip, 1 + clip)
