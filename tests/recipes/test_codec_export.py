@@ -29,6 +29,8 @@ def test_released_codec_round_trip(networks, tmp_path):
     torch.save({"net": state}, tmp_path / "joint.pt")
     export.export_codec(tmp_path, tmp_path / "model")
     export.export_decoder(tmp_path, DEMO_MODEL, tmp_path / "decoder")
+    for config in ("config.yaml", "BiCodec/config.yaml", "wav2vec2-large-xlsr-53/config.json"):
+        assert (tmp_path / "model" / config).read_text() == (DEMO_MODEL / config).read_text()
     for folder in ("model/BiCodec", "model/wav2vec2-large-xlsr-53", "decoder/BiCodec"):
         expected = export.fused_weights(DEMO_MODEL / folder.partition("/")[2])
         exported = export.fused_weights(tmp_path / folder)

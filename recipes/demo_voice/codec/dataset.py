@@ -128,7 +128,7 @@ class Corpus:
     """All utterances of a manifest end to end, those of utterance n from start[n] to start[n + 1].
 
     samples: int16 [320 T]; acoustic: float16 [T, 164]; phase: float32 [T, 3]. They are computed
-    once and kept in FOLDER/manifest.features.
+    once and cached in FOLDER/manifest.features.
     """
 
     def __init__(self, folder: Path):

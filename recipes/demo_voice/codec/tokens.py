@@ -1,4 +1,4 @@
-"""Semantic ids and speaker codes of every utterance, computed once and kept in WORK/tokens.pt."""
+"""Semantic ids and speaker codes of every utterance, computed once and cached in WORK/tokens.pt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The expert of DAgger: which phone is right next, whatever the model has said so far.
+"""The expert of DAgger: which phone is right next, whatever was generated so far.
 
 The phones recognized in the model's speech are compared with those of the text; the text's phones,
 without those that were left out, are aligned to its frames (forced alignment). At every frame both
@@ -76,7 +76,7 @@ def _length_to_last_match(pairs: list[tuple[int | None, int | None]]) -> int:
 
 
 def _spoken_text_phones(pairs: list[tuple[int | None, int | None]]) -> list[int]:
-    """Indices of text phones, without those left out; the first of each omission is kept, for that
+    """Indices of text phones, without those left out; the first of each omission stays, for that
     one was right when another was spoken."""
     spoken = []
     omitting = False

@@ -1,7 +1,7 @@
 """Corruption of input speech tokens as a language model errs: speech jumps to another position.
 
 Unlike token_corruption.py, the segment that is read instead begins after the same token as the one
-it replaces, so that the jump cannot be heard at once.
+it replaces, so that the jump is not audible at its beginning.
 """
 
 from __future__ import annotations

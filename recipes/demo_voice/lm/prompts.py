@@ -20,7 +20,7 @@ MIN_PITCH = 20              # Hz
 
 @dataclass(frozen=True)
 class Prompt:
-    """ids: ends where speech begins. phones, words [P]: phones to speak, and the word of each.
+    """ids: ends where speech begins. phones, words [P]: phones to generate, and the word of each.
     num_frames: of the reference synthesizer. word_alignment [words, 2]: of all text and speech, the
     prompt's included, the frame and the byte at which each word ends. prompt_frames: frames of
     speech in the prompt."""
@@ -33,7 +33,7 @@ class Prompt:
     prompt_frames: int = 0
 
     def aligned_to(self, word_ends: np.ndarray) -> np.ndarray:
-        """The word alignment if the words to speak ended at these frames after the prompt."""
+        """The word alignment if the words to generate ended at these frames after the prompt."""
         alignment = self.word_alignment.copy()
         alignment[len(alignment) - len(word_ends):, 0] = self.prompt_frames + word_ends
         return alignment

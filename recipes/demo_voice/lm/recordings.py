@@ -41,7 +41,7 @@ class RecordingSet:
 
 
 def load_recordings(corpus: Path, codec: Path) -> RecordingSet:
-    """Recordings with the ids in CODEC/tokens.pt. They are kept in CODEC/encoded.jsonl.gz; where
+    """Recordings with the ids in CODEC/tokens.pt. They are cached in CODEC/encoded.jsonl.gz; where
     that exists, nothing else of corpus and codec is needed."""
     path = codec / "encoded.jsonl.gz"
     if not path.exists():

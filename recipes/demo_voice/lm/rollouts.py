@@ -1,4 +1,4 @@
-"""Rollouts: the model speaks, its ids are recognized, and the expert labels what it said."""
+"""Rollouts: speech is generated, its ids are recognized, and the expert labels it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class RolloutWorker:
         middle = len(order) // 2
         pending = []
         for indices in (order[:middle], order[middle:]):
-            pending.append((indices, *self._speak([prompts[n] for n in indices], model, seed)))
+            pending.append((indices, *self._generate([prompts[n] for n in indices], model, seed)))
         rollouts: dict[int, Rollout] = {}
         for indices, samples, labels in pending:
             labels = itertools.chain.from_iterable(labels)
@@ -79,7 +79,7 @@ class RolloutWorker:
                 rollouts[n] = self._rollout(prompts[n], actions, log_probs, label)
         return [rollouts[n] for n in range(len(prompts))]
 
-    def _speak(self, prompts: list[Prompt], model: Qwen2, seed: int,
+    def _generate(self, prompts: list[Prompt], model: Qwen2, seed: int,
                ) -> tuple[list[tuple[np.ndarray, np.ndarray]], Iterable[list[ExpertTargets]]]:
         """Samples, and their labels in chunks, perhaps still being computed."""
         max_tokens = [min(MAX_FRAMES, int(1.6 * p.num_frames) + 20) for p in prompts]
