@@ -30,8 +30,8 @@ HINTS = {
     "incomplete_voice": "Try another --seed or more --max_new_tokens.",
     "recording_too_long": "Cut the recording and --prompt_text, or leave out --prompt_text.",
     "prompt_too_long": "Leave out --no_split, or use a shorter recording with --prompt_text.",
-    "unsupported_language": "Use a --model_dir that speaks it; `python -m cli.download` fetches the "
-                            "released model for Chinese and English.",
+    "unsupported_language": "Use another --model_dir; the released model (`python -m cli.download`) "
+                            "speaks Chinese and English.",
     "no_model_dir": "Change --model_dir; `python -m cli.download` fetches the released model, and "
                     "pretrained_models/Spark-TTS-demo is a small one.",
     "no_ascend": "Check `npu-smi info` and the CANN environment, or use --device_target CPU.",
@@ -45,7 +45,7 @@ Convert = Callable[[str], str]
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, and which still knows the former names of flags."""
+    """An argument parser with errors in one line, and with deprecated names of flags."""
 
     deprecated: dict[str, tuple[str, Convert | None]]
 
@@ -54,7 +54,8 @@ class Parser(argparse.ArgumentParser):
         self.deprecated = {}    # former name -> (flag, conversion of its value or None)
 
     def parse_known_args(self, args=None, namespace=None):
-        return super().parse_known_args(self._rename(sys.argv[1:] if args is None else args), namespace)
+        arguments = sys.argv[1:] if args is None else args
+        return super().parse_known_args(self._rename(arguments), namespace)
 
     def error(self, message: str):
         self.exit(2, f"error: {message} (--help lists the options)\n")
@@ -106,22 +107,22 @@ def add_model_arguments(
     group.add_argument("--mode", choices=("graph", "pynative"), default="graph",
                        help="graph: compiled at first use; pynative: operator by operator")
     group.add_argument("--dtype", choices=("float32", "bfloat16"),
-                       help="of the language model; bfloat16 on Ascend, float32 on CPU if not given")
+                       help="of the language model (default: bfloat16 on Ascend, float32 on CPU)")
     if quantize:
         group.add_argument("--quantize", choices=("none", "int8"), default="none",
-                           help="int8: language model weights in 8 bits, three times as fast on CPU")
+                           help="int8: language model in 8 bits, three times as fast on CPU")
 
 
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     """The fields of `Sampling` that a command line sets."""
     group = parser.add_argument_group("sampling")
-    group.add_argument("--seed", type=int, help="the same seed gives the same speech")
-    group.add_argument("--temperature", type=float, default=0.8, help="0 is greedy")
-    group.add_argument("--top_k", type=int, default=50, help="0 keeps all tokens")
-    group.add_argument("--top_p", type=float, default=0.95, help="1 keeps all tokens")
-    group.add_argument("--max_new_tokens", type=int, default=3000,
+    group.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same speech")
+    group.add_argument("--temperature", type=float, default=0.8, metavar="X", help="0 is greedy")
+    group.add_argument("--top_k", type=int, default=50, metavar="N", help="0 keeps all tokens")
+    group.add_argument("--top_p", type=float, default=0.95, metavar="P", help="1 keeps all tokens")
+    group.add_argument("--max_new_tokens", type=int, default=3000, metavar="N",
                        help="of a segment; 50 tokens make one second")
-    group.add_argument("--min_new_tokens", type=int, default=0,
+    group.add_argument("--min_new_tokens", type=int, default=0, metavar="N",
                        help="a segment does not end before that many")
 
 

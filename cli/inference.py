@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from sparktts_ms import SparkTTS
 
 
-def parser() -> Parser:
-    p = Parser(prog="python -m cli.inference",
-               description="Spark-TTS on MindSpore: text to a 16 kHz wav file.")
-    text = p.add_argument_group("text")
+def build_parser() -> Parser:
+    parser = Parser(prog="python -m cli.inference",
+                    description="Spark-TTS on MindSpore: text to a 16 kHz wav file.")
+    text = parser.add_argument_group("text")
     text.add_argument("--text", help="the text to synthesize, of any length")
     text.add_argument("--text_file", type=Path, metavar="FILE",
                       help="a UTF-8 file; each line becomes an audio file of its own")
@@ -47,21 +47,22 @@ def parser() -> Parser:
                       help="do not write numbers and symbols out as words first")
     text.add_argument("--no_split", dest="split", action="store_false",
                       help="synthesize a text as one utterance, however long it is")
-    clone = p.add_argument_group("voice cloning")
+    clone = parser.add_argument_group("voice cloning")
     clone.add_argument("--prompt_speech_path", type=Path, metavar="FILE",
                        help="a recording of the voice; its first 6 s define the speaker")
-    clone.add_argument("--prompt_text", help="transcript of the recording (then at most 30 s)")
+    clone.add_argument("--prompt_text", metavar="TEXT",
+                       help="transcript of the recording (then at most 30 s)")
     clone.add_argument("--voice", type=Path, metavar="FILE",
                        help="a voice that --save_voice wrote, instead of a recording")
-    style = p.add_argument_group("voice creation")
-    style.add_argument("--gender", choices=("male", "female"))
+    style = parser.add_argument_group("voice creation")
+    style.add_argument("--gender", choices=("male", "female"), help="of the created voice")
     style.add_argument("--pitch", type=level_or_number, metavar="LEVEL|HZ",
                        help=f"{', '.join(LEVELS)}; or the median in Hz, as 180")
     style.add_argument("--speed", type=level_or_number, metavar="LEVEL|RATE",
                        help="the same levels; or syllables per second, as 4.5")
-    add_model_arguments(p)
-    add_sampling_arguments(p)
-    output = p.add_argument_group("output")
+    add_model_arguments(parser)
+    add_sampling_arguments(parser)
+    output = parser.add_argument_group("output")
     output.add_argument("--save_dir", type=Path, default=Path("example/results"), metavar="DIR",
                         help="folder for wav files named after the time")
     output.add_argument("--output", type=Path, metavar="FILE", help="write this wav file instead")
@@ -76,9 +77,9 @@ def parser() -> Parser:
                         help="save the cloned or created voice for --voice; needs no text")
     output.add_argument("--plot", action="store_true",
                         help="a PNG with waveform and mel spectrogram beside the wav file")
-    deprecated_flag(p, "--no-normalize", "--no_normalize")
-    deprecated_flag(p, "--weights", "--quantize", lambda value: value.replace("float", "none"))
-    return p
+    deprecated_flag(parser, "--no-normalize", "--no_normalize")
+    deprecated_flag(parser, "--weights", "--quantize", lambda value: value.replace("float", "none"))
+    return parser
 
 
 def level_or_number(value: str) -> str | float:
@@ -86,7 +87,7 @@ def level_or_number(value: str) -> str | float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(arguments)
+    args = build_parser().parse_args(arguments)
     return run_command(lambda: run(args), "Interrupted; unfinished speech was not written.")
 
 
@@ -119,14 +120,13 @@ def run(args: argparse.Namespace) -> None:
         write_files(tts, requests, args)
 
 
-def make_requests(
-    args: argparse.Namespace, texts: list[str], voice: Voice | None, sampling: Sampling
-) -> list[SpeechRequest]:
-    return [
-        SpeechRequest(text, voice, args.gender, args.pitch, args.speed, sampling, args.normalize,
-                      args.split)
-        for text in texts
-    ]
+def make_requests(args: argparse.Namespace, texts: list[str], voice: Voice | None,
+                  sampling: Sampling) -> list[SpeechRequest]:
+    requests = []
+    for text in texts:
+        requests.append(SpeechRequest(text, voice, args.gender, args.pitch, args.speed, sampling,
+                                      args.normalize, args.split))
+    return requests
 
 
 def write_files(tts: SparkTTS, requests: list[SpeechRequest], args: argparse.Namespace) -> None:
@@ -175,10 +175,8 @@ def save_voice(voice: Voice, path: Path) -> None:
     print(f"The voice was saved to {path}.", file=sys.stderr)
 
 
-def stream(
-    tts: SparkTTS, requests: list[SpeechRequest], chunks: Chunks, file: BinaryIO,
-    args: argparse.Namespace
-) -> None:
+def stream(tts: SparkTTS, requests: list[SpeechRequest], chunks: Chunks, file: BinaryIO,
+           args: argparse.Namespace) -> None:
     """All requests, one after another, into `file` while they are generated."""
     start = time.perf_counter()
     first_chunk = 0.0
@@ -222,7 +220,7 @@ def open_stream(name: str) -> Iterator[BinaryIO]:
 
 
 def check_arguments(args: argparse.Namespace, num_texts: int) -> None:
-    """Contradictions between flags, and files that exist already; `SpeechRequest` checks the rest."""
+    """Contradictions between flags, and files that exist already."""
     if args.prompt_text is not None and args.prompt_speech_path is None:
         raise InputError("--prompt_text is the transcript of a recording.",
                          "Add --prompt_speech_path.")

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "sparktts" / "prompt.wav"
 
 
-def parser() -> Parser:
-    p = Parser(prog="python -m cli.webui",
-               description="Spark-TTS on MindSpore in a browser, and as an HTTP server.")
-    add_model_arguments(p)
-    server = p.add_argument_group("server")
+def build_parser() -> Parser:
+    parser = Parser(prog="python -m cli.webui",
+                    description="Spark-TTS on MindSpore in a browser, and as an HTTP server.")
+    add_model_arguments(parser)
+    server = parser.add_argument_group("server")
     server.add_argument("--server_name", default="127.0.0.1", metavar="ADDRESS",
                         help="address to listen on; 0.0.0.0: reachable from other computers")
-    server.add_argument("--server_port", type=int, default=7860, metavar="PORT")
+    server.add_argument("--server_port", type=int, default=7860, metavar="PORT",
+                        help="port to listen on")
     server.add_argument("--root_path", default="", metavar="PATH",
                         help="path or address of the page behind a proxy")
     server.add_argument("--cors_origin", action="append", default=[], metavar="ORIGIN",
@@ -35,13 +36,13 @@ def parser() -> Parser:
                         help="a public address from gradio.live, for 72 hours")
     server.add_argument("--voices", type=Path, default=Path("voices"), metavar="DIR",
                         help="folder of saved voices")
-    deprecated_flag(p, "--allow_origin", "--cors_origin")
-    deprecated_flag(p, "--weights", "--quantize", lambda value: value.replace("float", "none"))
-    return p
+    deprecated_flag(parser, "--allow_origin", "--cors_origin")
+    deprecated_flag(parser, "--weights", "--quantize", lambda value: value.replace("float", "none"))
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(arguments)
+    args = build_parser().parse_args(arguments)
     return run_command(lambda: run(args), "The server has stopped.")
 
 
@@ -50,13 +51,14 @@ def run(args: argparse.Namespace) -> None:
     try:
         import gradio  # noqa: F401
     except ImportError:
-        raise InputError("The page needs Gradio: pip install -r requirements-web.txt") from None
+        raise InputError("The page needs Gradio.", "pip install -r requirements-web.txt") from None
 
     from sparktts_ms import Service
     from sparktts_ms.web.app import Settings
 
     settings = Settings(args.server_name, args.server_port, args.root_path, args.share,
-                        args.voices, tuple(args.cors_origin), example=EXAMPLE if EXAMPLE.is_file() else None)
+                        args.voices, args.cors_origin,
+                        example=EXAMPLE if EXAMPLE.is_file() else None)
     with Service(load_model(args)) as service:
         serve(service, settings)
 

@@ -17,7 +17,7 @@ from cli.common import Parser, deprecated_flag, run_command
 from sparktts_ms.errors import InputError
 
 
-def create_parser() -> Parser:
+def build_parser() -> Parser:
     parser = Parser(prog="python -m evaluation",
                     description="Objective metrics of a model that speaks English.")
     parser.add_argument("--model_dir", type=Path, metavar="DIR",
@@ -37,7 +37,7 @@ def create_parser() -> Parser:
 
 
 def main() -> int:
-    args = create_parser().parse_args()
+    args = build_parser().parse_args()
     passed = []
 
     def command() -> None:

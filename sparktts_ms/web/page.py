@@ -116,8 +116,8 @@ class Page:
         self._add(gr.Textbox, name, max_lines=1, max_length=18)
 
     def _add_settings(self) -> None:
-        def add_slider(name: str, minimum: float, maximum: float, value: float, step: float) -> None:
-            self._add(gr.Slider, name, minimum=minimum, maximum=maximum, value=value, step=step)
+        def add_slider(name: str, low: float, high: float, value: float, step: float) -> None:
+            self._add(gr.Slider, name, minimum=low, maximum=high, value=value, step=step)
 
         with self._add(gr.Accordion, "advanced", open=False):
             add_slider("temperature", 0, 2, 0.8, 0.05)
