@@ -1,7 +1,8 @@
-# `make demo` speaks, `make test` checks; both set up what they need in .venv.
-# `make bench` measures speed; after `make peers` it measures PyTorch and llama.cpp beside it.
-# `make eval` judges the voice in the box, `make eval EVAL="--model_dir DIR"` another model that speaks English.
-# MINDSPORE=2.7.1 tries another version of MindSpore, in an environment of its own.
+# `make demo` synthesizes a sentence. `make test` is what CI runs: lint, and all tests that are not
+# marked slow; `make test-all` runs every test. Both set up what they need in .venv.
+# `make bench` measures speed; after `make peers` it measures PyTorch and llama.cpp, too.
+# `make eval` evaluates the demo model, `make eval EVAL="--model_dir DIR"` another English model.
+# MINDSPORE=2.7.1 uses another version of MindSpore, in an environment of its own.
 
 PYTHON ?= python3
 MINDSPORE ?=
@@ -10,20 +11,24 @@ BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 PEERS := .venv-peers
+WORKERS ?= $(shell nproc)
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test lint bench peers eval clean
+.PHONY: demo test test-all lint bench peers eval clean
 
 demo: $(RUN_READY)
 	$(BIN)/python -m cli.inference --model_dir pretrained_models/Spark-TTS-demo --save_dir example/results --seed 1 \
 	    --text "Welcome to the wonderful garden." --prompt_speech_path examples/sparktts/prompt.wav
 
-test: $(DEV_READY)
-	$(BIN)/python -m ruff check .
-	$(BIN)/python -m pytest
+test: lint
+	$(PYTEST) -m "not slow" $(TESTS)
+
+test-all: lint
+	$(PYTEST) --hypothesis-profile nightly $(TESTS)
 
 lint: $(DEV_READY)
 	$(BIN)/python -m ruff check .
-	$(BIN)/python -m mypy sparktts_ms cli convert.py
+	$(BIN)/python -m mypy sparktts_ms cli evaluation convert.py
 
 bench: $(RUN_READY)
 	$(BIN)/python -m benchmarks $(if $(wildcard $(PEERS)/.ready),--peer_python $(PEERS)/bin/python) $(BENCH)
