@@ -15,7 +15,7 @@ from safetensors import safe_open
 
 
 def write(folder: Path, target: Path) -> None:
-    """`target` is there whole or not at all."""
+    """Write completely or not at all."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     partial = target.with_suffix(".partial")
     writer = gguf.GGUFWriter(partial, "qwen2")
@@ -35,11 +35,11 @@ def write(folder: Path, target: Path) -> None:
     with safe_open(folder / "model.safetensors", "np") as weights:
         for name in weights.keys():             # noqa: SIM118 (not a dictionary)
             array = weights.get_tensor(name).astype(np.float32)
-            here = names.get_name(name, try_suffixes=(".weight", ".bias"))
+            gguf_name = names.get_name(name, try_suffixes=(".weight", ".bias"))
             if array.ndim == 2:
-                writer.add_tensor(here, gguf.quants.quantize(array, matrix), raw_dtype=matrix)
+                writer.add_tensor(gguf_name, gguf.quants.quantize(array, matrix), raw_dtype=matrix)
             else:
-                writer.add_tensor(here, array)
+                writer.add_tensor(gguf_name, array)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

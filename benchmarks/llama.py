@@ -1,6 +1,7 @@
 """The worker of llama.cpp: python -m benchmarks.llama MODEL_DIR
 
-The language model in Q8_0, 8 bits a weight as ours with int8. The file is written into the model directory on first use.
+The language model in Q8_0, 8 bits a weight as ours with int8. The GGUF file is written into the
+model directory on first use.
 """
 
 from __future__ import annotations
@@ -15,47 +16,52 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.worker import Measures, serve, timed
+from benchmarks.worker import Engine, serve, timed
 
 CAPACITY = 4096     # positions
 
 
-class Llama(Measures):
+class Llama(Engine):
     def __init__(self, model_dir: Path):
         import llama_cpp
 
         file = model_dir / "LLM-Q8_0.gguf"
-        if not file.exists():           # made in a process of its own, whose memory is not ours
+        if not file.exists():           # in a process of its own, whose memory is not measured
             importlib.import_module("gguf")
-            subprocess.run([sys.executable, "-m", "benchmarks.gguf_file", model_dir / "LLM", file], check=True)
+            convert = [sys.executable, "-m", "benchmarks.gguf_file"]
+            subprocess.run([*convert, str(model_dir / "LLM"), str(file)], check=True)
         threads = os.cpu_count() or 1
         began = time.perf_counter()
-        self.llm = llama_cpp.Llama(str(file), n_ctx=CAPACITY, n_threads=threads, n_threads_batch=threads, verbose=False)
-        self.about = {"seconds": time.perf_counter() - began, "versions": {"llama_cpp": llama_cpp.__version__}}
-        self.ids = np.random.default_rng(0).integers(155761, 163953, CAPACITY).tolist()     # speech
-        self.filled = 0
+        self.llm = llama_cpp.Llama(
+            str(file), n_ctx=CAPACITY, n_threads=threads, n_threads_batch=threads, verbose=False)
+        self.about = {
+            "seconds": time.perf_counter() - began,
+            "versions": {"llama_cpp": llama_cpp.__version__}}
+        speech_ids = np.random.default_rng(0).integers(155761, 163953, CAPACITY)
+        self.ids = speech_ids.tolist()
+        self.cached = 0                 # positions in the cache
 
     def prefill(self, context: int) -> dict[str, float]:
-        self.filled = 0
-        return timed(lambda: self._read(context))
+        self.cached = 0
+        return timed(lambda: self._prefill(context))
 
     def decode(self, context: int, streams: int, steps: int) -> dict[str, float]:
         """One token after `context` positions; the median of `steps`."""
         assert streams == 1
-        self._read(context)
+        self._prefill(context)
 
         def step() -> None:
-            self.llm.n_tokens = context             # forgets what came behind it
+            self.llm.n_tokens = context             # drops the positions after it
             self.llm.eval(self.ids[context:context + 1])
 
-        self.filled = context + 1
+        self.cached = context + 1
         return timed(step, steps)
 
-    def _read(self, context: int) -> None:
-        self.llm.n_tokens = min(self.filled, context)
+    def _prefill(self, context: int) -> None:
+        self.llm.n_tokens = min(self.cached, context)
         if context > self.llm.n_tokens:
             self.llm.eval(self.ids[self.llm.n_tokens:context])
-        self.filled = context
+        self.cached = context
 
 
 if __name__ == "__main__":

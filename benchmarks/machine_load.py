@@ -1,4 +1,4 @@
-"""How busy the machine is with other things while something is measured (Linux; elsewhere nothing is known)."""
+"""How busy other processes are while something is measured (Linux; elsewhere unknown, 0)."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from typing import Any
 SYSTEM = Path("/proc/stat")
 
 
-def watched(process: int, action: Callable[[], Any]) -> tuple[Any, float]:
-    """What `action` gives, and how many cores others than `process` kept busy meanwhile, on average."""
-    before, began = _elsewhere(process), time.perf_counter()
+def run_watched(pid: int, action: Callable[[], Any]) -> tuple[Any, float]:
+    """The result of `action`, and how many cores processes other than `pid` kept busy meanwhile."""
+    began = time.perf_counter()
+    before = _seconds_of_others(pid)
     result = action()
-    passed = time.perf_counter() - began
-    return result, max(0.0, (_elsewhere(process) - before) / passed)
+    elapsed = time.perf_counter() - began
+    return result, max(0.0, (_seconds_of_others(pid) - before) / elapsed)
 
 
-def _elsewhere(process: int) -> float:
-    """Seconds of work of all processors so far, without that of `process`; to a hundredth."""
+def _seconds_of_others(pid: int) -> float:
+    """CPU seconds of the machine so far, without those of process `pid`; to a hundredth."""
     if not SYSTEM.exists():
         return 0.0
-    user, nice, system, _, _, interrupts, soft, stolen = map(int, SYSTEM.read_text().split()[1:9])
-    own = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    ticks = user + nice + system + interrupts + soft + stolen - int(own[11]) - int(own[12])
+    fields = SYSTEM.read_text().split()[1:9]
+    user, nice, system, _, _, interrupts, soft_interrupts, stolen = map(int, fields)
+    own = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = user + nice + system + interrupts + soft_interrupts + stolen
+    ticks -= int(own[11]) + int(own[12])
     return ticks / os.sysconf("SC_CLK_TCK")

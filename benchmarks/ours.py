@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.worker import Measures, serve, timed
+from benchmarks.worker import Engine, serve, timed
 
 SENTENCE = "The quick brown fox jumps over the lazy dog while rain falls softly on old roofs. "
 
 
-class Ours(Measures):
+class Ours(Engine):
     def __init__(self, model_dir: Path, quantize: str):
         import mindspore
 
@@ -22,48 +22,65 @@ class Ours(Measures):
         from sparktts_ms.qwen2.language_model import PREFILL_CHUNK
 
         began = time.perf_counter()
-        tts = self.tts = SparkTTS.from_pretrained(model_dir, device_target="CPU", quantize=quantize).load()
-        self.about = {"seconds": time.perf_counter() - began, "versions": {"mindspore": mindspore.__version__}}
-        self.chunk = PREFILL_CHUNK
-        generator = np.random.default_rng(0)
-        self.noise = generator.standard_normal(96000) * 0.1                 # 6 s
-        self.frames = generator.integers(0, 8192, 250)
-        self.voice = Voice(generator.integers(0, 4096, 32).astype(np.int32))
-        self.ids = np.array([tts.vocabulary.bicodec_semantic[i] for i in generator.integers(0, 8192, tts.llm.max_length)])
-        self.speech_rows = tts.vocabulary.bicodec_semantic.count + 2        # of the head: speech, and what ends it
-        self.filled = [0] * tts.llm.num_slots
+        tts = SparkTTS.from_pretrained(model_dir, device_target="CPU", quantize=quantize).load()
+        self.about = {
+            "seconds": time.perf_counter() - began,
+            "versions": {"mindspore": mindspore.__version__}}
+        self.tts = tts
+        self.prefill_chunk = PREFILL_CHUNK
+        semantic = tts.vocabulary.bicodec_semantic
+        num_global = tts.vocabulary.bicodec_global.count
+        random = np.random.default_rng(0)
+        self.noise = random.standard_normal(96000) * 0.1        # 6 s
+        self.semantic_ids = random.integers(0, semantic.count, 250)
+        self.voice = Voice(random.integers(0, num_global, 32).astype(np.int32))
+        numbers = random.integers(0, semantic.count, tts.llm.max_length)
+        self.ids = np.array([semantic[number] for number in numbers])
+        self.candidates = np.arange(semantic.count + 2)         # vocab rows: speech and its ends
+        self.cached = [0] * tts.llm.num_slots                   # positions in each slot's cache
 
     def encode(self) -> dict[str, float]:
         """A recording of 6 s to its semantic and global ids."""
-        tts = self.tts
+        codec = self.tts.codec
+        encoder = self.tts.voice_encoder
 
         def encode() -> None:
-            tts.codec.encode_semantic(tts.voice_encoder.features(self.noise))
-            tts.codec.encode_speaker(tts.voice_encoder.mel(self.noise.astype(np.float32)))
+            codec.encode_semantic(encoder.features(self.noise))
+            codec.encode_speaker(encoder.mel(self.noise.astype(np.float32)))
 
         return timed(encode)
 
     def prefill(self, context: int) -> dict[str, float]:
-        return timed(lambda: self._read(0, 0, context))
+        return timed(lambda: self._prefill(0, 0, context))
 
     def decode(self, context: int, streams: int, steps: int) -> dict[str, float]:
-        """One token of each of `streams` sequences that have `context` positions behind them; the median of `steps`."""
+        """A token of each of `streams` sequences after `context` positions; the median of
+        `steps`."""
         for slot in range(streams):
-            self._read(slot, self.filled[slot], context)
-            self.filled[slot] = max(self.filled[slot], context)
+            self._prefill(slot, self.cached[slot], context)
+            self.cached[slot] = max(self.cached[slot], context)
         slots = np.arange(streams)
-        return timed(lambda: [logits.argmax() for logits in self._step(self.ids[slots], context, slots)], steps)
+
+        def step() -> None:
+            for logits in self._decode_step(self.ids[slots], context, slots):
+                logits.argmax()
+
+        return timed(step, steps)
 
     def wave(self, frames: int) -> dict[str, float]:
-        return timed(lambda: self.tts.decode(global_ids=self.voice.global_ids, semantic_ids=self.frames[:frames]))
+        """Ids of `frames` frames to their waveform."""
+        semantic_ids = self.semantic_ids[:frames]
+        return timed(lambda: self.tts.decode(
+            global_ids=self.voice.global_ids, semantic_ids=semantic_ids))
 
     def speak(self, tokens: int, words: int = 14) -> dict[str, float]:
-        """Text to waveform in a voice that is known: `words` words that take `tokens` tokens (50 a second)."""
-        return timed(lambda: self.tts.synthesize(_text(words), self.voice, sampling=_exactly(tokens)))
+        """A text of `words` words to a waveform of `tokens` tokens (50 a second), known voice."""
+        sampling = _sampling(tokens)
+        return timed(lambda: self.tts.synthesize(_text(words), self.voice, sampling=sampling))
 
     def first_audio(self, tokens: int) -> dict[str, float]:
-        """Text to the first samples of a stream."""
-        stream = self.tts.stream(_text(14), self.voice, sampling=_exactly(tokens))
+        """A text to the first chunk of a stream, known voice."""
+        stream = self.tts.stream(_text(14), self.voice, sampling=_sampling(tokens))
         try:
             return timed(lambda: next(stream))
         finally:
@@ -73,32 +90,37 @@ class Ours(Measures):
         return {"graphs": list(self.tts.runtime.graphs)}
 
     def log_probabilities(self, file: str, context: int, positions: int) -> dict[str, Any]:
-        """Save what may follow each of `positions` ids after a random prompt of `context`: [positions, speech ids], logs."""
-        self._read(0, 0, context)
+        """Save the log probabilities of the next id, [positions, speech ids], at each of
+        `positions` after a random prompt of `context`."""
+        self._prefill(0, 0, context)
         rows = []
         for position in range(context, context + positions):
-            logits, = self._step(self.ids[position:position + 1], position, np.zeros(1, np.int64))
+            ids = self.ids[position:position + 1]
+            logits = self._decode_step(ids, position, np.zeros(1, np.int64))[0]
             rows.append(logits - np.logaddexp.reduce(logits.astype(np.float64)))
         np.save(file, np.array(rows))
         return {}
 
-    def _read(self, slot: int, start: int, end: int) -> None:
-        for first in range(start, end, self.chunk):
-            self.tts.llm.prefill(slot, self.ids[first:min(first + self.chunk, end)], first).asnumpy()
+    def _prefill(self, slot: int, start: int, end: int) -> None:
+        for first in range(start, end, self.prefill_chunk):
+            ids = self.ids[first:min(first + self.prefill_chunk, end)]
+            self.tts.llm.prefill(slot, ids, first).asnumpy()
 
-    def _step(self, ids: np.ndarray, position: int, slots: np.ndarray) -> list[np.ndarray]:
-        """One step of the sequences in `slots`; the logits of all speech ids for each."""
-        head, count = self.tts.generator.head(True), len(slots)
-        logits = head.decode_step(ids, np.full(count, position), slots, np.array([(0, self.speech_rows)] * count))
-        return [logits.candidates(index, np.arange(self.speech_rows), 0)[1] for index in range(count)]
+    def _decode_step(self, ids: np.ndarray, position: int, slots: np.ndarray) -> list[np.ndarray]:
+        """One step of the sequences in `slots`; for each the logits of all speech ids."""
+        head = self.tts.generator.head(True)
+        positions = np.full(len(slots), position)
+        ranges = np.array([(0, len(self.candidates))] * len(slots))
+        logits = head.decode_step(ids, positions, slots, ranges)
+        return [logits.candidates(index, self.candidates, 0)[1] for index in range(len(slots))]
 
 
 def _text(words: int) -> str:
     return " ".join(np.resize(SENTENCE.split(), words))
 
 
-def _exactly(tokens: int):
-    """The weights are random, so the length of an utterance is forced. Its first id only opens the speech."""
+def _sampling(tokens: int):
+    """A forced length, since the weights are random. The first id only starts the speech."""
     from sparktts_ms import Sampling
     return Sampling(seed=1, min_new_tokens=tokens + 1, max_new_tokens=tokens + 1)
 

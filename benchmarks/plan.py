@@ -1,4 +1,7 @@
-"""What is measured, of whom, and which figures are made of it."""
+"""What is measured, with which engines, and which figures are made of it.
+
+Names of engines and tasks and the labels of rows and ratios are keys of the JSON report.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +9,46 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-FLOAT, INT8, TORCH, BFLOAT16, LLAMA = "ours float32", "ours int8", "PyTorch float32", "PyTorch bfloat16", "llama.cpp Q8_0"
+FLOAT = "ours float32"
+INT8 = "ours int8"
+TORCH = "PyTorch float32"
+BFLOAT16 = "PyTorch bfloat16"
+LLAMA = "llama.cpp Q8_0"
 OURS = (FLOAT, INT8)
-STAGES, GROWTH = TABLES = "Stages", "Growth"
+STAGES = "Stages"
+GROWTH = "Growth"
+TABLES = (STAGES, GROWTH)
 
 TOKENS_PER_SECOND = 50
 TOKENS_PER_WORD = 15                # 200 words a minute
 BATCH_SIZES = (1, 2, 4, 8, 16)
+WARM_UP_PREFIX = "first "           # of a task's name: its first run, kept apart
+
+
+def gigabytes(size: float) -> float:
+    return size / 1e9
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: `of` makes its figure from the measured seconds (or bytes)."""
+    """A line of a table; `convert` makes its figure of the measured seconds (or bytes)."""
 
     label: str
     unit: str = "s"
-    of: Callable[[float], float] = lambda seconds: seconds
+    convert: Callable[[float], float] = float
 
 
 @dataclass(frozen=True)
 class Task:
-    """One measurement, asked of each of `who` in turn. `rounds`: at most so many; `warm_up`: one more, kept apart."""
+    """One measurement, by each of `engines` in turn.
+
+    measure: the method of the engine; arguments: of that method.
+    rounds: at most so many. warm_up: one more run before them, kept apart.
+    """
 
     measure: str
     arguments: dict[str, Any]
-    who: tuple[str, ...]
+    engines: tuple[str, ...]
     rows: tuple[Row, ...]
     table: str = STAGES
     rounds: int | None = None
@@ -43,56 +61,88 @@ class Task:
 
 @dataclass(frozen=True)
 class Ratio:
-    """Measured `above` over `below`, round by round; both are (task, worker). Without `below`: `above` as it is."""
+    """`numerator` over `denominator`, round by round; both are (task, engine). Without a
+    `denominator`: the numerator alone."""
 
     label: str
-    above: tuple[str, str]
-    below: tuple[str, str] | None = None
+    numerator: tuple[str, str]
+    denominator: tuple[str, str] | None = None
     factor: float = 1.0
     unit: str = ""
 
 
-def groups(quick: bool) -> list[list[Task]]:
-    """What is measured. The tasks of a group take turns too, because their figures are compared."""
-    return [
-        [Task("encode", {}, (*OURS, TORCH), (Row("recording of 6 s to ids (PyTorch: wav2vec 2.0 only)"),))],
-        [Task("prefill", {"context": 400}, (*OURS, TORCH, BFLOAT16, LLAMA), (Row("prompt of 400 tokens read"),))],
+def task_groups(quick: bool) -> list[list[Task]]:
+    """What is measured. The tasks of a group take turns, because their figures are compared."""
+    all_engines = (*OURS, TORCH, BFLOAT16, LLAMA)
+    recording = Row("recording of 6 s to ids (PyTorch: wav2vec 2.0 only)")
+    groups = [
+        [Task("encode", {}, (*OURS, TORCH), (recording,))],
+        [Task("prefill", {"context": 400}, all_engines, (Row("prompt of 400 tokens read"),))],
         [decode(400, streams) for streams in BATCH_SIZES],
-        [Task("wave", {"frames": frames}, (*OURS, TORCH), (Row(f"{frames} frames to waveform"),)) for frames in (50, 250)],
+        [wave(frames) for frames in (50, 250)],
         [Task("first_audio", {"tokens": 250}, OURS, (Row("text to first audio, known voice"),))],
-        *([utterance(seconds)] for seconds in ((5,) if quick else (5, 20))),
-        [decode(context, 1, GROWTH) for context in (0, 500, 1000, 2000, 3000)],
-        *([text(words, most)] for words, most in (((10, 1),) if quick else ((10, 3), (50, 2), (200, 1)))),
     ]
+    groups += [[utterance(seconds)] for seconds in ((5,) if quick else (5, 20))]
+    groups.append([decode(context, 1, GROWTH) for context in (0, 500, 1000, 2000, 3000)])
+    lengths = ((10, 1),) if quick else ((10, 3), (50, 2), (200, 1))
+    groups += [[text(words, rounds)] for words, rounds in lengths]
+    return groups
 
 
 def decode(context: int, streams: int, table: str = STAGES) -> Task:
-    who: tuple[str, ...] = OURS
-    if streams == 1 and table == STAGES:
-        who = (*OURS, TORCH, BFLOAT16, LLAMA)
-    together = f"a token each of {streams} at {context} positions" if streams > 1 else f"a token at {context} positions"
-    rows = [Row(together, "ms", lambda seconds: 1000 * seconds)]
+    label = f"a token at {context} positions"
+    if streams > 1:
+        label = f"a token each of {streams} at {context} positions"
+    rows = [Row(label, "ms", lambda seconds: 1000 * seconds)]
+    engines: tuple[str, ...] = OURS
     if table == STAGES:
-        rows.append(Row(f"{streams} stream{'s' * (streams > 1)}", "tokens/s", lambda seconds: streams / seconds))
-    return Task("decode", {"context": context, "streams": streams, "steps": 20}, who, tuple(rows), table)
+        label = "1 stream" if streams == 1 else f"{streams} streams"
+        rows.append(Row(label, "tokens/s", lambda seconds: streams / seconds))
+        if streams == 1:
+            engines = (*OURS, TORCH, BFLOAT16, LLAMA)
+    arguments = {"context": context, "streams": streams, "steps": 20}
+    return Task("decode", arguments, engines, tuple(rows), table)
+
+
+def wave(frames: int) -> Task:
+    row = Row(f"{frames} frames to waveform")
+    return Task("wave", {"frames": frames}, (*OURS, TORCH), (row,))
 
 
 def utterance(length: int) -> Task:
     label = f"utterance of {length} s, known voice"
-    rows = Row(label), Row(f"{label}: work a second of speech", of=lambda seconds: seconds / length)
-    return Task("speak", {"tokens": length * TOKENS_PER_SECOND}, OURS, rows, rounds=3, warm_up=False)
+    work = Row(f"{label}: work a second of speech", convert=lambda seconds: seconds / length)
+    arguments = {"tokens": length * TOKENS_PER_SECOND}
+    return Task("speak", arguments, OURS, (Row(label), work), rounds=3, warm_up=False)
 
 
-def text(words: int, most: int) -> Task:
+def text(words: int, rounds: int) -> Task:
     tokens = words * TOKENS_PER_WORD
     row = Row(f"text of {words} words ({tokens / TOKENS_PER_SECOND:.0f} s of speech)")
-    return Task("speak", {"tokens": tokens, "words": words}, OURS, (row,), GROWTH, most, warm_up=False)
+    arguments = {"tokens": tokens, "words": words}
+    return Task("speak", arguments, OURS, (row,), GROWTH, rounds, warm_up=False)
+
+
+# Measured by the runner itself.
+LOADING = Task("load", {}, (), (Row("load, to speak (PyTorch, llama.cpp: LLM only)"),))
+FIRST_RECORDING = Task(
+    f"{WARM_UP_PREFIX}encode", {}, (), (Row("the first recording (loads wav2vec 2.0)"),))
+MEMORY = Task("memory", {}, (), (Row("peak memory, all of the above", "GB", gigabytes),))
+CLONE_MEMORY = Task(
+    "memory", {"after": "cloning"}, (),
+    (Row("peak memory, clone of a known voice", "GB", gigabytes),))
+COMMAND_MEMORY = Task(
+    "memory", {"after": "command"}, (),
+    (Row("peak memory, cli.inference with recording and transcript", "GB", gigabytes),))
+GRAPHS = Task("graphs", {}, (), (Row("graphs compiled", ""),))
 
 
 def ratios() -> list[Ratio]:
-    one, eight = decode(400, 1).name, decode(400, 8).name
-    prefill, wave, speak = "prefill 400", "wave 250", utterance(5).name
-    return [
+    one = decode(400, 1).name
+    eight = decode(400, 8).name
+    speak = utterance(5).name
+    prefill = "prefill 400"
+    comparisons = [
         Ratio("a token: ours float32 / PyTorch float32", (one, FLOAT), (one, TORCH)),
         Ratio("a token: ours float32 / PyTorch bfloat16", (one, FLOAT), (one, BFLOAT16)),
         Ratio("a token: ours int8 / llama.cpp Q8_0", (one, INT8), (one, LLAMA)),
@@ -101,53 +151,54 @@ def ratios() -> list[Ratio]:
         Ratio("tokens/s of 8 streams / of 1: ours float32", (one, FLOAT), (eight, FLOAT), 8),
         Ratio("tokens/s of 8 streams / of 1: ours int8", (one, INT8), (eight, INT8), 8),
         Ratio("recording to ids: ours / PyTorch wav2vec 2.0", ("encode", FLOAT), ("encode", TORCH)),
-        Ratio("250 frames: ours / PyTorch float32", (wave, FLOAT), (wave, TORCH)),
-        Ratio("work a second of speech (5 s): ours float32", (speak, FLOAT), factor=1 / 5),
-        Ratio("work a second of speech (5 s): ours int8", (speak, INT8), factor=1 / 5),
-        Ratio("first audio: ours float32", ("first_audio 250", FLOAT), unit="s"),
-        Ratio("first audio: ours int8", ("first_audio 250", INT8), unit="s"),
-        Ratio("peak memory, cli.inference with transcript: ours float32", (COMMAND.name, FLOAT), factor=1e-9, unit="GB"),
-        Ratio("peak memory, cli.inference with transcript: ours int8", (COMMAND.name, INT8), factor=1e-9, unit="GB"),
-        Ratio("peak memory: ours float32 / PyTorch float32", ("memory", FLOAT), ("memory", TORCH)),
-        Ratio("peak memory: ours float32", ("memory", FLOAT), factor=1e-9, unit="GB"),
-        Ratio("peak memory: ours int8", ("memory", INT8), factor=1e-9, unit="GB"),
-        Ratio("peak memory, clone of a known voice: ours float32", (CLONING.name, FLOAT), factor=1e-9, unit="GB"),
-        Ratio("peak memory, clone of a known voice: ours int8", (CLONING.name, INT8), factor=1e-9, unit="GB"),
+        Ratio("250 frames: ours / PyTorch float32", ("wave 250", FLOAT), ("wave 250", TORCH)),
     ]
-
-
-# Measured by the driver rather than asked in turns.
-FIRST = "first "    # of a task's name: its warm-up
-LOADING = Task("load", {}, (), (Row("load, to speak (PyTorch, llama.cpp: LLM only)"),))
-FIRST_RECORDING = Task(f"{FIRST}encode", {}, (), (Row("the first recording (loads wav2vec 2.0)"),))
-MEMORY = Task("memory", {}, (), (Row("peak memory, all of the above", "GB", lambda size: size / 1e9),))
-CLONING = Task("memory", {"after": "cloning"}, (), (Row("peak memory, clone of a known voice", "GB", lambda size: size / 1e9),))
-COMMAND = Task("memory", {"after": "command"}, (), (Row("peak memory, cli.inference with recording and transcript", "GB",
-                                                        lambda size: size / 1e9),))
-GRAPHS = Task("graphs", {}, (), (Row("graphs compiled", ""),))
+    alone = [
+        ("work a second of speech (5 s)", speak, 1 / 5, ""),
+        ("first audio", "first_audio 250", 1.0, "s"),
+        ("peak memory, cli.inference with transcript", COMMAND_MEMORY.name, 1e-9, "GB"),
+        ("peak memory", MEMORY.name, 1e-9, "GB"),
+        ("peak memory, clone of a known voice", CLONE_MEMORY.name, 1e-9, "GB"),
+    ]
+    for label, task, factor, unit in alone:
+        if label == "peak memory":
+            comparisons.append(Ratio(
+                "peak memory: ours float32 / PyTorch float32", (task, FLOAT), (task, TORCH)))
+        for engine in OURS:
+            comparisons.append(Ratio(f"{label}: {engine}", (task, engine), None, factor, unit))
+    return comparisons
 
 
 @dataclass
 class Results:
-    """`figures`: task name -> worker -> what each round measured: seconds, bytes or a count. `busy`, of the same layout:
-    how many cores other processes kept busy meanwhile."""
+    """What was measured.
+
+    figures: task -> engine -> the figure of each round: seconds, bytes or a count.
+    busy: of the same layout, how many cores other processes kept busy meanwhile.
+    """
 
     figures: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     busy: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
-    def add(self, task: str, worker: str, figure: float, busy: float | None = None) -> None:
-        self.figures.setdefault(task, {}).setdefault(worker, []).append(figure)
+    def add(self, task: str, engine: str, figure: float, busy: float | None = None) -> None:
+        self.figures.setdefault(task, {}).setdefault(engine, []).append(figure)
         if busy is not None:
-            self.busy.setdefault(task, {}).setdefault(worker, []).append(busy)
+            self.busy.setdefault(task, {}).setdefault(engine, []).append(busy)
+
+    def of(self, task: str, engine: str) -> list[float]:
+        """The figures of a task; empty if it was not measured."""
+        return self.figures.get(task, {}).get(engine, [])
 
     def all_busy(self) -> list[float]:
-        return [cores for workers in self.busy.values() for rounds in workers.values() for cores in rounds]
-
-    def of(self, task: str, worker: str) -> list[float]:
-        """What was measured; empty if it was not."""
-        return self.figures.get(task, {}).get(worker, [])
+        cores = []
+        for engines in self.busy.values():
+            for rounds in engines.values():
+                cores += rounds
+        return cores
 
     def ratio(self, ratio: Ratio) -> list[float]:
-        above = self.of(*ratio.above)
-        below = self.of(*ratio.below) if ratio.below else [1.0] * len(above)
-        return [ratio.factor * a / b for a, b in zip(above, below, strict=False)]
+        numerators = self.of(*ratio.numerator)
+        denominators = [1.0] * len(numerators)
+        if ratio.denominator is not None:
+            denominators = self.of(*ratio.denominator)
+        return [ratio.factor * a / b for a, b in zip(numerators, denominators, strict=False)]

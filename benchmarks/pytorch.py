@@ -1,6 +1,7 @@
-"""The worker of PyTorch and Hugging Face transformers: python -m benchmarks.pytorch MODEL_DIR --dtype {float32,bfloat16}
+"""The worker of PyTorch and transformers: python -m benchmarks.pytorch MODEL_DIR --dtype DTYPE
 
-The language model as `generate` runs it, greedy, over the whole vocabulary; the codec and wav2vec 2.0 in float32 only.
+The language model as `generate` runs it, greedy, over the full vocabulary; the codec and wav2vec
+2.0 in float32 only.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks.worker import Measures, serve, timed
+from benchmarks.worker import Engine, serve, timed
 
 
-class Clock:
-    """A streamer of `generate` that notes when it is handed the prompt and each new token."""
+class TokenTimer:
+    """A streamer for `generate` that records when it gets the prompt and each new token."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
@@ -29,7 +30,7 @@ class Clock:
         pass
 
 
-class PyTorch(Measures):
+class PyTorch(Engine):
     def __init__(self, model_dir: Path, dtype: str):
         import torch
         import transformers
@@ -37,18 +38,23 @@ class PyTorch(Measures):
         torch.set_num_threads(os.cpu_count() or 1)
         torch.set_grad_enabled(False)
         torch.manual_seed(0)
-        self.torch, self.transformers, self.model_dir = torch, transformers, model_dir
+        self.torch = torch
+        self.transformers = transformers
+        self.model_dir = model_dir
         began = time.perf_counter()
-        self.llm = transformers.AutoModelForCausalLM.from_pretrained(model_dir / "LLM", dtype=getattr(torch, dtype)).eval()
-        self.about = {"seconds": time.perf_counter() - began,
-                      "versions": {"torch": torch.__version__, "transformers": transformers.__version__}}
-        self.wav2vec2 = self.codec = None
+        self.llm = transformers.AutoModelForCausalLM.from_pretrained(
+            model_dir / "LLM", dtype=getattr(torch, dtype)).eval()
+        self.about = {
+            "seconds": time.perf_counter() - began,
+            "versions": {"torch": torch.__version__, "transformers": transformers.__version__}}
+        self.wav2vec2 = None
+        self.codec = None
 
     def encode(self) -> dict[str, float]:
         """wav2vec 2.0 with all its layers on 6 s, the greater part of encoding a recording."""
         if self.wav2vec2 is None:
-            folder = self.model_dir / "wav2vec2-large-xlsr-53"
-            self.wav2vec2 = self.transformers.Wav2Vec2Model.from_pretrained(folder, dtype=self.torch.float32).eval()
+            self.wav2vec2 = self.transformers.Wav2Vec2Model.from_pretrained(
+                self.model_dir / "wav2vec2-large-xlsr-53", dtype=self.torch.float32).eval()
         samples = self.torch.randn(1, 96000)
 
         def encode() -> object:
@@ -58,29 +64,34 @@ class PyTorch(Measures):
         return timed(encode)
 
     def prefill(self, context: int) -> dict[str, float]:
-        """Until the first token is there."""
+        """Until the first token."""
         times = self._generate(context, 1)
         return {"seconds": times[1] - times[0]}
 
     def decode(self, context: int, streams: int, steps: int) -> dict[str, float]:
         """One token after `context` positions and those before it; the median of `steps`."""
         times = self._generate(context, steps + 1, streams)[1:]
-        return {"seconds": statistics.median(after - before for before, after in pairwise(times))}
+        seconds = [after - before for before, after in pairwise(times)]
+        return {"seconds": statistics.median(seconds)}
 
     def wave(self, frames: int) -> dict[str, float]:
-        from benchmarks.pytorch_codec import FEATURES, SPEAKER, WaveDecoder
+        """Random features of `frames` frames to their waveform."""
+        from benchmarks.pytorch_codec import FEATURE_DIM, SPEAKER_DIM, WaveDecoder
+
         if self.codec is None:
             self.codec = WaveDecoder().eval()
-        z, speaker = self.torch.randn(1, frames, FEATURES), self.torch.randn(1, SPEAKER)
+        z = self.torch.randn(1, frames, FEATURE_DIM)
+        speaker = self.torch.randn(1, SPEAKER_DIM)
         return timed(lambda: self.codec(z, speaker))
 
     def _generate(self, context: int, tokens: int, streams: int = 1) -> list[float]:
-        """When the prompt was handed over and when each token came."""
-        clock = Clock()
+        """Times of the prompt and of each token."""
+        timer = TokenTimer()
         ids = self.torch.randint(155761, 163953, (streams, context))        # speech
-        self.llm.generate(ids, attention_mask=self.torch.ones_like(ids), streamer=clock, do_sample=False,
-                          eos_token_id=None, pad_token_id=0, max_new_tokens=tokens)
-        return clock.times
+        self.llm.generate(
+            ids, attention_mask=self.torch.ones_like(ids), streamer=timer, do_sample=False,
+            eos_token_id=None, pad_token_id=0, max_new_tokens=tokens)
+        return timer.times
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""BiCodec's waveform decoder at its released dimensions in plain torch.nn, with random weights: what PyTorch makes of the
-same work. Source: arXiv 2503.01710, shared shapes of `sparktts_ms/bicodec/{prenet,wave_generator}.py`.
+"""BiCodec's waveform decoder at its released dimensions in plain torch.nn, with random weights.
 
-Weight norm is folded, as it would be for inference.
+The same work for PyTorch. Weight norm is folded, as for inference.
+Source: arXiv 2503.01710; shapes of `sparktts_ms/bicodec/{prenet,wave_generator}.py`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-FEATURES, SPEAKER, DIM, INNER = 1024, 1024, 384, 2048
-CHANNELS, RATES, KERNELS, DILATIONS = 1536, (8, 5, 4, 2), (16, 11, 8, 4), (1, 3, 9)
+FEATURE_DIM = 1024
+SPEAKER_DIM = 1024
+DIM = 384
+INTERMEDIATE_DIM = 2048
+CHANNELS = 1536
+RATES = (8, 5, 4, 2)
+KERNEL_SIZES = (16, 11, 8, 4)
+DILATIONS = (1, 3, 9)
 
 
 class AdaptiveNorm(nn.Module):
@@ -18,12 +24,13 @@ class AdaptiveNorm(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.normalise = nn.LayerNorm(DIM, eps=1e-6, elementwise_affine=False)
-        self.scale, self.shift = nn.Linear(SPEAKER, DIM), nn.Linear(SPEAKER, DIM)
+        self.norm = nn.LayerNorm(DIM, eps=1e-6, elementwise_affine=False)
+        self.scale = nn.Linear(SPEAKER_DIM, DIM)
+        self.shift = nn.Linear(SPEAKER_DIM, DIM)
 
     def forward(self, x: Tensor, speaker: Tensor) -> Tensor:
         # x [1, T, C], speaker [1, D] -> [1, T, C]
-        return self.normalise(x) * self.scale(speaker)[:, None] + self.shift(speaker)[:, None]
+        return self.norm(x) * self.scale(speaker)[:, None] + self.shift(speaker)[:, None]
 
 
 class PlainNorm(nn.LayerNorm):
@@ -43,13 +50,14 @@ class Block(nn.Module):
         super().__init__()
         self.depthwise = nn.Conv1d(DIM, DIM, 7, padding=3, groups=DIM)
         self.norm = norm()
-        self.widen, self.narrow = nn.Linear(DIM, INNER), nn.Linear(INNER, DIM)
-        self.gain = nn.Parameter(torch.ones(DIM))
+        self.up_proj = nn.Linear(DIM, INTERMEDIATE_DIM)
+        self.down_proj = nn.Linear(INTERMEDIATE_DIM, DIM)
+        self.gamma = nn.Parameter(torch.ones(DIM))
 
     def forward(self, x: Tensor, speaker: Tensor) -> Tensor:
         # x [1, C, T] -> [1, C, T]
         y = self.norm(self.depthwise(x).transpose(1, 2), speaker)
-        y = self.narrow(nn.functional.gelu(self.widen(y))) * self.gain
+        y = self.down_proj(nn.functional.gelu(self.up_proj(y))) * self.gamma
         return x + y.transpose(1, 2)
 
 
@@ -57,7 +65,8 @@ class Backbone(nn.Module):
     def __init__(self, layers: int, norm: type[nn.Module]):
         super().__init__()
         self.embed = nn.Conv1d(DIM, DIM, 7, padding=3)
-        self.norm, self.final_norm = norm(), nn.LayerNorm(DIM, eps=1e-6)
+        self.norm = norm()
+        self.final_norm = nn.LayerNorm(DIM, eps=1e-6)
         self.blocks = nn.ModuleList(Block(norm) for _ in range(layers))
 
     def forward(self, x: Tensor, speaker: Tensor) -> Tensor:
@@ -71,33 +80,37 @@ class Backbone(nn.Module):
 class Prenet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.enter, self.leave = nn.Linear(FEATURES, DIM), nn.Linear(DIM, FEATURES)
+        self.in_proj = nn.Linear(FEATURE_DIM, DIM)
+        self.out_proj = nn.Linear(DIM, FEATURE_DIM)
         self.stages = nn.ModuleList(Backbone(2, PlainNorm) for _ in range(2))
         self.backbone = Backbone(12, AdaptiveNorm)
 
     def forward(self, z: Tensor, speaker: Tensor) -> Tensor:
         # z [1, T, Z], speaker [1, D] -> [1, T, D]
-        x = self.enter(z)
+        x = self.in_proj(z)
         for stage in self.stages:
             x = stage(3.0 * x, speaker)
-        return self.leave(self.backbone(x, speaker))
+        return self.out_proj(self.backbone(x, speaker))
 
 
 class Snake(nn.Module):
-    """x + sin(a x)^2 / a, one a for each channel."""
+    """x + sin(alpha x)^2 / alpha, one alpha for each channel."""
 
     def __init__(self, channels: int):
         super().__init__()
-        self.frequency = nn.Parameter(torch.ones(1, channels, 1))
+        self.alpha = nn.Parameter(torch.ones(1, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + torch.sin(self.frequency * x).square() / (self.frequency + 1e-9)
+        return x + torch.sin(self.alpha * x).square() / (self.alpha + 1e-9)
 
 
 class ResidualUnit(nn.Sequential):
     def __init__(self, channels: int, dilation: int):
-        super().__init__(Snake(channels), nn.Conv1d(channels, channels, 7, padding=3 * dilation, dilation=dilation),
-                         Snake(channels), nn.Conv1d(channels, channels, 1))
+        super().__init__(
+            Snake(channels),
+            nn.Conv1d(channels, channels, 7, padding=3 * dilation, dilation=dilation),
+            Snake(channels),
+            nn.Conv1d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + super().forward(x)
@@ -105,20 +118,25 @@ class ResidualUnit(nn.Sequential):
 
 def wave_generator() -> nn.Sequential:
     """[1, D, T] -> [1, 1, 320 T]"""
-    layers: list[nn.Module] = [nn.Conv1d(FEATURES, CHANNELS, 7, padding=3)]
+    layers: list[nn.Module] = [nn.Conv1d(FEATURE_DIM, CHANNELS, 7, padding=3)]
     channels = CHANNELS
-    for rate, taps in zip(RATES, KERNELS, strict=True):
-        layers += [Snake(channels), nn.ConvTranspose1d(channels, channels // 2, taps, rate, padding=(taps - rate) // 2)]
+    for rate, kernel_size in zip(RATES, KERNEL_SIZES, strict=True):
+        padding = (kernel_size - rate) // 2
+        upsample = nn.ConvTranspose1d(channels, channels // 2, kernel_size, rate, padding=padding)
+        layers += [Snake(channels), upsample]
         channels //= 2
         layers += [ResidualUnit(channels, dilation) for dilation in DILATIONS]
-    return nn.Sequential(*layers, Snake(channels), nn.Conv1d(channels, 1, 7, padding=3), nn.Tanh())
+    layers += [Snake(channels), nn.Conv1d(channels, 1, 7, padding=3), nn.Tanh()]
+    return nn.Sequential(*layers)
 
 
 class WaveDecoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.prenet, self.generator = Prenet(), wave_generator()
+        self.prenet = Prenet()
+        self.generator = wave_generator()
 
     def forward(self, z: Tensor, speaker: Tensor) -> Tensor:
         # z [1, T, Z], speaker [1, D] -> [320 T]
-        return self.generator((self.prenet(z, speaker) + speaker[:, None]).transpose(1, 2)).reshape(-1)
+        hidden = self.prenet(z, speaker) + speaker[:, None]
+        return self.generator(hidden.transpose(1, 2)).reshape(-1)

@@ -11,7 +11,8 @@ from typing import Any
 
 from benchmarks.plan import Results, Row, Task, ratios
 
-LABEL, COLUMN = 56, 22
+LABEL_WIDTH = 56
+COLUMN_WIDTH = 22
 
 
 def spread(figures: Sequence[float]) -> str:
@@ -19,7 +20,9 @@ def spread(figures: Sequence[float]) -> str:
     if not figures:
         return "-"
     middle = short(statistics.median(figures))
-    return middle if len(figures) == 1 else f"{middle} [{short(min(figures))}..{short(max(figures))}]"
+    if len(figures) == 1:
+        return middle
+    return f"{middle} [{short(min(figures))}..{short(max(figures))}]"
 
 
 def short(figure: float) -> str:
@@ -27,47 +30,70 @@ def short(figure: float) -> str:
     return f"{figure:.0f}" if abs(figure) >= 100 else f"{figure:.3g}"
 
 
-def table(title: str, tasks: Sequence[Task], workers: Sequence[str], results: Results) -> str:
-    """One line a row, one column a worker; lines without a figure are left out."""
-    lines = [f"{title:{LABEL}s}" + "".join(f"{name:>{COLUMN}s}" for name in workers)]
+def table(title: str, tasks: Sequence[Task], engines: Sequence[str], results: Results) -> str:
+    """One line a row, one column an engine; lines without a figure are left out."""
+    lines = [f"{title:{LABEL_WIDTH}s}" + _columns(engines)]
     for task in tasks:
         for row in task.rows:
-            cells = [spread([row.of(figure) for figure in results.of(task.name, name)]) for name in workers]
+            cells = []
+            for engine in engines:
+                figures = results.of(task.name, engine)
+                cells.append(spread([row.convert(figure) for figure in figures]))
             if any(cell != "-" for cell in cells):
-                lines.append(f"{_labelled(row):{LABEL}s}" + "".join(f"{cell:>{COLUMN}s}" for cell in cells))
+                lines.append(f"{_label(row):{LABEL_WIDTH}s}" + _columns(cells))
     return "\n".join(lines)
 
 
 def ratio_table(results: Results) -> str:
-    lines = [f"{'Ratios':{LABEL}s}"]
+    lines = [f"{'Ratios':{LABEL_WIDTH}s}"]
     for ratio in ratios():
-        if figures := results.ratio(ratio):
-            lines.append(f"{_labelled(Row(ratio.label, ratio.unit)):{LABEL}s}{spread(figures):>{COLUMN}s}")
+        figures = results.ratio(ratio)
+        if figures:
+            label = _label(Row(ratio.label, ratio.unit))
+            lines.append(f"{label:{LABEL_WIDTH}s}" + _columns([spread(figures)]))
     return "\n".join(lines)
 
 
 def as_json(tasks: Sequence[Task], results: Results, more: dict[str, Any]) -> dict[str, Any]:
-    """Everything: raw figures in seconds, bytes and counts, and the medians, minima and maxima of what the tables show."""
-    shown = {_labelled(row): {name: _summary([row.of(figure) for figure in figures])
-                              for name, figures in results.figures[task.name].items()}
-             for task in tasks if task.name in results.figures for row in task.rows}
-    return {**more, "machine": machine(), "raw": results.figures, "cores_busy_elsewhere": results.busy,
-            "shown": shown,
-            "ratios": {ratio.label: _summary(figures) for ratio in ratios() if (figures := results.ratio(ratio))}}
+    """Raw figures in seconds, bytes and counts; median, least and largest of what tables show."""
+    shown: dict[str, dict[str, Any]] = {}
+    for task in tasks:
+        if task.name not in results.figures:
+            continue
+        for row in task.rows:
+            summaries = shown[_label(row)] = {}
+            for engine, figures in results.figures[task.name].items():
+                summaries[engine] = _summary([row.convert(figure) for figure in figures])
+    ratio_summaries = {}
+    for ratio in ratios():
+        figures = results.ratio(ratio)
+        if figures:
+            ratio_summaries[ratio.label] = _summary(figures)
+    return {
+        **more, "machine": machine(), "raw": results.figures, "cores_busy_elsewhere": results.busy,
+        "shown": shown, "ratios": ratio_summaries}
 
 
 def machine() -> dict[str, Any]:
     processor = platform.processor()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        names = [line.split(":")[1].strip() for line in information.read_text().splitlines() if line.startswith("model name")]
-        processor = names[0] if names else processor
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                processor = line.split(":")[1].strip()
+                break
     return {"processor": processor, "cores": f"{os.cpu_count()} cores"}
 
 
-def _labelled(row: Row) -> str:
+def _columns(cells: Sequence[str]) -> str:
+    return "".join(f"{cell:>{COLUMN_WIDTH}s}" for cell in cells)
+
+
+def _label(row: Row) -> str:
     return f"{row.label}, {row.unit}" if row.unit else row.label
 
 
 def _summary(figures: Sequence[float]) -> dict[str, float]:
-    return {"median": statistics.median(figures), "min": min(figures), "max": max(figures), "rounds": len(figures)}
+    return {
+        "median": statistics.median(figures), "min": min(figures), "max": max(figures),
+        "rounds": len(figures)}
