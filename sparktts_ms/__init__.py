@@ -5,6 +5,7 @@
     speech = tts.synthesize("Hello.", voice=tts.encode_voice("prompt.wav"))
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sparktts_ms.errors import SparkTTSError
@@ -16,21 +17,16 @@ if TYPE_CHECKING:
     from sparktts_ms.service import Service
     from sparktts_ms.voice import Speech, Voice
 
-__all__ = ["Chunks", "Sampling", "Service", "SparkTTS", "SparkTTSError", "Speech", "SpeechRequest", "Voice"]
+__all__ = ["Chunks", "Sampling", "Service", "SparkTTS", "SparkTTSError", "Speech", "SpeechRequest",
+           "Voice"]
 _MODULES = {
-    "Chunks": "generation.request",
-    "Sampling": "qwen2.sampling",
-    "Service": "service",
-    "SparkTTS": "pipeline",
-    "Speech": "voice",
-    "SpeechRequest": "generation.request",
-    "Voice": "voice",
+    "Chunks": "generation.request", "SpeechRequest": "generation.request", "SparkTTS": "pipeline",
+    "Sampling": "qwen2.sampling", "Service": "service", "Speech": "voice", "Voice": "voice",
 }
 
 
 def __getattr__(name: str):
-    """Import MindSpore only with a name that needs it: a command line's help does not wait for it."""
+    """Import on first use: a command line's help does not wait for MindSpore."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,15 +1,12 @@
 """What can go wrong for a user, one class each.
 
 An error carries what is wrong and what would help as fields, so that a command line can name its
-flags and a page its controls. As text it is one line. Codes of the errors for which a front end
-may have a better hint than the library:
+flags and a page its controls. As text it is one line. Codes, for hints of a front end's own:
 
-    no_text, not_unicode                                                of a text
-    no_voice, voice_and_gender, style_without_voice, number_needs_gender    of a request
-    recording_too_long                                                  with a transcript
-    not_a_voice, newer_voice, damaged_voice                             of a voice file
-    no_speech, incomplete_voice                                         of what was generated
-    no_model_dir                                                        of `from_pretrained`
+    text: no_text, not_unicode, prompt_too_long, unsupported_language
+    request: no_voice, voice_and_gender, style_without_voice, number_needs_gender
+    voice: recording_too_long, not_a_voice; generated: no_speech, incomplete_voice
+    model: no_model_dir, no_model_id, target_exists, no_ascend; server: busy, port_unavailable
 """
 
 from __future__ import annotations
@@ -23,17 +20,11 @@ class SparkTTSError(Exception):
     problem: what is wrong, a sentence; "{subject}" in it stands for `subject`.
     hint: what would help, in terms of the Python API; may be empty.
     subject: the file, folder or name that the error is about, if there is one.
-    code: identifies the kind of error where a front end has a better hint of its own.
+    code: identifies the kind of error where a front end may have a better hint.
     """
 
-    def __init__(
-        self,
-        problem: str,
-        hint: str = "",
-        *,
-        subject: str | Path | None = None,
-        code: str | None = None,
-    ):
+    def __init__(self, problem: str, hint: str = "", *, subject: str | Path | None = None,
+                 code: str | None = None):
         super().__init__(problem, hint)
         self.problem = problem
         self.hint = hint
@@ -52,8 +43,7 @@ class SparkTTSError(Exception):
 
 
 class InputError(SparkTTSError):
-    """A request without text or voice, with attributes that contradict each other, or a value out
-    of range."""
+    """A request without text or voice, with contradictions, or with a value out of range."""
 
 
 class AudioError(SparkTTSError):

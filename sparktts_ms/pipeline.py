@@ -41,7 +41,8 @@ class SparkTTS:
         self.config = config
         self.runtime = runtime
         self.sample_rate = config.audio.sample_rate
-        self.vocabulary = Vocabulary(model_dir / "LLM" / "tokenizer.json", config.llm.eos_token_id, config.llm.vocab_size)
+        tokenizer = model_dir / "LLM" / "tokenizer.json"
+        self.vocabulary = Vocabulary(tokenizer, config.llm.eos_token_id, config.llm.vocab_size)
         self.vocabulary.check_codec(config.bicodec)
         wav2vec2_file = find_weights(model_dir / "wav2vec2-large-xlsr-53")
         self.codec = BiCodec(find_weights(model_dir / "BiCodec"), config.bicodec, runtime)
@@ -49,34 +50,25 @@ class SparkTTS:
         self._llm_file = find_weights(model_dir / "LLM")
 
     @classmethod
-    def from_pretrained(
-        cls,
-        model_dir: str | Path,
-        device_target: str = "auto",
-        device_id: int = 0,
-        mode: str = "graph",
-        dtype: str | None = None,
-        quantize: str = "none",
-    ) -> SparkTTS:
+    def from_pretrained(cls, model_dir: str | Path, device_target: str = "auto", device_id: int = 0,
+                        mode: str = "graph", dtype: str | None = None,
+                        quantize: str = "none") -> SparkTTS:
         """Load a model directory in the released layout (SparkAudio/Spark-TTS-0.5B).
 
         device_target: "auto" (Ascend where there is one), "Ascend" or "CPU".
         mode: "graph" or "pynative".
-        dtype: of the language model, "float32" or "bfloat16"; None: bfloat16 on Ascend, float32 on
-        CPU.
+        dtype: of the language model, "float32" or "bfloat16"; None: bfloat16 on Ascend only.
         quantize: "int8" stores the language model's matrices in 8 bits (CPU): three times as fast,
         from a quarter of the memory.
-        Networks are loaded when they are first needed (see `load`).
-        Raises ModelError for a directory that is missing, incomplete or damaged, DeviceError for
-        the device, mode or data type.
+        Networks are loaded when they are first needed (see `load`). Raises ModelError for a
+        directory that is missing, incomplete or damaged, DeviceError for the other arguments.
         """
         folder = Path(model_dir)
         if not folder.is_dir():
-            raise ModelError(
-                "The model directory {subject} does not exist.",
-                "`python -m cli.download` fetches the released model; "
-                "pretrained_models/Spark-TTS-demo is a small one to try.",
-                subject=folder, code="no_model_dir")
+            raise ModelError("The model directory {subject} does not exist.",
+                             "`python -m cli.download` fetches the released model; "
+                             "pretrained_models/Spark-TTS-demo is a small one to try.",
+                             subject=folder, code="no_model_dir")
         config = read_config(folder)
         return cls(folder, config, Runtime.start(device_target, device_id, mode, dtype, quantize))
 
@@ -89,14 +81,8 @@ class SparkTTS:
         """
         return self.voice_encoder.encode(path, transcript)
 
-    def synthesize(
-        self,
-        text: str | SpeechRequest,
-        voice: Voice | None = None,
-        *,
-        progress: Callable[[float], None] | None = None,
-        **options: Any,
-    ) -> Speech:
+    def synthesize(self, text: str | SpeechRequest, voice: Voice | None = None, *,
+                   progress: Callable[[float], None] | None = None, **options: Any) -> Speech:
         """Generate speech in a recorded `voice`, or in one generated from gender, pitch and speed.
 
         text: a SpeechRequest, or its text; `options` are then the other fields of SpeechRequest
@@ -109,14 +95,8 @@ class SparkTTS:
         generation = self.start(as_request(text, voice, options))
         return generation.speech(list(generation.run(progress)))
 
-    def stream(
-        self,
-        text: str | SpeechRequest,
-        voice: Voice | None = None,
-        *,
-        chunks: Chunks = Chunks(),
-        **options: Any,
-    ) -> Iterator[np.ndarray]:
+    def stream(self, text: str | SpeechRequest, voice: Voice | None = None, *,
+               chunks: Chunks = Chunks(), **options: Any) -> Iterator[np.ndarray]:
         """Like `synthesize`, but yields samples, float32 in (-1, 1), while speech is generated.
 
         Chunks follow each other without a gap or cross-fade. Leaving the iterator early cancels
@@ -127,7 +107,7 @@ class SparkTTS:
         return self.start(as_request(text, voice, options), chunks).run()
 
     def start(self, request: SpeechRequest, chunks: Chunks | None = None) -> LongFormGeneration:
-        """Start a request: it is generated as the engine steps, batched with all others."""
+        """Start a request, to be generated in the same batch as others. See LongFormGeneration."""
         text = request.text
         check_language(text, self.config.languages)
         if request.normalize:
@@ -140,29 +120,27 @@ class SparkTTS:
 
         Raises InputError for ids that the codec does not have.
         """
-        speaker = self.config.bicodec.speaker_encoder
-        check_ids("global_ids", global_ids, speaker.codebook_size, speaker.token_num)
-        check_ids("semantic_ids", semantic_ids, self.config.bicodec.quantizer.codebook_size)
+        check_ids(self.config.bicodec, global_ids, semantic_ids)
         return self.codec.decode(np.asarray(global_ids), np.asarray(semantic_ids))
 
     def load(self) -> SparkTTS:
-        """Load what speech needs now instead of at the first request. Returns itself."""
+        """Load now what generation needs, instead of at the first request. Returns itself."""
         self.codec.load_decoder()
         self.generator.head(constrained=True)
         return self
 
     def release_prompt_encoder(self) -> None:
-        """Free the networks that only recordings need; they are loaded again when one is encoded."""
+        """Free the networks that only recordings need, until the next one is encoded."""
         self.voice_encoder.release()
 
     @cached_property
     def generator(self) -> Generator:
-        """Starts utterances; loads the language model, so a recording's encoder can be freed before."""
+        """What turns text into ids; loads the language model on first use."""
         return Generator(self.vocabulary, self.llm, self.codec, self.sample_rate)
 
     @cached_property
     def llm(self) -> LanguageModel:
-        """The language model, loaded on first use."""
+        """The language model; loaded late, so that a recording's encoder can be freed before."""
         return LanguageModel(self._llm_file, self.config.llm, self.runtime)
 
     @property

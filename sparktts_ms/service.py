@@ -12,12 +12,13 @@ does not block short ones. A slow reader of a job does not delay the others.
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -31,11 +32,11 @@ from sparktts_ms.voice import Speech, Voice
 
 logger = logging.getLogger("sparktts_ms")
 
-SHARED_WINDOWS = (64,)       # frames decoded at a time while several jobs run
+SHARED_WINDOW_SIZES = (64,)     # frames decoded at a time while several jobs run
 
 
 class Job:
-    """A submitted request, for any thread. Iterate over its chunks of samples, or wait for `result`.
+    """A submitted request, for any thread. Iterate over its chunks, or wait for `result`.
 
     chunks: samples [N] float32 of each chunk so far; the list only grows.
     """
@@ -44,7 +45,7 @@ class Job:
         self.chunks: list[np.ndarray] = []
         self._generation = generation
         self._cancelled = threading.Event()
-        self._queue: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
+        self._queue: SimpleQueue[np.ndarray | None] = SimpleQueue()
         self._speech: Future[Speech] = Future()
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -77,7 +78,7 @@ class Job:
         """Stop generating; other jobs are not affected. Does nothing to a job that is done."""
         self._cancelled.set()
 
-    # Called by the service's thread only:
+    # Called by the service only:
 
     def poll(self, shared: bool) -> bool:
         """Decode the next chunk or window if there is one; returns whether there was.
@@ -85,9 +86,9 @@ class Job:
         shared: whether other jobs run too.
         """
         if self._cancelled.is_set():
-            self.drop()
+            self.end()
             return False
-        self._generation.window_sizes = SHARED_WINDOWS if shared else WINDOW_SIZES
+        self._generation.window_sizes = SHARED_WINDOW_SIZES if shared else WINDOW_SIZES
         try:
             samples = self._generation.poll()
             if samples is not None:
@@ -98,63 +99,47 @@ class Job:
                 self._speech.set_result(self._generation.speech(self.chunks))
                 self._queue.put(None)
         except Exception as error:
-            self.fail(error)
+            self.end(error)
         return False
 
-    def fail(self, error: BaseException) -> None:
+    def end(self, error: BaseException | None = None) -> None:
+        """End the job before it is done: cancelled, or failed with `error`."""
         self._generation.cancel()
-        self._speech.set_exception(error)
-        self._queue.put(None)
-
-    def drop(self) -> None:
-        self._generation.cancel()
-        self._speech.cancel()
+        if error is None:
+            self._speech.cancel()
+        else:
+            self._speech.set_exception(error)
         self._queue.put(None)
 
 
 class Service:
     """Thread-safe. `close` ends it and cancels the jobs that are not done.
 
-    jobs: those that run or wait, for the next window the one that has waited longest first.
+    jobs: those that are not done; for the next window, the one that has waited longest first.
     """
 
     def __init__(self, tts: SparkTTS):
         self.tts = tts.load()
         self.sample_rate = tts.sample_rate
         self.jobs: deque[Job] = deque()
-        self._calls: queue.SimpleQueue[tuple[Callable, tuple, Future] | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()       # no call is accepted after the last has been answered
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="spark-tts", daemon=True)
-        self._thread.start()
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spark-tts")
 
     def encode_voice(self, path: str | Path, transcript: str | None = None) -> Voice:
-        """See `SparkTTS.encode_voice`; it waits for the step that runs, and the others for it."""
+        """See `SparkTTS.encode_voice`. The jobs wait meanwhile."""
         return self._call(self.tts.encode_voice, path, transcript)
 
-    def submit(
-        self,
-        text: str | SpeechRequest,
-        voice: Voice | None = None,
-        *,
-        chunks: Chunks | None = None,
-        **options: Any,
-    ) -> Job:
+    def submit(self, text: str | SpeechRequest, voice: Voice | None = None, *,
+               chunks: Chunks | None = None, **options: Any) -> Job:
         """Start a request (see `SparkTTS.synthesize`). With `chunks` its samples come while ids are
         generated; without, a segment is decoded when its ids are complete. Raises InputError,
         VoiceError, ServiceClosed."""
         return self._call(self._admit, as_request(text, voice, options), chunks)
 
-    def synthesize(self, text: str | SpeechRequest, voice: Voice | None = None, **options: Any) -> Speech:
-        """See `SparkTTS.synthesize`; batched with all other requests."""
-        return self.submit(text, voice, **options).result()
-
     def close(self) -> None:
         """End the thread after the step that runs."""
-        with self._lock:
-            self._closing.set()
-            self._calls.put(None)
-        self._thread.join()
+        self._executor.shutdown(cancel_futures=True)
+        while self.jobs:
+            self.jobs.popleft().end()
 
     def __enter__(self) -> Service:
         return self
@@ -163,49 +148,38 @@ class Service:
         self.close()
 
     def _call(self, function: Callable, *arguments: Any) -> Any:
-        """Run a function on the service's thread."""
-        future: Future = Future()
-        with self._lock:
-            if self._closing.is_set():
-                raise ServiceClosed("The service has been closed.")
-            self._calls.put((function, arguments, future))
-        return future.result()
+        """Run a function on the service's thread, between two steps."""
+        try:
+            future = self._executor.submit(function, *arguments)
+        except RuntimeError:                    # the executor has been shut down
+            raise ServiceClosed("The service has been closed.") from None
+        try:
+            return future.result()
+        except CancelledError:                  # it was shut down meanwhile
+            raise ServiceClosed("The service has been closed.") from None
 
     def _admit(self, request: SpeechRequest, chunks: Chunks | None) -> Job:
         job = Job(self.tts.start(request, chunks))
         self.jobs.append(job)
+        if len(self.jobs) == 1:
+            self._schedule_step()
         return job
 
-    def _serve(self) -> None:
-        while not self._closing.is_set():
-            self._answer_calls(wait=not self.jobs)
-            try:
-                self.tts.engine.step()
-            except Exception as error:          # fails the jobs, not the service
-                logger.exception("The engine failed; %d jobs are lost.", len(self.jobs))
-                while self.jobs:
-                    self.jobs.popleft().fail(error)
-            self._poll_jobs()
-        while self.jobs:
-            self.jobs.popleft().drop()
-        self._answer_calls(wait=False)
+    def _schedule_step(self) -> None:
+        """Queue a step, after the calls that are queued already."""
+        with suppress(RuntimeError):            # the executor has been shut down
+            self._executor.submit(self._step)
 
-    def _answer_calls(self, wait: bool) -> None:
-        """Run the functions that are queued; `wait`: for the first one."""
-        while True:
-            try:
-                call = self._calls.get(block=wait and not self.jobs)
-            except queue.Empty:
-                return
-            if call is None:
-                return
-            function, arguments, future = call
-            try:
-                if self._closing.is_set():
-                    raise ServiceClosed("The service has been closed.")
-                future.set_result(function(*arguments))
-            except BaseException as error:
-                future.set_exception(error)
+    def _step(self) -> None:
+        try:
+            self.tts.engine.step()
+        except Exception as error:              # fails the jobs, not the service
+            logger.exception("The engine failed; %d jobs are lost.", len(self.jobs))
+            while self.jobs:
+                self.jobs.popleft().end(error)
+        self._poll_jobs()
+        if self.jobs:
+            self._schedule_step()
 
     def _poll_jobs(self) -> None:
         """Decode one chunk or window, of the first job that has one; it then waits longest."""

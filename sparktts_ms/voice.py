@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sparktts_ms.config import BiCodecConfig
 from sparktts_ms.errors import InputError, SparkTTSError, VoiceError
 from sparktts_ms.files import atomic_write
 
@@ -40,10 +41,8 @@ class Voice:
 
         Raises OutputError if the file exists (unless `overwrite`) or cannot be written.
         """
-        entry = {
-            "format": FORMAT, "version": VERSION, "global_ids": self.global_ids.tolist(),
-            "semantic_ids": self.semantic_ids.tolist(), "transcript": self.transcript,
-        }
+        entry = {"format": FORMAT, "version": VERSION, "global_ids": self.global_ids.tolist(),
+                 "semantic_ids": self.semantic_ids.tolist(), "transcript": self.transcript}
         with atomic_write(path, overwrite) as file:
             file.write((json.dumps(entry, ensure_ascii=False) + "\n").encode("utf-8"))
         return Path(path)
@@ -56,31 +55,20 @@ class Voice:
         """
         try:
             with Path(path).open("rb") as file:
-                content = file.read(MAX_FILE_BYTES + 1)
+                return cls(*_parse(file.read(MAX_FILE_BYTES + 1)))
         except OSError as error:
-            raise VoiceError(f"The voice {{subject}} cannot be read: {error.strerror}.", subject=path) from None
-        entry = _parse(content)
-        if entry is None:
-            raise VoiceError("{subject} is no voice.", "Voice.save writes one.", subject=path, code="not_a_voice")
-        if entry["version"] > VERSION:
-            raise VoiceError(f"{{subject}} has version {entry['version']}; this program reads {VERSION}.",
-                             "Update it.", subject=path, code="newer_voice")
-        transcript = entry.get("transcript")
-        valid = all(_valid_ids(name, entry.get(name)) for name in MAX_IDS) and entry["global_ids"]
-        if transcript is None:
-            valid = valid and not entry["semantic_ids"]
-        else:
-            valid = valid and entry["semantic_ids"] and isinstance(transcript, str) and transcript.strip()
-        if not valid:
-            raise VoiceError("{subject} is damaged.", "Save the voice again.", subject=path, code="damaged_voice")
-        return cls(np.array(entry["global_ids"], np.int32), np.array(entry["semantic_ids"], np.int32), transcript)
+            raise VoiceError(f"The voice {{subject}} cannot be read: {error.strerror}.",
+                             subject=path) from None
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise VoiceError(f"{{subject}} is no voice of version {VERSION}, or is damaged.",
+                             "Voice.save writes one.", subject=path, code="not_a_voice") from None
 
 
 @dataclass(frozen=True)
 class Speech:
     """Generated speech and the ids behind it.
 
-    samples: [N] float32 in (-1, 1); 320 for each semantic id, and pauses between segments.
+    samples: [N] float32 in (-1, 1): 320 for each semantic id, and pauses between segments.
     semantic_ids: [T], 50 a second. global_ids: [32]. generated_ids: all ids of the language model.
     complete: False if a segment was cut off, at max_new_tokens or because it fell silent.
     """
@@ -102,28 +90,39 @@ class Speech:
         return Voice(self.global_ids)
 
 
-def check_ids(name: str, ids: np.ndarray, count: int, length: int | None = None,
+def check_ids(config: BiCodecConfig, global_ids: np.ndarray, semantic_ids: np.ndarray | None,
               error: type[SparkTTSError] = InputError, hint: str = "") -> None:
-    """Raise `error` unless `ids` are whole numbers in 0..count-1, `length` of them or at least one."""
-    ids = np.asarray(ids)
-    if ids.ndim != 1 or ids.dtype.kind not in "iu" or not ids.size or length not in (None, ids.size):
-        raise error(f"{name} must be {length or 'at least one'} whole numbers; got shape {ids.shape}.", hint)
-    if ids.min() < 0 or ids.max() >= count:
-        raise error(f"{name} must lie in 0..{count - 1}; got {ids.min()}..{ids.max()}.", hint)
+    """Raise `error` for ids that the codec does not have; semantic_ids None: only global ids."""
+    speaker = config.speaker_encoder
+    checks = [("global_ids", global_ids, speaker.codebook_size, speaker.token_num)]
+    if semantic_ids is not None:
+        checks.append(("semantic_ids", semantic_ids, config.quantizer.codebook_size, 0))
+    for name, given, size, length in checks:
+        ids = np.asarray(given)
+        if ids.ndim != 1 or ids.dtype.kind not in "iu" or ids.size != (length or max(ids.size, 1)):
+            wanted = length or "at least one"
+            raise error(f"{name} must be {wanted} whole numbers; got shape {ids.shape}.", hint)
+        if ids.min() < 0 or ids.max() >= size:
+            raise error(f"{name} must lie in 0..{size - 1}; got {ids.min()}..{ids.max()}.", hint)
 
 
-def _parse(content: bytes) -> dict[str, Any] | None:
-    """The entry of a voice file; None if it is not one."""
-    try:
-        entry = json.loads(content) if len(content) <= MAX_FILE_BYTES else None
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(entry, dict) or entry.get("format") != FORMAT or not isinstance(entry.get("version"), int):
-        return None
-    return entry
+def _parse(content: bytes) -> tuple[np.ndarray, np.ndarray, str | None]:
+    """The fields of a Voice. Raises ValueError, KeyError or TypeError for anything else."""
+    entry = json.loads(content) if len(content) <= MAX_FILE_BYTES else {}
+    if entry["format"] != FORMAT or entry["version"] != VERSION:
+        raise ValueError
+    transcript = entry.get("transcript")
+    if transcript is not None and not (isinstance(transcript, str) and transcript.strip()):
+        raise ValueError
+    if (transcript is None) != (not entry["semantic_ids"]):
+        raise ValueError
+    return _ids(entry, "global_ids", 1), _ids(entry, "semantic_ids", 0), transcript
 
 
-def _valid_ids(name: str, ids: Any) -> bool:
-    if not isinstance(ids, list) or len(ids) > MAX_IDS[name]:
-        return False
-    return all(type(n) is int and 0 <= n <= MAX_ID for n in ids)
+def _ids(entry: dict[str, Any], name: str, minimum: int) -> np.ndarray:
+    ids = entry[name]
+    if not isinstance(ids, list) or not minimum <= len(ids) <= MAX_IDS[name]:
+        raise ValueError
+    if not all(type(n) is int and 0 <= n <= MAX_ID for n in ids):
+        raise ValueError
+    return np.array(ids, np.int32)

@@ -1,70 +1,139 @@
-"""The rules that the layout carries: which way imports point, and what has no place in the package."""
+"""Rules of the layout: which way imports point, and what the package must not contain."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = sorted((ROOT / "sparktts_ms").rglob("*.py"))
-COMMANDS = [*sorted((ROOT / "cli").rglob("*.py")), ROOT / "convert.py"]
-ROOMS = ("audio", "wav2vec2", "bicodec", "qwen2")
-FOUNDATION = ("config", "config_files", "runtime", "errors", "files", "ops", "weights")
-ABOVE = ("cli", "convert", "benchmarks", "tools", "tests")
-FOREIGN = ("torch", "transformers", "mindone")
+PACKAGE = ROOT / "sparktts_ms"
+FILES = sorted(PACKAGE.rglob("*.py"))
+CODE = [*FILES, *(path for name in ("cli", "evaluation", "recipes")
+                  for path in sorted((ROOT / name).rglob("*.py")))]
+
+# What each room or module of the package may import of the others, lowest first.
+NETWORK = {"errors", "config", "weights", "ops", "runtime"}
+IMPORTS = {
+    "errors": set(),
+    "config": {"errors"},
+    "files": {"errors"},
+    "config_files": {"errors", "config", "files"},
+    "text": {"errors"},
+    "audio": {"errors", "files"},
+    "weights": {"errors", "config", "files"},
+    "ops": {"errors", "weights"},
+    "runtime": {"errors", "ops"},
+    "qwen2": NETWORK,
+    "bicodec": NETWORK,
+    "wav2vec2": NETWORK,
+    "voice": {"errors", "config", "files"},
+    "generation": {*NETWORK, "files", "text", "audio", "qwen2", "bicodec", "wav2vec2", "voice"},
+}
+IMPORTS["pipeline"] = {*IMPORTS["generation"], "config_files", "generation"}
+IMPORTS["service"] = {*IMPORTS["pipeline"], "pipeline"}
+IMPORTS["training"] = IMPORTS["service"]
+IMPORTS["web"] = {*IMPORTS["service"], "service"}
+IMPORTS["__init__"] = set(IMPORTS)
+
+WITHOUT_MINDSPORE = ("audio", "config", "config_files", "errors", "files", "text", "voice")
+FOREIGN = ("torch", "transformers", "mindone", "cli", "convert", "benchmarks", "recipes", "tools", "tests")
+WEB_FRAMEWORKS = ("gradio", "starlette", "fastapi", "uvicorn")
+MAX_MODULES = 9         # beside the rooms
+
+# Words of an earlier, private vocabulary that are not the field's terms in any identifier.
+DIALECT = frozenset((
+    "acting", "alike", "asked", "astray", "barred", "coloured", "colouring", "company", "complaint",
+    "dice", "drill", "ear", "exams", "garble", "heard", "homework", "keeping", "lessons", "listener",
+    "luck", "misread", "mute", "pencil", "portion", "practise", "pupil", "pupils", "shelf", "squash",
+    "stray", "surroundings", "survivors", "told", "wording", "worth"))
+DIALECT_IS_CHECKED = False
+ROOMS_WITH_FLAGS = ("training", "web")      # whose messages are not rewritten yet
 
 
-def imports(path):
-    """Dotted names that a file imports, wherever in it."""
+def room(path: Path) -> str:
+    """The room or top-level module of a file in the package."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names that a file imports, anywhere in it."""
+    names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+            names.add(node.module)
+    return names
 
 
-def place(path):
-    """The room or top-level module of a file in the package."""
-    return path.relative_to(ROOT / "sparktts_ms").parts[0].removesuffix(".py")
-
-
-@pytest.mark.parametrize("path", PACKAGE, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_one_way(path):
-    here = place(path)
-    for name in imports(path):
-        top, *below = name.split(".")
-        assert top not in ABOVE and top not in FOREIGN, f"{path} imports {name}"
-        target = below[0] if top == "sparktts_ms" and below else None
-        if here in ROOMS:
-            assert target in (None, here, *FOUNDATION), f"{path} leaves its room for {name}"
-        if here in FOUNDATION:
-            assert target in (None, here, *FOUNDATION), f"{path} reaches up to {name}"
-        if here == "errors":
-            assert target is None
-    if here in ("audio", "config", "config_files", "errors", "files", "text"):
-        assert not any(name.split(".")[0] == "mindspore" for name in imports(path)), f"{path} needs no MindSpore"
-
-
-@pytest.mark.parametrize("path", PACKAGE, ids=lambda path: str(path.relative_to(ROOT)))
-def test_only_the_web_room_knows_the_web(path):
-    if place(path) != "web":
-        for name in imports(path):
-            assert name.split(".")[0] not in ("gradio", "starlette", "fastapi") and not name.startswith("sparktts_ms.web"), path
-
-
-@pytest.mark.parametrize("path", PACKAGE, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_package_neither_prints_nor_runs_itself(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def identifiers(tree: ast.AST) -> set[str]:
+    """Names of variables, arguments, attributes, functions and classes."""
+    fields = {ast.Name: "id", ast.arg: "arg", ast.keyword: "arg", ast.Attribute: "attr",
+              ast.FunctionDef: "name", ast.AsyncFunctionDef: "name", ast.ClassDef: "name"}
+    found = set()
     for node in ast.walk(tree):
-        assert not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"), path
-    assert "__main__" not in path.read_text(encoding="utf-8")
+        if type(node) in fields:
+            found.add(getattr(node, fields[type(node)]) or "")
+    return found
 
 
-def test_both_readmes_name_the_same_commands_and_flags():
-    english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README_zh.md"))
+def by_path(paths):
+    return pytest.mark.parametrize("path", paths, ids=lambda path: str(path.relative_to(ROOT)))
 
-    def code(text):
-        lines = [line for block in text.split("```bash")[1:] for line in block.split("```")[0].splitlines()]
-        return [line.split("#")[0].strip() for line in lines if '--text "' not in line]     # what is said may differ
 
-    assert code(english) == code(chinese)
+@by_path(FILES)
+def test_imports_point_one_way(path):
+    here = room(path)
+    for name in imported(path):
+        top, *below = name.split(".")
+        assert top not in FOREIGN, f"{path} imports {name}"
+        if here in WITHOUT_MINDSPORE:
+            assert top != "mindspore", f"{path} needs no MindSpore"
+        if here != "web":
+            assert top not in WEB_FRAMEWORKS, f"{path} imports {name}"
+        if top == "sparktts_ms" and below:
+            assert below[0] in {here, *IMPORTS[here]}, f"{path} must not import {name}"
+
+
+def test_few_modules_beside_the_rooms():
+    modules = [path.name for path in PACKAGE.glob("*.py")]
+    assert len(modules) <= MAX_MODULES, modules
+
+
+@by_path(FILES)
+def test_package_does_not_print_or_run_itself(path):
+    text = path.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(text)):
+        assert not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+                    and node.func.id == "print"), path
+    assert "__main__" not in text
+
+
+@by_path(FILES)
+def test_package_names_no_command_line_flags(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            flags = re.findall(r"(?<![\w-])--[a-z]\w+", node.value)
+            if flags and room(path) in ROOMS_WITH_FLAGS:
+                pytest.xfail("not rewritten yet")
+            assert not flags or flags == ["--version"], f"{path}:{node.lineno} names {flags}"
+
+
+@pytest.mark.skipif(not DIALECT_IS_CHECKED, reason="not all modules are renamed yet")
+@by_path(CODE)
+def test_identifiers_are_standard_terms(path):
+    words = set()
+    for name in identifiers(ast.parse(path.read_text(encoding="utf-8"))):
+        words.update(re.findall(r"[a-z]+", re.sub(r"([A-Z])", r"_\1", name).lower()))
+    assert not words & DIALECT, path
+
+
+def test_readmes_have_the_same_commands():
+    """All code lines but the texts to speak, which may differ."""
+    commands = []
+    for name in ("README.md", "README_zh.md"):
+        blocks = (ROOT / name).read_text(encoding="utf-8").split("```bash")[1:]
+        lines = "\n".join(block.split("```")[0] for block in blocks).splitlines()
+        commands.append([line.split("#")[0].strip() for line in lines if '--text "' not in line])
+    assert commands[0] == commands[1]

@@ -34,7 +34,7 @@ def test_concurrent_requests_equal_single_ones(service, tts, form):
             job = service.submit(**request, chunks=Chunks(tts.codec.receptive_field))
             results[n] = job.result(timeout=100)
         else:
-            results[n] = service.synthesize(**request)
+            results[n] = service.submit(**request).result()
 
     threads = [threading.Thread(target=submit, args=pair) for pair in enumerate(requests)]
     for thread in threads:
@@ -72,7 +72,8 @@ def test_slow_and_cancelled_readers_do_not_block_others(service):
     gone = service.submit("Gone.", gender="female", sampling=fixed_length(2, 3000), chunks=Chunks())
     next(iter(gone))
     gone.cancel()
-    assert service.synthesize("Quick.", gender="male", sampling=fixed_length(3, 50)).seconds > 0
+    quick = service.submit("Quick.", gender="male", sampling=fixed_length(3, 50))
+    assert quick.result().seconds > 0
     samples = 0
     for chunk in slow:
         samples += len(chunk)
@@ -114,7 +115,8 @@ def test_service_survives_an_engine_error(service, monkeypatch):
         patch.setattr(Engine, "step", broken)
         with pytest.raises(RuntimeError, match="device failed"):
             job.result(timeout=60)
-    assert service.synthesize("Again.", gender="female", sampling=fixed_length(1, 50)).seconds > 0
+    again = service.submit("Again.", gender="female", sampling=fixed_length(1, 50))
+    assert again.result().seconds > 0
 
 
 def test_close_cancels_running_jobs(tts):

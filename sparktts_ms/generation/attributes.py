@@ -1,4 +1,4 @@
-"""Gender, pitch and speed as labels and values of the controllable prompt. Source: arXiv 2503.01710; SPEC 10, 16."""
+"""Gender, pitch and speed as labels and values. Source: arXiv 2503.01710; SPEC 10, 16."""
 
 from __future__ import annotations
 
@@ -55,17 +55,15 @@ class Style:
 
     def _check(self, name: str, value: str | float, limits: tuple[float, float], unit: str) -> None:
         levels = ", ".join(LEVELS)
+        low, high = limits
         if isinstance(value, str):
             if value not in LEVELS:
-                raise InputError(f"{name} is {value!r}; it must be one of {levels}, or a number of {unit}.")
-            return
-        low, high = limits
-        if not low <= value <= high:
+                raise InputError(f"{name} is {value!r}; it must be one of {levels}, or {unit}.")
+        elif not low <= value <= high:
             raise InputError(f"{name} is {value} {unit}; it must lie in {low}..{high}.")
-        if self.gender is None:
-            raise InputError(
-                f"{name} is {value}, but a recorded voice takes levels only; a number needs a gender.",
-                f"Use one of {levels}.", code="number_needs_gender")
+        elif self.gender is None:
+            raise InputError(f"{name} is {value}, but only a generated voice, of a gender, takes "
+                             "numbers.", f"Use one of {levels}.", code="number_needs_gender")
 
 
 def pitch_label(hertz: float, gender: str) -> int:

@@ -1,4 +1,4 @@
-"""From a segment of text to a sequence in the engine: prompt ids, grammar, output head."""
+"""From a segment of text to a sequence in the engine: prompt ids, grammar and LM head."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from sparktts_ms.voice import Voice, check_ids
 class Generator:
     """Starts utterances in the engine, which batches them continuously with all others."""
 
-    def __init__(self, vocabulary: Vocabulary, llm: LanguageModel, codec: BiCodec, sample_rate: int):
+    def __init__(self, vocabulary: Vocabulary, llm: LanguageModel, codec: BiCodec,
+                 sample_rate: int):
         self.vocabulary = vocabulary
         self.engine = Engine(llm)
         self.codec = codec
@@ -52,29 +53,25 @@ class Generator:
                voice_prefix: Sequence[int] = ()) -> tuple[np.ndarray, list[GrammarState]]:
         """Prompt ids [N], and the grammar of what follows. voice_prefix: see `style_prompt`."""
         v = self.vocabulary
+        config = self.codec.config
         if voice is not None:
-            self._check_voice(voice)
-            prompt = clone_prompt(v, text, voice.global_ids, voice.transcript, voice.semantic_ids, style)
+            semantic_ids = voice.semantic_ids if len(voice.semantic_ids) else None
+            check_ids(config, voice.global_ids, semantic_ids, VoiceError,
+                      "The voice was made with another model; encode it again.")
+            prompt = clone_prompt(v, text, voice.global_ids, voice.transcript, voice.semantic_ids,
+                                  style)
             return prompt, clone_grammar(v, continues=voice.transcript is not None)
         assert style is not None
         prompt = style_prompt(v, text, style, voice_prefix)
         if voice_prefix:
             return prompt, clone_grammar(v, continues=False)
-        return prompt, style_grammar(v, self.codec.config.speaker_encoder.token_num, style)
+        return prompt, style_grammar(v, config.speaker_encoder.token_num, style)
 
     def head(self, constrained: bool) -> LMHead:
-        """The output head over all ids that an utterance may hold, or over the whole vocabulary."""
+        """The LM head over all ids that an utterance may hold, or over the whole vocabulary."""
         if constrained not in self._heads:
             model = self.engine.model
-            ids = self.vocabulary.utterance_ids() if constrained else np.arange(model.config.vocab_size)
+            every = np.arange(model.config.vocab_size)
+            ids = self.vocabulary.utterance_ids() if constrained else every
             self._heads[constrained] = model.head(ids)
         return self._heads[constrained]
-
-    def _check_voice(self, voice: Voice) -> None:
-        speaker = self.codec.config.speaker_encoder
-        hint = "The voice was made with another model; encode it again."
-        check_ids("The voice's global_ids", voice.global_ids, speaker.codebook_size, speaker.token_num,
-                  VoiceError, hint)
-        if len(voice.semantic_ids):
-            count = self.codec.config.quantizer.codebook_size
-            check_ids("The voice's semantic_ids", voice.semantic_ids, count, None, VoiceError, hint)

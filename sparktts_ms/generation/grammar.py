@@ -18,13 +18,13 @@ def unconstrained_grammar(ids: np.ndarray, vocabulary: Vocabulary) -> list[Gramm
 
 
 def clone_grammar(vocabulary: Vocabulary, continues: bool) -> list[GrammarState]:
-    """Semantic ids. `continues`: the prompt holds semantic ids already, so no start mark follows."""
+    """Semantic ids; `continues`: the prompt holds some already, so that no start mark follows."""
     speech = _speech(vocabulary)
     return [speech] if continues else [_token(vocabulary.start_semantic_token), speech]
 
 
 def style_grammar(vocabulary: Vocabulary, voice_tokens: int, style: Style) -> list[GrammarState]:
-    """Acoustic values (fixed where the style gives a number), `voice_tokens` global ids, semantic ids."""
+    """Acoustic values, fixed where the style gives a number; `voice_tokens` global ids; speech."""
     v = vocabulary
     pitch = GrammarState(np.array(v.pitch_value.ids()))
     if not isinstance(style.pitch, str):

@@ -15,7 +15,6 @@ from sparktts_ms.bicodec.chunking import WINDOW_SIZES
 from sparktts_ms.generation.generator import Generator
 from sparktts_ms.generation.request import Chunks, SpeechRequest
 from sparktts_ms.generation.utterance import Utterance
-from sparktts_ms.qwen2.sampling import Sampling
 from sparktts_ms.text.split import Segment
 from sparktts_ms.voice import Speech
 
@@ -23,12 +22,12 @@ logger = logging.getLogger("sparktts_ms")
 
 MAX_PARALLEL_SEGMENTS = 4       # more would take the engine's slots from other requests
 MAX_ATTEMPTS = 3                # to generate a segment that comes out silent
-PAUSE_LEVEL = 0.01              # of full scale; quieter samples at a segment's end are part of its pause
+PAUSE_LEVEL = 0.01              # of full scale; quieter samples at a segment's end count as pause
 
 
 class LongFormGeneration:
-    """One request. A single caller iterates over `run`; who drives the engine for several requests
-    calls `poll` after each of its steps, which does all the rest.
+    """One request. Iterate over `run`; or, with several requests over one engine, call `poll` after
+    each of its steps.
 
     chunks: how samples are chunked while they are generated; None: a segment is decoded when all
     of its ids are there, in windows of `window_sizes` frames.
@@ -56,10 +55,10 @@ class LongFormGeneration:
         return self._emitted == len(self._utterances)
 
     def run(self, progress: Callable[[float], None] | None = None) -> Iterator[np.ndarray]:
-        """Drive the engine until the request is done; yields chunks of samples [N] float32.
+        """Drive the engine until the request is done; yields samples [N] float32 as they come.
 
         progress: called with `seconds` after each step. Leaving early cancels the request.
-        Raises NoSpeech.
+        Raises NoSpeech if the model generates nothing audible.
         """
         try:
             while True:
@@ -78,16 +77,25 @@ class LongFormGeneration:
     def poll(self) -> np.ndarray | None:
         """Start the segments that can start, then decode the next chunk or window.
 
-        Returns its samples [N] float32; None if the engine has to step first, or if all is `done`.
-        Raises NoSpeech if there is nothing to hear.
+        Returns its samples; None if the engine has to step first, or if all is `done`.
         """
         self._restart_silent_segments()
         self._start_segments()
-        return self._next_samples()
+        while not self.done:
+            utterance = self._utterances[self._emitted]
+            samples = self._decode(utterance)
+            if samples is None and not utterance.finished:
+                return None
+            if samples is None:
+                samples = self._finish_segment(utterance)
+            if len(samples):
+                return samples
+        return None
 
     def speech(self, chunks: list[np.ndarray]) -> Speech:
         """All chunks as one Speech, once the request is done."""
         spoken = [utterance for utterance in self._utterances if not self._is_skipped(utterance)]
+        complete = [utterance.complete for utterance in spoken]
         tokens = [np.array(utterance.sequence.tokens, np.int32) for utterance in spoken]
         return Speech(
             samples=np.concatenate(chunks),
@@ -95,8 +103,7 @@ class LongFormGeneration:
             semantic_ids=np.concatenate([utterance.semantic_ids for utterance in spoken]),
             global_ids=spoken[0].global_ids,
             generated_ids=np.concatenate(tokens),
-            complete=len(spoken) == len(self.segments) and all(one.complete for one in spoken),
-        )
+            complete=all(complete) and len(complete) == len(self.segments))
 
     def cancel(self) -> None:
         """Take all sequences out of the engine; does nothing to those that are finished."""
@@ -107,62 +114,47 @@ class LongFormGeneration:
         for index in range(self._emitted, len(self._utterances)):
             utterance = self._utterances[index]
             utterance.stop_silence(self.generator.engine)
-            retry = utterance.attempt + 1 < MAX_ATTEMPTS and self.request.sampling.temperature > 0
-            if retry and utterance.is_silent:
+            can_retry = utterance.attempt + 1 < MAX_ATTEMPTS and self.request.sampling.temperature
+            if can_retry and utterance.is_silent:
                 self._utterances[index] = self._start(index, utterance.attempt + 1)
 
     def _start_segments(self) -> None:
         running = sum(not utterance.finished for utterance in self._utterances)
-        while running < MAX_PARALLEL_SEGMENTS and self._utterances[0].has_voice:
-            if len(self._utterances) == len(self.segments):
-                return
+        while (running < MAX_PARALLEL_SEGMENTS and len(self._utterances) < len(self.segments)
+               and self._utterances[0].has_voice):
             self._utterances.append(self._start(len(self._utterances)))
             running += 1
 
     def _start(self, index: int, attempt: int = 0) -> Utterance:
-        """Start a segment, in the voice of the first one."""
+        """Start a segment with a seed of its own, in the voice of the first one."""
+        sampling = self.request.sampling
+        if sampling.seed is not None:
+            sampling = replace(sampling, seed=sampling.seed + index + 1_000_003 * attempt)
         first = self._utterances[0] if index else None
-        sampling = self._sampling(index, attempt)
         return self.generator.start(self.segments[index], self.request, sampling, first, attempt)
 
-    def _sampling(self, index: int, attempt: int) -> Sampling:
-        """With a seed of its own for each segment and attempt."""
-        sampling = self.request.sampling
-        if sampling.seed is None:
-            return sampling
-        return replace(sampling, seed=sampling.seed + index + 1_000_003 * attempt)
-
-    def _next_samples(self) -> np.ndarray | None:
-        while not self.done:
-            utterance = self._utterances[self._emitted]
-            samples = self._decode(utterance)
-            if samples is not None:
-                self._count_silence(samples)
-                return samples
-            if not utterance.finished:
-                return None
-            pause = int(utterance.segment.pause * self.generator.sample_rate) - self._silent_samples
-            self._emitted += 1
-            self._silent_samples = 0
-            if pause > 0:
-                return np.zeros(pause, np.float32)
-        return None
-
     def _decode(self, utterance: Utterance) -> np.ndarray | None:
+        """The segment's next samples; None if there are none yet, or no more."""
         if utterance.finished and self._is_skipped(utterance):
-            logger.warning("No speech was generated for %r; it is left out.", utterance.segment.text)
+            logger.warning("No speech for %r; it is left out.", utterance.segment.text)
             return None
         if self.chunks is not None:
-            return utterance.next_chunk(self.chunks)
-        return utterance.next_window(self.window_sizes) if utterance.finished else None
+            samples = utterance.next_chunk(self.chunks)
+        else:
+            samples = utterance.next_window(self.window_sizes) if utterance.finished else None
+        if samples is not None:
+            loud = np.flatnonzero(np.abs(samples) > PAUSE_LEVEL)
+            last = int(loud[-1]) if len(loud) else -1 - self._silent_samples
+            self._silent_samples = len(samples) - 1 - last
+        return samples
+
+    def _finish_segment(self, utterance: Utterance) -> np.ndarray:
+        """What is left of the pause after the segment, as samples."""
+        pause = int(utterance.segment.pause * self.generator.sample_rate) - self._silent_samples
+        self._emitted += 1
+        self._silent_samples = 0
+        return np.zeros(max(pause, 0), np.float32)
 
     def _is_skipped(self, utterance: Utterance) -> bool:
         """Whether a silent segment is left out; in the first one silence is an error."""
         return utterance.is_silent and utterance is not self._utterances[0]
-
-    def _count_silence(self, samples: np.ndarray) -> None:
-        loud = np.flatnonzero(np.abs(samples) > PAUSE_LEVEL)
-        if len(loud):
-            self._silent_samples = len(samples) - 1 - int(loud[-1])
-        else:
-            self._silent_samples += len(samples)

@@ -1,4 +1,4 @@
-"""What a caller asks for: one frozen record, checked when it is made, and how its audio is chunked."""
+"""What a caller asks for, checked when it is made, and how the audio is chunked."""
 
 from __future__ import annotations
 
@@ -55,18 +55,22 @@ def resolve_style(
     either ("style_without_voice"), nothing at all ("no_voice"), and values that `Style` refuses.
     """
     if has_voice and gender:
-        raise InputError("Both a voice and a gender were given.", "Give one of them.", code="voice_and_gender")
+        raise InputError("Both a voice and a gender were given.", "Give one of them.",
+                         code="voice_and_gender")
     if pitch is None and speed is None:
         if has_voice:
             return None
         if gender is None:
             raise InputError("No voice was given.", "Give a voice or a gender.", code="no_voice")
     elif not has_voice and gender is None:
-        raise InputError("pitch and speed need a voice.", "Add a voice or a gender.", code="style_without_voice")
-    return Style(gender, "moderate" if pitch is None else pitch, "moderate" if speed is None else speed)
+        raise InputError("pitch and speed need a voice.", "Add a voice or a gender.",
+                         code="style_without_voice")
+    levels = {"pitch": pitch, "speed": speed}
+    return Style(gender, **{name: value for name, value in levels.items() if value is not None})
 
 
-def as_request(text: str | SpeechRequest, voice: Voice | None, options: dict[str, Any]) -> SpeechRequest:
+def as_request(text: str | SpeechRequest, voice: Voice | None,
+               options: dict[str, Any]) -> SpeechRequest:
     """A request as it is, or one made of its text, voice and other fields."""
     if isinstance(text, SpeechRequest):
         return text
@@ -74,7 +78,7 @@ def as_request(text: str | SpeechRequest, voice: Voice | None, options: dict[str
 
 
 def check_text(text: str) -> str:
-    """The text without surrounding white space. Raises InputError (code "no_text") if it is empty."""
+    """The text without surrounding white space. Raises InputError ("no_text") if it is empty."""
     text = text.strip()
     if not text:
         raise InputError("There is no text to speak.", "Give at least one word.", code="no_text")
@@ -98,6 +102,15 @@ class Chunks:
 
     def __post_init__(self):
         if not isinstance(self.lookahead, int) or self.lookahead < 0:
-            raise InputError(f"lookahead is {self.lookahead}; it must be a whole number of frames, 0 or more.")
+            raise InputError(f"lookahead is {self.lookahead}; it must be a number of frames.")
         if not 1 <= self.first <= self.maximum or not self.growth >= 1:
             raise InputError("Chunks need 1 <= first <= maximum and growth >= 1.")
+
+    def next_size(self, position: int) -> int:
+        """Frames of the chunk that begins at frame `position`."""
+        size = self.first
+        start = 0
+        while start < position:
+            start += size
+            size = min(self.maximum, int(size * self.growth + 0.5))
+        return size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,27 +19,26 @@ MAX_SILENT_FRAMES = 100         # with the same id, after which generation is st
 TRIMMED_SILENT_FRAMES = 10      # what is left of them
 
 
+@dataclass(eq=False)
 class Utterance:
     """A segment, its sequence in the engine, and what has been decoded of it.
 
     voice: None while the model generates one. attempt: counts from 0.
     """
 
-    def __init__(self, segment: Segment, sequence: Sequence, voice: Voice | None,
-                 vocabulary: Vocabulary, codec: BiCodec, attempt: int = 0):
-        self.segment = segment
-        self.sequence = sequence
-        self.voice = voice
-        self.vocabulary = vocabulary
-        self.codec = codec
-        self.attempt = attempt
-        self.decoded = 0                    # frames returned as chunks
-        self._consumed = 0                  # tokens sorted into the two lists
-        self._semantic_ids: list[int] = []
-        self._global_ids: list[int] = []
-        self._repeats = 0                   # equal semantic ids at the end
-        self._stopped = False               # by stop_silence
-        self._windows: Iterator[np.ndarray] | None = None
+    segment: Segment
+    sequence: Sequence
+    voice: Voice | None
+    vocabulary: Vocabulary
+    codec: BiCodec
+    attempt: int = 0
+    _decoded: int = 0           # frames returned by next_chunk
+    _consumed: int = 0          # tokens sorted into semantic and global ids
+    _semantic_ids: list[int] = field(default_factory=list)
+    _global_ids: list[int] = field(default_factory=list)
+    _repeats: int = 0           # equal semantic ids at the end
+    _stopped: bool = False      # by stop_silence
+    _windows: Iterator[np.ndarray] | None = None
 
     @property
     def finished(self) -> bool:
@@ -54,15 +54,16 @@ class Utterance:
     @property
     def complete(self) -> bool:
         """Whether the model ended the utterance itself."""
-        stops = (self.vocabulary.end, self.vocabulary.end_semantic_token)
-        return bool(self.sequence.tokens) and self.sequence.tokens[-1] in stops
+        stops = [self.vocabulary.end, self.vocabulary.end_semantic_token]
+        return any(token in stops for token in self.sequence.tokens[-1:])
 
     @property
     def is_silent(self) -> bool:
         """Whether the utterance has ended, or was stopped in silence, without any speech."""
         self._consume_tokens()
-        ended = self.finished and (self._stopped or self.complete)
-        return ended and len(self._semantic_ids) <= TRIMMED_SILENT_FRAMES * self._stopped
+        if self._stopped:
+            return len(self._semantic_ids) <= TRIMMED_SILENT_FRAMES
+        return self.finished and self.complete and not self._semantic_ids
 
     @property
     def voice_prefix(self) -> list[int]:
@@ -87,8 +88,9 @@ class Utterance:
         count = self.codec.config.speaker_encoder.token_num
         if len(self._global_ids) != count:
             raise NoSpeech(
-                f"The model generated a voice of {len(self._global_ids)} tokens instead of {count}.",
-                "Try another seed, more max_new_tokens, or constrained sampling.", code="incomplete_voice")
+                f"The model's voice has {len(self._global_ids)} tokens instead of {count}.",
+                "Try another seed, more max_new_tokens, or constrained sampling.",
+                code="incomplete_voice")
         return np.array(self._global_ids, np.int32)
 
     @property
@@ -98,7 +100,8 @@ class Utterance:
         if not self._semantic_ids:
             raise NoSpeech(
                 "The model ended before it spoke.",
-                "Try another seed, a longer text, more max_new_tokens, or min_new_tokens.", code="no_speech")
+                "Try another seed, a longer text, more max_new_tokens, or min_new_tokens.",
+                code="no_speech")
         return np.array(self._semantic_ids, np.int32)
 
     def stop_silence(self, engine: Engine) -> None:
@@ -109,53 +112,43 @@ class Utterance:
         engine.cancel(self.sequence)
         self._stopped = True
         trimmed = len(self._semantic_ids) - self._repeats + TRIMMED_SILENT_FRAMES
-        del self._semantic_ids[max(self.decoded, trimmed):]
+        del self._semantic_ids[max(self._decoded, trimmed):]
 
     def next_window(self, sizes: tuple[int, ...]) -> np.ndarray | None:
         """The samples of the next window of a finished utterance; None after the last.
 
-        sizes: frames of a window; those of the first call count.
+        sizes: frames of a window; those of the first call hold.
         """
         if self._windows is None:
-            frames = self.codec.condition_frames(self.global_ids, self.semantic_ids)
-            self._windows = self.codec.vocode_windows(frames, sizes)
+            hidden = self.codec.condition_frames(self.global_ids, self.semantic_ids)
+            self._windows = self.codec.vocode_windows(hidden, sizes)
         return next(self._windows, None)
 
     def next_chunk(self, chunks: Chunks) -> np.ndarray | None:
         """The samples of the next chunk; None while too few ids are known, and after the last."""
         self._consume_tokens()
-        known = len(self._semantic_ids)
+        first = self._decoded
         if self.finished:
-            last = min(self.decoded + chunks.maximum, known)
-            if last == self.decoded > 0:
+            known = len(self._semantic_ids)
+            last = min(first + chunks.maximum, known)
+            if last == first > 0:
                 return None
         else:
-            last = self.decoded + self._chunk_size(chunks)
-            known = last + chunks.lookahead         # so that timing does not change the samples
+            last = first + chunks.next_size(first)
+            known = last + chunks.lookahead         # not more, or timing would change the samples
             if known > len(self._semantic_ids):
                 return None
-        first = self.decoded
-        samples = self.codec.decode_frames(self.global_ids, self.semantic_ids[:known], first, last)
-        self.decoded = last
-        return samples
-
-    def _chunk_size(self, chunks: Chunks) -> int:
-        """Frames of the next chunk, by the number of frames decoded before it."""
-        size = chunks.first
-        position = 0
-        while position < self.decoded:
-            position += size
-            size = min(chunks.maximum, int(size * chunks.growth + 0.5))
-        return size
+        self._decoded = last
+        return self.codec.decode_frames(self.global_ids, self.semantic_ids[:known], first, last)
 
     def _consume_tokens(self) -> None:
         """Sort new tokens into semantic and global ids."""
         tokens = self.sequence.tokens[self._consumed:]
         if not tokens:
             return
-        for semantic_id in self.vocabulary.bicodec_semantic.values(tokens).tolist():
+        self._consumed += len(tokens)
+        self._global_ids.extend(self.vocabulary.bicodec_global.values(tokens))
+        for semantic_id in self.vocabulary.bicodec_semantic.values(tokens):
             repeated = self._semantic_ids[-1:] == [semantic_id]
             self._repeats = self._repeats + 1 if repeated else 1
-            self._semantic_ids.append(semantic_id)
-        self._global_ids.extend(self.vocabulary.bicodec_global.values(tokens))
-        self._consumed += len(tokens)
+            self._semantic_ids.append(int(semantic_id))

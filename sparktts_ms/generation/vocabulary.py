@@ -77,75 +77,59 @@ class Vocabulary:
 
         Raises ModelError for a file that is not the tokenizer of a Spark-TTS model.
         """
-        self.end = end
         description = read_mapping(path)
-        added = _added_tokens(path, description)
-        for name in self.families():
-            setattr(self, name, _family(path, added, name))
-        for name in self.marks():
-            if f"<|{name}|>" not in added:
+        try:
+            added = {token["content"]: int(token["id"]) for token in description["added_tokens"]}
+        except (KeyError, TypeError, ValueError):
+            raise _wrong_tokenizer(path, "its added_tokens are malformed") from None
+        self.end = end
+        for name, kind in Vocabulary.__annotations__.items():
+            if kind == "TokenRange":
+                setattr(self, name, _family(path, added, name))
+            elif f"<|{name}|>" in added:
+                setattr(self, name, added[f"<|{name}|>"])
+            else:
                 raise _wrong_tokenizer(path, f"it lacks <|{name}|>")
-            setattr(self, name, added[f"<|{name}|>"])
         if max(added.values()) >= size or not 0 <= end < size:
             raise _wrong_tokenizer(path, f"it has ids beyond the language model's {size}")
         description["added_tokens"] = []
         try:
             self.plain = Tokenizer.from_str(json.dumps(description))
         except Exception as error:              # the library raises bare Exception
-            raise ModelError(f"{{subject}} is no usable tokenizer: {error}", subject=path) from None
+            raise _wrong_tokenizer(path, str(error)) from None
 
     def check_codec(self, codec: BiCodecConfig) -> None:
         """Raise ModelError unless the families of speech have as many ids as the codec."""
-        for family, size in ((self.bicodec_semantic, codec.quantizer.codebook_size),
-                             (self.bicodec_global, codec.speaker_encoder.codebook_size)):
-            if family.count != size:
-                raise ModelError(f"The tokenizer has {family.count} ids where the codec has {size}; "
-                                 "LLM and BiCodec do not belong together.")
-
-    @classmethod
-    def families(cls) -> list[str]:
-        """Names of the numbered families, as in <|gender_0|>."""
-        return [name for name, kind in cls.__annotations__.items() if kind == "TokenRange"]
-
-    @classmethod
-    def marks(cls) -> list[str]:
-        """Names of the single tokens, as in <|start_content|>."""
-        return [name for name, kind in cls.__annotations__.items() if kind == "int"]
+        counts = (self.bicodec_semantic.count, self.bicodec_global.count)
+        sizes = (codec.quantizer.codebook_size, codec.speaker_encoder.codebook_size)
+        if counts != sizes:
+            raise ModelError(f"The tokenizer has {counts} semantic and global ids, the codec "
+                             f"{sizes}; LLM and BiCodec do not belong together.")
 
     def encode(self, text: str) -> list[int]:
         """Ids of plain text. Raises InputError for text that is not valid Unicode."""
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            raise InputError("The text is not valid Unicode.", "Save it as UTF-8.", code="not_unicode") from None
+            raise InputError("The text is not valid Unicode.", "Save it as UTF-8.",
+                             code="not_unicode") from None
         return self.plain.encode(text).ids
 
     def utterance_ids(self) -> np.ndarray:
         """All ids that an utterance may hold [N]. Semantic ids and what ends them come first,
         because they are computed together at almost every step."""
         ids = [*self.bicodec_semantic.ids(), self.end_semantic_token, self.end]
-        for name in self.families():
-            ids += getattr(self, name).ids()
-        ids += [getattr(self, name) for name in self.marks()]
+        for name in Vocabulary.__annotations__:
+            value = getattr(self, name)
+            ids += value.ids() if isinstance(value, TokenRange) else [value]
         return np.array(list(dict.fromkeys(ids)), np.int64)
-
-
-def _added_tokens(path: Path, description: dict) -> dict[str, int]:
-    """Ids of the added tokens by name."""
-    try:
-        added = {token["content"]: token["id"] for token in description["added_tokens"]}
-        if not all(isinstance(name, str) and isinstance(n, int) for name, n in added.items()):
-            raise ValueError
-    except (KeyError, TypeError, ValueError):
-        raise _wrong_tokenizer(path, "its added_tokens are malformed") from None
-    return added
 
 
 def _family(path: Path, added: dict[str, int], name: str) -> TokenRange:
     pattern = re.compile(rf"<\|{name}_(\d+)\|>")
     numbered = []
     for token, token_id in added.items():
-        if match := pattern.fullmatch(token):
+        if match := pattern.fullmatch(str(token)):
             numbered.append((int(match[1]), token_id))
     numbered.sort()
     first = numbered[0][1] if numbered else 0
@@ -155,4 +139,4 @@ def _family(path: Path, added: dict[str, int], name: str) -> TokenRange:
 
 
 def _wrong_tokenizer(path: Path, reason: str) -> ModelError:
-    return ModelError(f"{{subject}} is not this model's tokenizer: {reason}.", subject=path)
+    return ModelError(f"{{subject}} is not a Spark-TTS tokenizer: {reason}.", subject=path)

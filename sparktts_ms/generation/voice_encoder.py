@@ -48,9 +48,8 @@ class VoiceEncoder:
                 f"{MAX_SECONDS:.0f} s can be used.",
                 "Cut both, or leave out the transcript.", subject=path, code="recording_too_long")
         if recording.truncated:
-            logger.warning(
-                "%s lasts %.1f s; only its first %.0f s are read, and the first %.0f s give the voice.",
-                path, recording.source_seconds, MAX_SECONDS, audio.ref_segment_duration)
+            logger.warning("%s lasts %.1f s; its first %.0f s are read, and %.0f s give the voice.",
+                           path, recording.source_seconds, MAX_SECONDS, audio.ref_segment_duration)
         key = (hashlib.sha256(recording.samples.tobytes()).digest(), transcript)
         if key not in self._cache:
             self._cache[key] = self._encode(recording.samples, transcript)
@@ -62,7 +61,8 @@ class VoiceEncoder:
     def features(self, samples: np.ndarray) -> np.ndarray:
         """wav2vec 2.0 features [T, C] of samples [N] at 16 kHz; loads the network on first use."""
         if self._features is None:
-            self._features = FeatureExtractor(self.wav2vec2_file, self.config.wav2vec2, self.runtime)
+            config = self.config.wav2vec2
+            self._features = FeatureExtractor(self.wav2vec2_file, config, self.runtime)
         return self._features(samples)
 
     def release(self) -> None:
