@@ -66,8 +66,9 @@ class Server:
     def start(self) -> Server:
         """Listen. Raises InputError if the port is taken."""
         settings = self.settings
-        guard = Middleware(RequestGuard, origins=self._origins(), max_upload=settings.limits.upload,
-                           costly_paths=SYNTHESIS_PATHS)
+        own_address = [settings.root_path] if urlsplit(settings.root_path).netloc else []
+        guard = Middleware(RequestGuard, origins=[*settings.origins, *own_address],
+                           max_upload=settings.limits.upload, costly_paths=SYNTHESIS_PATHS)
         routes = HttpApi(self.sessions, self.shared_store).routes()
         try:
             _, self.url, self.public_url = self.page.launch(
@@ -99,7 +100,3 @@ class Server:
             return self.shared_store
         name = "".join(filter(str.isalnum, session_id))
         return VoiceStore(self.temp_files.folder / "voices" / name)
-
-    def _origins(self) -> tuple[str, ...]:
-        own = [self.settings.root_path] if urlsplit(self.settings.root_path).netloc else []
-        return (*self.settings.origins, *own)

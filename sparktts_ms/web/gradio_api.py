@@ -14,12 +14,10 @@ from typing import Any
 
 import gradio as gr
 
-from sparktts_ms.audio.time_stretch import change_speed
-from sparktts_ms.audio.time_stretch import remove_silence as trim_silence
+from sparktts_ms import Sampling, SpeechRequest
+from sparktts_ms.audio import time_stretch
 from sparktts_ms.errors import InputError, SparkTTSError
 from sparktts_ms.generation.attributes import LEVELS
-from sparktts_ms.generation.request import SpeechRequest
-from sparktts_ms.qwen2.sampling import Sampling
 from sparktts_ms.web.i18n import error_message
 from sparktts_ms.web.sessions import MAX_SEED, Sessions
 
@@ -62,8 +60,9 @@ class GradioApi:
             speech = self.sessions.synthesize(_session_id(request), speech_request)
             samples = speech.samples
             if remove_silence:
-                samples = trim_silence(samples, speech.sample_rate)
-            samples = change_speed(samples, float(speed_slider or 1.0), speech.sample_rate)
+                samples = time_stretch.remove_silence(samples, speech.sample_rate)
+            speed = float(speed_slider or 1.0)
+            samples = time_stretch.change_speed(samples, speed, speech.sample_rate)
             wav = self.sessions.write_wav(samples)
             return str(wav), str(self.sessions.plot(samples, "")), reference_text, seed
 

@@ -14,12 +14,10 @@ from typing import Any
 
 import gradio as gr
 
+from sparktts_ms import Chunks, Sampling, SpeechRequest, Voice
 from sparktts_ms.errors import SparkTTSError
 from sparktts_ms.generation.attributes import LEVELS
-from sparktts_ms.generation.request import Chunks, SpeechRequest
 from sparktts_ms.generation.vocabulary import TOKENS_PER_SECOND
-from sparktts_ms.qwen2.sampling import Sampling
-from sparktts_ms.voice import Voice
 from sparktts_ms.web.i18n import TEXTS, UserError, error_message
 from sparktts_ms.web.sessions import MAX_SEED, Sessions
 from sparktts_ms.web.voice_store import VoiceStore
@@ -55,11 +53,11 @@ class Handlers:
         except CancelledError:
             yield _updates(texts["stopped"], player="", busy=False)
         except (SparkTTSError, UserError) as error:
-            _warn(error, language)
+            _notify(gr.Warning, error_message(error, language), language)
             yield _updates("", player="" if started else SKIP, busy=False)
         except Exception:
             logger.exception("Generation failed.")
-            gr.Warning(texts["failed"], title=texts["notice"])
+            _notify(gr.Warning, texts["failed"], language)
             yield _updates("", player="", busy=False)
 
     def _generate(self, texts: dict[str, str], form: Form, session_id: str) -> Iterator[tuple]:
@@ -123,7 +121,7 @@ class Handlers:
             if voice is None:
                 raise UserError("no_generated_voice")
             name = self._store(request).save(name, voice)
-            _inform(language, "voice_saved", name)
+            _notify(gr.Info, TEXTS[language]["voice_saved"].format(name=name), language)
             return self.list_voices(name, request), ""
         return SKIP, SKIP
 
@@ -132,7 +130,7 @@ class Handlers:
             if not name:
                 raise UserError("no_voice_selected")
             self._store(request).delete(name)
-            _inform(language, "voice_deleted", name)
+            _notify(gr.Info, TEXTS[language]["voice_deleted"].format(name=name), language)
             return self.list_voices(None, request)
         return SKIP
 
@@ -175,18 +173,12 @@ def _notices(language: str) -> Iterator[None]:
     try:
         yield
     except (SparkTTSError, UserError) as error:
-        _warn(error, language)
+        _notify(gr.Warning, error_message(error, language), language)
 
 
-def _warn(error: Exception, language: str) -> None:
-    """Show a notice. Notices are HTML, and a message may hold what a visitor typed."""
-    text = html.escape(error_message(error, language), quote=False)
-    gr.Warning(text, title=TEXTS[language]["notice"])
-
-
-def _inform(language: str, key: str, name: str) -> None:
-    texts = TEXTS[language]
-    gr.Info(html.escape(texts[key].format(name=name)), title=texts["notice"])
+def _notify(show: Callable, text: str, language: str) -> None:
+    """Show a notice. Notices are HTML, and a text may hold what a visitor typed."""
+    show(html.escape(text, quote=False), title=TEXTS[language]["notice"])
 
 
 def _updates(status: str, player: Any = SKIP, audio: Any = SKIP, spectrogram: Any = SKIP,

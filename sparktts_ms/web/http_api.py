@@ -15,6 +15,7 @@ from concurrent.futures import CancelledError
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -23,13 +24,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from sparktts_ms import Sampling, SpeechRequest
 from sparktts_ms.audio.time_stretch import change_speed
 from sparktts_ms.audio.wav import WavStream, encode_wav
 from sparktts_ms.errors import InputError, SparkTTSError
-from sparktts_ms.generation.request import SpeechRequest, check_text
-from sparktts_ms.qwen2.sampling import Sampling
+from sparktts_ms.generation.request import check_text
 from sparktts_ms.service import Job
-from sparktts_ms.voice import Speech
 from sparktts_ms.web.i18n import error_message
 from sparktts_ms.web.sessions import Sessions
 from sparktts_ms.web.voice_store import VoiceStore
@@ -65,24 +65,10 @@ class HttpApi:
         try:
             async with request.form(max_files=1, max_fields=20) as form:
                 audio = form.get("audio")
-                fields = _text_fields(form)
-                if not isinstance(audio, UploadFile) or not fields.get("gen_text"):
-                    raise InputError("The form needs the file audio and the field gen_text.")
-                content = await audio.read()
-            speed = _parse_number("speed", fields.get("speed") or "1", float)
-            recording = self.sessions.temp_files.write("audio", content)
-            try:
-                def synthesize(session_id: str) -> Speech:
-                    voice = self.sessions.encode_voice(recording, fields.get("ref_text"))
-                    return self.sessions.synthesize(
-                        session_id, SpeechRequest(fields["gen_text"], voice))
-
-                speech = await self._run(request, synthesize)
-            finally:
-                self.sessions.temp_files.remove(recording)
-            samples = await anyio.to_thread.run_sync(
-                change_speed, speech.samples, speed, speech.sample_rate)
-            return Response(encode_wav(samples, speech.sample_rate), media_type="audio/wav")
+                if not isinstance(audio, UploadFile):
+                    raise InputError("The form needs the file audio.")
+                work = partial(self._api_wav, _text_fields(form), await audio.read())
+            return Response(await self._run(request, work), media_type="audio/wav")
         except (SparkTTSError, CancelledError) as error:
             return JSONResponse({"error": error_message(error) or "cancelled"}, 400)
 
@@ -93,15 +79,13 @@ class HttpApi:
         try:
             async with request.form(max_files=1, max_fields=50) as form:
                 fields = {**_text_fields(form), **request.query_params}
-            speech = await self._run(request, partial(self._tts_speech, fields))
-            name = f"{time.strftime('%H%M%S')}.wav"
-            path = await anyio.to_thread.run_sync(self.sessions.write_wav, speech.samples, name)
+            path, seconds = await self._run(request, partial(self._tts_file, fields))
         except (SparkTTSError, CancelledError) as error:
             return JSONResponse({"code": 1, "msg": error_message(error) or "cancelled"})
-        url = str(request.url_for("wav", folder=path.parent.name, name=name))
-        file = {"filename": f"{path.parent.name}/{name}", "url": url}
+        url = str(request.url_for("wav", folder=path.parent.name, name=path.name))
+        file = {"filename": f"{path.parent.name}/{path.name}", "url": url}
         times = {"inference_time": round(time.perf_counter() - start, 2),
-                 "audio_duration": round(speech.seconds, 2)}
+                 "audio_duration": round(seconds, 2)}
         return JSONResponse({"code": 0, "msg": "ok", "audio_files": [{**file, **times}], **file})
 
     async def wav(self, request: Request) -> Response:
@@ -138,12 +122,23 @@ class HttpApi:
             else:
                 await asyncio.sleep(POLL_SECONDS / 2)
 
-    def _tts_speech(self, fields: Mapping[str, str], session_id: str) -> Speech:
+    def _api_wav(self, fields: Mapping[str, str], content: bytes, session_id: str) -> bytes:
+        text = check_text(fields.get("gen_text", ""))
+        speed = _parse_number(fields, "speed", 1.0)
+        recording = self.sessions.temp_files.write("audio", content)
+        try:
+            voice = self.sessions.encode_voice(recording, fields.get("ref_text"))
+        finally:
+            self.sessions.temp_files.remove(recording)
+        speech = self.sessions.synthesize(session_id, SpeechRequest(text, voice))
+        samples = change_speed(speech.samples, speed, speech.sample_rate)
+        return encode_wav(samples, speech.sample_rate)
+
+    def _tts_file(self, fields: Mapping[str, str], session_id: str) -> tuple[Path, float]:
+        """A wav file and its seconds."""
         text = check_text(CONTROL_MARKS.sub(" ", fields.get("text", "")))
-        sampling = Sampling(
-            temperature=_parse_number("temperature", fields.get("temperature", "0.3"), float),
-            top_k=_parse_number("top_k", fields.get("top_k", "20"), int),
-            top_p=_parse_number("top_p", fields.get("top_p", "0.7"), float))
+        sampling = Sampling(_parse_number(fields, "temperature", 0.3),
+                            _parse_number(fields, "top_k", 20), _parse_number(fields, "top_p", 0.7))
         name = fields.get("voice", "").strip()
         custom = fields.get("custom_voice", "")
         store = self.voice_store
@@ -155,9 +150,12 @@ class HttpApi:
                 seed = int(custom)
             voice = self.sessions.voice_from_seed(seed)
             sampling = replace(sampling, seed=abs(seed))
-        return self.sessions.synthesize(session_id, SpeechRequest(text, voice, sampling=sampling))
+        request = SpeechRequest(text, voice, sampling=sampling)
+        speech = self.sessions.synthesize(session_id, request)
+        path = self.sessions.write_wav(speech.samples, f"{time.strftime('%H%M%S')}.wav")
+        return path, speech.seconds
 
-    async def _run(self, request: Request, work: Callable[[str], Speech]) -> Speech:
+    async def _run(self, request: Request, work: Callable[[str], Any]) -> Any:
         """Run `work(session_id)` in a thread; cancel it if the client disconnects."""
         session_id = secrets.token_hex(8)
         thread = anyio.to_thread.run_sync(work, session_id, limiter=self._threads)
@@ -178,9 +176,11 @@ def _text_fields(form: Mapping[str, Any]) -> dict[str, str]:
     return {name: value.strip() for name, value in form.items() if isinstance(value, str)}
 
 
-def _parse_number(name: str, text: str, kind: type) -> Any:
+def _parse_number(fields: Mapping[str, str], name: str, default: float) -> Any:
+    """The number in a field, of the default's type; the default if the field is missing or empty."""
+    text = fields.get(name) or str(default)
     try:
-        return kind(text)
+        return type(default)(text)
     except ValueError:
         raise InputError(f"{name} is {text[:20]!r}; it must be a number.") from None
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 logger = logging.getLogger("sparktts_ms")
@@ -43,31 +43,20 @@ class RequestGuard:
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
         length = headers.get("content-length", "")
-        response = None
+        response: Response | None = None
         if not self._is_allowed(scope, headers):
             response = JSONResponse({"error": "Pages of other sites may not use this server."}, 403)
         elif length.isdigit() and int(length) > self.max_bytes:
             response = JSONResponse({"error": self.too_large}, 413)
+        else:
+            try:
+                await self.app(scope, self._limited(receive), send)
+            except OSError as error:
+                if error.errno not in DISK_FULL:
+                    raise
+                logger.error("The temporary folder cannot be written: %s.", error.strerror)
+                response = PlainTextResponse("The server's disk is full; try again later.", 507)
         if response is not None:
-            return await response(scope, receive, send)
-        await self._run_app(scope, self._limited(receive), send)
-
-    async def _run_app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The app's response; status 507 if the disk is full."""
-        started = False
-
-        async def tracked_send(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive, tracked_send)
-        except OSError as error:
-            if started or error.errno not in DISK_FULL:
-                raise
-            logger.error("Nothing can be written to the temporary folder: %s.", error.strerror)
-            response = PlainTextResponse("The server's disk is full; try again later.", 507)
             await response(scope, receive, send)
 
     def _is_allowed(self, scope: Scope, headers: Headers) -> bool:

@@ -12,14 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from sparktts_ms import Chunks, Sampling, Service, Speech, SpeechRequest, Voice
 from sparktts_ms.audio.plot import draw
 from sparktts_ms.audio.wav import write_wav
 from sparktts_ms.errors import AudioError, InputError
 from sparktts_ms.generation.attributes import GENDERS, LEVELS
-from sparktts_ms.generation.request import Chunks, SpeechRequest
-from sparktts_ms.qwen2.sampling import Sampling
-from sparktts_ms.service import Job, Service
-from sparktts_ms.voice import Speech, Voice
+from sparktts_ms.service import Job
 from sparktts_ms.web.temp_files import TempFiles
 
 MAX_SEED = 1 << 31              # drawn seeds lie below, so that every client can send them back
@@ -30,14 +28,11 @@ VOICE_TOKENS = 64               # enough: speech starts after about 40 tokens
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may contain, and how many may be in progress.
+    """What one request may contain, and how many requests may be in progress."""
 
-    text, transcript: characters. upload: bytes of a recording. requests: in progress or waiting.
-    """
-
-    text: int = 20_000
-    transcript: int = 2_000
-    upload: int = 20 << 20
+    text: int = 20_000              # characters
+    transcript: int = 2_000         # characters
+    upload: int = 20 << 20          # bytes of a recording
     requests: int = 200
 
 

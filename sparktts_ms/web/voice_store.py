@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import unicodedata
 from pathlib import Path
 
 from sparktts_ms.errors import OutputError, VoiceError
-from sparktts_ms.voice import MAX_FILE_BYTES, Voice
+from sparktts_ms.voice import Voice
 
 MAX_VOICES = 500
 MAX_NAME_LENGTH = 40        # characters
@@ -23,10 +22,8 @@ class VoiceStore:
 
     def names(self) -> list[str]:
         """All names, sorted."""
-        with contextlib.suppress(OSError):
-            names = [path.stem for path in self.folder.glob("*.json") if _is_plain_file(path)]
-            return sorted(names, key=str.casefold)
-        return []
+        names = [path.stem for path in self.folder.glob("*.json") if _is_plain_file(path)]
+        return sorted(names, key=str.casefold)
 
     def save(self, name: str, voice: Voice) -> str:
         """Save a voice; returns its normalized name. Raises VoiceError, OutputError."""
@@ -45,11 +42,7 @@ class VoiceStore:
 
     def add_file(self, path: str | Path) -> str:
         """Save an uploaded file under its own name; returns it. Raises VoiceError, OutputError."""
-        path = Path(path)
-        name = normalize_name(path.stem)
-        if path.is_symlink() or path.stat().st_size > MAX_FILE_BYTES:
-            raise VoiceError("{subject} is no voice.", subject=path, code="not_a_voice")
-        return self.save(name, Voice.load(path))
+        return self.save(Path(path).stem, Voice.load(path))
 
     def delete(self, name: str) -> None:
         """Raises VoiceError if there is no such voice."""
