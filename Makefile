@@ -28,7 +28,7 @@ test-all: lint
 
 lint: $(DEV_READY)
 	$(BIN)/python -m ruff check .
-	$(BIN)/python -m mypy sparktts_ms cli evaluation convert.py
+	$(BIN)/python -m mypy sparktts_ms webui cli evaluation convert.py
 
 bench: $(RUN_READY)
 	$(BIN)/python -m benchmarks $(if $(wildcard $(PEERS)/.ready),--peer_python $(PEERS)/bin/python) $(BENCH)

@@ -13,7 +13,7 @@ from sparktts_ms.errors import InputError
 
 if TYPE_CHECKING:
     from sparktts_ms import Service
-    from sparktts_ms.web.app import Settings
+    from webui.app import Settings
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "sparktts" / "prompt.wav"
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
         raise InputError("The page needs Gradio.", "pip install -r requirements-web.txt") from None
 
     from sparktts_ms import Service
-    from sparktts_ms.web.app import Settings
+    from webui.app import Settings
 
     settings = Settings(args.server_name, args.server_port, args.root_path, args.share,
                         args.voices, args.cors_origin,
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
 
 def serve(service: Service, settings: Settings) -> None:
     """Serve the page until Ctrl-C; visitors' files are removed at the end."""
-    from sparktts_ms.web.app import Server
+    from webui.app import Server
 
     server = Server(service, settings)
     try:

@@ -50,7 +50,7 @@ def main() -> None:
     from cli.webui import serve
     from sparktts_ms import Service, SparkTTS
     from sparktts_ms.errors import DeviceError
-    from sparktts_ms.web.app import Settings
+    from webui.app import Settings
 
     model_dir = find_model()
     try:

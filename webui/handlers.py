@@ -18,9 +18,9 @@ from sparktts_ms import Chunks, Sampling, SpeechRequest, Voice
 from sparktts_ms.errors import SparkTTSError
 from sparktts_ms.generation.attributes import LEVELS
 from sparktts_ms.generation.vocabulary import TOKENS_PER_SECOND
-from sparktts_ms.web.i18n import TEXTS, UserError, error_message
-from sparktts_ms.web.sessions import MAX_SEED, Sessions
-from sparktts_ms.web.voice_store import VoiceStore
+from webui.i18n import TEXTS, UserError, error_message
+from webui.sessions import MAX_SEED, Sessions
+from webui.voice_store import VoiceStore
 
 logger = logging.getLogger("sparktts_ms")
 

@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from sparktts_ms.web.middleware import RequestGuard
+from webui.middleware import RequestGuard
 
 
 @pytest.mark.parametrize(

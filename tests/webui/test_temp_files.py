@@ -3,7 +3,7 @@
 import os
 import time
 
-from sparktts_ms.web.temp_files import TempFiles
+from webui.temp_files import TempFiles
 
 
 def test_old_files_are_removed():

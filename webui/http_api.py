@@ -30,9 +30,9 @@ from sparktts_ms.audio.wav import WavStream, encode_wav
 from sparktts_ms.errors import InputError, SparkTTSError
 from sparktts_ms.generation.request import check_text
 from sparktts_ms.service import Job
-from sparktts_ms.web.i18n import error_message
-from sparktts_ms.web.sessions import Sessions
-from sparktts_ms.web.voice_store import VoiceStore
+from webui.i18n import error_message
+from webui.sessions import Sessions
+from webui.voice_store import VoiceStore
 
 logger = logging.getLogger("sparktts_ms")
 

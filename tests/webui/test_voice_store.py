@@ -5,8 +5,8 @@ import pytest
 
 from sparktts_ms.errors import OutputError, VoiceError
 from sparktts_ms.voice import Voice
-from sparktts_ms.web.i18n import error_message
-from sparktts_ms.web.voice_store import VoiceStore
+from webui.i18n import error_message
+from webui.voice_store import VoiceStore
 
 VOICE = Voice(np.arange(32, dtype=np.int32))
 INVALID_NAMES = [

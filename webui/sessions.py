@@ -18,7 +18,7 @@ from sparktts_ms.audio.wav import write_wav
 from sparktts_ms.errors import AudioError, InputError
 from sparktts_ms.generation.attributes import GENDERS, LEVELS
 from sparktts_ms.service import Job
-from sparktts_ms.web.temp_files import TempFiles
+from webui.temp_files import TempFiles
 
 MAX_SEED = 1 << 31              # drawn seeds lie below, so that every client can send them back
 VOICE_CACHE_SIZE = 256          # generated voices remembered by their seed

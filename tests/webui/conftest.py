@@ -7,9 +7,9 @@ import pytest
 pytest.importorskip("gradio", reason="the page needs requirements-web.txt")
 
 from sparktts_ms import Service, SparkTTS
-from sparktts_ms.web.app import Server, Settings
-from sparktts_ms.web.sessions import Limits
 from tests.helpers import PROMPT, free_port
+from webui.app import Server, Settings
+from webui.sessions import Limits
 
 
 @pytest.fixture(scope="session")

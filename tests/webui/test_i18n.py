@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sparktts_ms.errors import AudioError, InputError
-from sparktts_ms.web.i18n import LOCALES, UserError, error_message
+from webui.i18n import LOCALES, UserError, error_message
 
 
 @pytest.mark.parametrize("section", ["page", "hints", "errors"])

@@ -14,13 +14,13 @@ from starlette.middleware import Middleware
 
 from sparktts_ms.errors import InputError
 from sparktts_ms.service import Service
-from sparktts_ms.web.handlers import Handlers
-from sparktts_ms.web.http_api import SYNTHESIS_PATHS, HttpApi
-from sparktts_ms.web.middleware import RequestGuard
-from sparktts_ms.web.page import CSS, THEME, Page
-from sparktts_ms.web.sessions import Limits, Sessions
-from sparktts_ms.web.temp_files import TempFiles
-from sparktts_ms.web.voice_store import VoiceStore
+from webui.handlers import Handlers
+from webui.http_api import SYNTHESIS_PATHS, HttpApi
+from webui.middleware import RequestGuard
+from webui.page import CSS, THEME, Page
+from webui.sessions import Limits, Sessions
+from webui.temp_files import TempFiles
+from webui.voice_store import VoiceStore
 
 warnings.filterwarnings("ignore", module=r"gradio\.")    # its own use of deprecated Starlette API
 

@@ -18,8 +18,8 @@ from sparktts_ms import Sampling, SpeechRequest
 from sparktts_ms.audio import time_stretch
 from sparktts_ms.errors import InputError, SparkTTSError
 from sparktts_ms.generation.attributes import LEVELS
-from sparktts_ms.web.i18n import error_message
-from sparktts_ms.web.sessions import MAX_SEED, Sessions
+from webui.i18n import error_message
+from webui.sessions import MAX_SEED, Sessions
 
 
 class GradioApi:
