@@ -88,9 +88,8 @@ class SparkTTS:
         text: a SpeechRequest, or its text; `options` are then the other fields of SpeechRequest
         (gender, pitch, speed, sampling, normalize, split).
         progress: called with the seconds of speech generated so far.
-        Raises InputError for a request that makes no sense or a language that the model does not
-        speak (code "unsupported_language"), VoiceError for another model's voice,
-        NoSpeech if the model generates nothing audible.
+        Raises InputError for a request that makes no sense or is in a language that the model does
+        not speak, VoiceError for another model's voice, NoSpeech if nothing audible is generated.
         """
         generation = self.start(as_request(text, voice, options))
         return generation.speech(list(generation.run(progress)))
@@ -116,10 +115,8 @@ class SparkTTS:
         return LongFormGeneration(request, segments, self.generator, chunks)
 
     def decode(self, *, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
-        """32 global ids and T semantic ids -> samples [320 T], float32 in (-1, 1).
-
-        Raises InputError for ids that the codec does not have.
-        """
+        """Global ids [32] and semantic ids [T] -> samples [320 T], float32 in (-1, 1). Raises
+        InputError for ids that the codec does not have."""
         check_ids(self.config.bicodec, global_ids, semantic_ids)
         return self.codec.decode(np.asarray(global_ids), np.asarray(semantic_ids))
 

@@ -49,8 +49,8 @@ class Job:
         self._speech: Future[Speech] = Future()
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Chunks as they are made, for one reader. Raises what went wrong; a cancelled job just
-        ends. Leaving early cancels the job."""
+        """Chunks as they are made, for one reader. Raises what went wrong; a cancelled job ends
+        without an error. Leaving early cancels the job."""
         try:
             while (samples := self._queue.get()) is not None:
                 yield samples
@@ -81,10 +81,7 @@ class Job:
     # Called by the service only:
 
     def poll(self, shared: bool) -> bool:
-        """Decode the next chunk or window if there is one; returns whether there was.
-
-        shared: whether other jobs run too.
-        """
+        """Decode the next chunk or window if there is one; returns whether there was."""
         if self._cancelled.is_set():
             self.end()
             return False
@@ -113,10 +110,7 @@ class Job:
 
 
 class Service:
-    """Thread-safe. `close` ends it and cancels the jobs that are not done.
-
-    jobs: those that are not done; for the next window, the one that has waited longest first.
-    """
+    """Thread-safe. `jobs` are those that are not done, in the order of their next windows."""
 
     def __init__(self, tts: SparkTTS):
         self.tts = tts.load()
@@ -136,7 +130,7 @@ class Service:
         return self._call(self._admit, as_request(text, voice, options), chunks)
 
     def close(self) -> None:
-        """End the thread after the step that runs."""
+        """End the thread after the step that runs, and cancel all jobs."""
         self._executor.shutdown(cancel_futures=True)
         while self.jobs:
             self.jobs.popleft().end()
@@ -166,7 +160,7 @@ class Service:
         return job
 
     def _schedule_step(self) -> None:
-        """Queue a step, after the calls that are queued already."""
+        """Queue a step behind the calls that wait already."""
         with suppress(RuntimeError):            # the executor has been shut down
             self._executor.submit(self._step)
 

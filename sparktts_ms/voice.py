@@ -16,7 +16,7 @@ from sparktts_ms.files import atomic_write
 FORMAT = "spark-tts-voice"
 VERSION = 1
 MAX_FILE_BYTES = 1 << 20
-MAX_IDS = {"global_ids": 256, "semantic_ids": 3000}     # in a file
+MAX_IDS = 3000                  # of a kind, in a file
 MAX_ID = (1 << 20) - 1
 
 
@@ -37,10 +37,8 @@ class Voice:
         self.semantic_ids.setflags(write=False)
 
     def save(self, path: str | Path, overwrite: bool = False) -> Path:
-        """Write the voice as JSON of a few hundred bytes; returns the path.
-
-        Raises OutputError if the file exists (unless `overwrite`) or cannot be written.
-        """
+        """Write the voice as JSON; returns the path. Raises OutputError if the file exists (unless
+        `overwrite`) or cannot be written."""
         entry = {"format": FORMAT, "version": VERSION, "global_ids": self.global_ids.tolist(),
                  "semantic_ids": self.semantic_ids.tolist(), "transcript": self.transcript}
         with atomic_write(path, overwrite) as file:
@@ -49,10 +47,7 @@ class Voice:
 
     @classmethod
     def load(cls, path: str | Path) -> Voice:
-        """Read what `save` wrote. Raises VoiceError for anything else.
-
-        Whether a model has these ids is checked when it generates with them.
-        """
+        """Read what `save` wrote. Raises VoiceError for anything else."""
         try:
             with Path(path).open("rb") as file:
                 return cls(*_parse(file.read(MAX_FILE_BYTES + 1)))
@@ -114,15 +109,13 @@ def _parse(content: bytes) -> tuple[np.ndarray, np.ndarray, str | None]:
     transcript = entry.get("transcript")
     if transcript is not None and not (isinstance(transcript, str) and transcript.strip()):
         raise ValueError
-    if (transcript is None) != (not entry["semantic_ids"]):
+    if not entry["global_ids"] or (transcript is None) != (not entry["semantic_ids"]):
         raise ValueError
-    return _ids(entry, "global_ids", 1), _ids(entry, "semantic_ids", 0), transcript
+    return _ids(entry["global_ids"]), _ids(entry["semantic_ids"]), transcript
 
 
-def _ids(entry: dict[str, Any], name: str, minimum: int) -> np.ndarray:
-    ids = entry[name]
-    if not isinstance(ids, list) or not minimum <= len(ids) <= MAX_IDS[name]:
-        raise ValueError
-    if not all(type(n) is int and 0 <= n <= MAX_ID for n in ids):
+def _ids(ids: Any) -> np.ndarray:
+    valid = isinstance(ids, list) and len(ids) <= MAX_IDS
+    if not valid or not all(type(n) is int and 0 <= n <= MAX_ID for n in ids):
         raise ValueError
     return np.array(ids, np.int32)

@@ -34,10 +34,8 @@ class Generator:
 
     def start(self, segment: Segment, request: SpeechRequest, sampling: Sampling,
               first: Utterance | None = None, attempt: int = 0) -> Utterance:
-        """Start an utterance. `first`: the request's first one, whose voice the others keep.
-
-        Raises InputError for a prompt that is too long, VoiceError for another model's voice.
-        """
+        """Start an utterance, in the voice of the request's `first` one. Raises InputError for a
+        prompt that is too long, VoiceError for another model's voice."""
         voice = request.voice
         voice_prefix = first.voice_prefix if first is not None else ()
         prompt, grammar = self.prompt(segment.text, voice, request.style, voice_prefix)
@@ -47,7 +45,8 @@ class Generator:
         if voice is None and first is not None:
             voice = Voice(first.global_ids)
         sequence = self.engine.add(prompt, grammar, sampling, head)
-        return Utterance(segment, sequence, voice, self.vocabulary, self.codec, attempt)
+        return Utterance(segment, sequence, voice, self.vocabulary, self.codec,
+                         optional=first is not None, attempt=attempt)
 
     def prompt(self, text: str, voice: Voice | None, style: Style | None = None,
                voice_prefix: Sequence[int] = ()) -> tuple[np.ndarray, list[GrammarState]]:

@@ -22,15 +22,14 @@ logger = logging.getLogger("sparktts_ms")
 
 MAX_PARALLEL_SEGMENTS = 4       # more would take the engine's slots from other requests
 MAX_ATTEMPTS = 3                # to generate a segment that comes out silent
-PAUSE_LEVEL = 0.01              # of full scale; quieter samples at a segment's end count as pause
+NO_SAMPLES = np.zeros(0, np.float32)
 
 
 class LongFormGeneration:
-    """One request. Iterate over `run`; or, with several requests over one engine, call `poll` after
-    each of its steps.
+    """One request: iterate over `run`, or for many on one engine, `poll` after each of its steps.
 
-    chunks: how samples are chunked while they are generated; None: a segment is decoded when all
-    of its ids are there, in windows of `window_sizes` frames.
+    chunks: how samples are chunked while ids are generated; None: a segment is decoded when all of
+    its ids are there, in windows of `window_sizes` frames.
     """
 
     def __init__(self, request: SpeechRequest, segments: list[Segment], generator: Generator,
@@ -42,7 +41,7 @@ class LongFormGeneration:
         self.window_sizes: tuple[int, ...] = WINDOW_SIZES
         self._utterances = [self._start(0)]
         self._emitted = 0               # segments whose samples have all been returned
-        self._silent_samples = 0        # at the end of what has been returned
+        self._samples: Iterator[np.ndarray | None] | None = None    # of the segment after those
 
     @property
     def seconds(self) -> float:
@@ -75,26 +74,29 @@ class LongFormGeneration:
             self.cancel()
 
     def poll(self) -> np.ndarray | None:
-        """Start the segments that can start, then decode the next chunk or window.
-
-        Returns its samples; None if the engine has to step first, or if all is `done`.
-        """
+        """Start the segments that can start, then decode the next chunk or window. Returns its
+        samples; None if the engine has to step first, or if all is `done`."""
         self._restart_silent_segments()
         self._start_segments()
         while not self.done:
             utterance = self._utterances[self._emitted]
-            samples = self._decode(utterance)
-            if samples is None and not utterance.finished:
+            if self.chunks is None and not utterance.finished:
                 return None
-            if samples is None:
-                samples = self._finish_segment(utterance)
-            if len(samples):
+            if self._samples is None:
+                self._samples = utterance.decode(self.chunks, self.window_sizes,
+                                                 self.generator.sample_rate)
+            samples = next(self._samples, NO_SAMPLES)
+            if samples is not NO_SAMPLES:
                 return samples
+            if utterance.is_left_out:
+                logger.warning("No speech for %r; it is left out.", utterance.segment.text)
+            self._emitted += 1
+            self._samples = None
         return None
 
     def speech(self, chunks: list[np.ndarray]) -> Speech:
         """All chunks as one Speech, once the request is done."""
-        spoken = [utterance for utterance in self._utterances if not self._is_skipped(utterance)]
+        spoken = [utterance for utterance in self._utterances if not utterance.is_left_out]
         complete = [utterance.complete for utterance in spoken]
         tokens = [np.array(utterance.sequence.tokens, np.int32) for utterance in spoken]
         return Speech(
@@ -117,6 +119,7 @@ class LongFormGeneration:
             can_retry = utterance.attempt + 1 < MAX_ATTEMPTS and self.request.sampling.temperature
             if can_retry and utterance.is_silent:
                 self._utterances[index] = self._start(index, utterance.attempt + 1)
+                self._samples = None if index == self._emitted else self._samples
 
     def _start_segments(self) -> None:
         running = sum(not utterance.finished for utterance in self._utterances)
@@ -132,29 +135,3 @@ class LongFormGeneration:
             sampling = replace(sampling, seed=sampling.seed + index + 1_000_003 * attempt)
         first = self._utterances[0] if index else None
         return self.generator.start(self.segments[index], self.request, sampling, first, attempt)
-
-    def _decode(self, utterance: Utterance) -> np.ndarray | None:
-        """The segment's next samples; None if there are none yet, or no more."""
-        if utterance.finished and self._is_skipped(utterance):
-            logger.warning("No speech for %r; it is left out.", utterance.segment.text)
-            return None
-        if self.chunks is not None:
-            samples = utterance.next_chunk(self.chunks)
-        else:
-            samples = utterance.next_window(self.window_sizes) if utterance.finished else None
-        if samples is not None:
-            loud = np.flatnonzero(np.abs(samples) > PAUSE_LEVEL)
-            last = int(loud[-1]) if len(loud) else -1 - self._silent_samples
-            self._silent_samples = len(samples) - 1 - last
-        return samples
-
-    def _finish_segment(self, utterance: Utterance) -> np.ndarray:
-        """What is left of the pause after the segment, as samples."""
-        pause = int(utterance.segment.pause * self.generator.sample_rate) - self._silent_samples
-        self._emitted += 1
-        self._silent_samples = 0
-        return np.zeros(max(pause, 0), np.float32)
-
-    def _is_skipped(self, utterance: Utterance) -> bool:
-        """Whether a silent segment is left out; in the first one silence is an error."""
-        return utterance.is_silent and utterance is not self._utterances[0]

@@ -105,12 +105,3 @@ class Chunks:
             raise InputError(f"lookahead is {self.lookahead}; it must be a number of frames.")
         if not 1 <= self.first <= self.maximum or not self.growth >= 1:
             raise InputError("Chunks need 1 <= first <= maximum and growth >= 1.")
-
-    def next_size(self, position: int) -> int:
-        """Frames of the chunk that begins at frame `position`."""
-        size = self.first
-        start = 0
-        while start < position:
-            start += size
-            size = min(self.maximum, int(size * self.growth + 0.5))
-        return size

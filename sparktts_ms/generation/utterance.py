@@ -17,13 +17,14 @@ from sparktts_ms.voice import Voice
 
 MAX_SILENT_FRAMES = 100         # with the same id, after which generation is stopped
 TRIMMED_SILENT_FRAMES = 10      # what is left of them
+PAUSE_LEVEL = 0.01              # of full scale; quieter samples at the end are part of the pause
 
 
 @dataclass(eq=False)
 class Utterance:
     """A segment, its sequence in the engine, and what has been decoded of it.
 
-    voice: None while the model generates one. attempt: counts from 0.
+    voice: None if the model generates one. optional: left out if silent. attempt: counts from 0.
     """
 
     segment: Segment
@@ -31,14 +32,14 @@ class Utterance:
     voice: Voice | None
     vocabulary: Vocabulary
     codec: BiCodec
+    optional: bool = False
     attempt: int = 0
-    _decoded: int = 0           # frames returned by next_chunk
+    _decoded: int = 0           # frames decoded as chunks
     _consumed: int = 0          # tokens sorted into semantic and global ids
     _semantic_ids: list[int] = field(default_factory=list)
     _global_ids: list[int] = field(default_factory=list)
     _repeats: int = 0           # equal semantic ids at the end
     _stopped: bool = False      # by stop_silence
-    _windows: Iterator[np.ndarray] | None = None
 
     @property
     def finished(self) -> bool:
@@ -64,6 +65,11 @@ class Utterance:
         if self._stopped:
             return len(self._semantic_ids) <= TRIMMED_SILENT_FRAMES
         return self.finished and self.complete and not self._semantic_ids
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether the utterance is silent and the others can do without it."""
+        return self.optional and self.is_silent
 
     @property
     def voice_prefix(self) -> list[int]:
@@ -114,32 +120,46 @@ class Utterance:
         trimmed = len(self._semantic_ids) - self._repeats + TRIMMED_SILENT_FRAMES
         del self._semantic_ids[max(self._decoded, trimmed):]
 
-    def next_window(self, sizes: tuple[int, ...]) -> np.ndarray | None:
-        """The samples of the next window of a finished utterance; None after the last.
+    def decode(self, chunks: Chunks | None, window_sizes: tuple[int, ...],
+               sample_rate: int) -> Iterator[np.ndarray | None]:
+        """Samples [N] float32 of the segment and the pause after it; None while ids are missing.
 
-        sizes: frames of a window; those of the first call hold.
+        chunks: None decodes a finished utterance in windows of `window_sizes` frames.
         """
-        if self._windows is None:
-            hidden = self.codec.condition_frames(self.global_ids, self.semantic_ids)
-            self._windows = self.codec.vocode_windows(hidden, sizes)
-        return next(self._windows, None)
+        silent = 0                  # samples at the end
+        for samples in self._windows(window_sizes) if chunks is None else self._chunks(chunks):
+            if samples is not None:
+                loud = np.flatnonzero(np.abs(samples) > PAUSE_LEVEL)
+                silent = len(samples) - 1 - int(loud[-1]) if len(loud) else silent + len(samples)
+            yield samples
+        pause = int(self.segment.pause * sample_rate) - silent
+        if pause > 0:
+            yield np.zeros(pause, np.float32)
 
-    def next_chunk(self, chunks: Chunks) -> np.ndarray | None:
-        """The samples of the next chunk; None while too few ids are known, and after the last."""
-        self._consume_tokens()
-        first = self._decoded
-        if self.finished:
-            known = len(self._semantic_ids)
-            last = min(first + chunks.maximum, known)
-            if last == first > 0:
-                return None
-        else:
-            last = first + chunks.next_size(first)
-            known = last + chunks.lookahead         # not more, or timing would change the samples
-            if known > len(self._semantic_ids):
-                return None
-        self._decoded = last
-        return self.codec.decode_frames(self.global_ids, self.semantic_ids[:known], first, last)
+    def _windows(self, sizes: tuple[int, ...]) -> Iterator[np.ndarray]:
+        if not self.is_left_out:
+            hidden = self.codec.condition_frames(self.global_ids, self.semantic_ids)
+            yield from self.codec.vocode_windows(hidden, sizes)
+
+    def _chunks(self, chunks: Chunks) -> Iterator[np.ndarray | None]:
+        size = chunks.first
+        while not self.is_left_out:
+            self._consume_tokens()
+            first = self._decoded
+            known = first + size + chunks.lookahead     # not more, or timing would change samples
+            if self.finished:
+                known = len(self._semantic_ids)
+                size = min(chunks.maximum, known - first)
+                if size == 0 and first > 0:
+                    return
+            elif known > len(self._semantic_ids):
+                yield None
+                continue
+            global_ids = self.global_ids
+            semantic_ids = self.semantic_ids[:known]
+            self._decoded = first + size
+            yield self.codec.decode_frames(global_ids, semantic_ids, first, self._decoded)
+            size = min(chunks.maximum, int(size * chunks.growth + 0.5))
 
     def _consume_tokens(self) -> None:
         """Sort new tokens into semantic and global ids."""
