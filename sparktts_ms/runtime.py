@@ -1,7 +1,4 @@
-"""Device, data types and execution mode: the only module that touches MindSpore's global state.
-
-What was run on which device is in the documentation; the Ascend paths follow MindSpore's.
-"""
+"""Device, data types and execution mode: the only module that touches MindSpore's global state."""
 
 from __future__ import annotations
 
@@ -40,17 +37,12 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class Runtime:
-    """A configured device.
+    """A configured device."""
 
-    device_target: "Ascend" or "CPU". graph_mode: networks are compiled. llm_dtype: of the language
-    model's matrices, "float32", "bfloat16" or "int8"; the codec is always float32. graphs: names of
-    the graphs compiled so far.
-    """
-
-    device_target: str
-    graph_mode: bool
-    llm_dtype: str
-    graphs: list[str] = field(default_factory=list)
+    device_target: str      # "Ascend" or "CPU"
+    graph_mode: bool        # networks are compiled
+    llm_dtype: str          # of the language model, with "int8"; the codec is always float32
+    graphs: list[str] = field(default_factory=list)     # names of those compiled so far
 
     @classmethod
     def start(cls, device_target: str = "auto", device_id: int = 0, mode: str = "graph",
@@ -60,9 +52,8 @@ class Runtime:
         Without the CPU kernels `quantize` "int8" falls back to float32 with a warning. Raises
         DeviceError for a device that is not available, or a value that it does not support.
         """
-        values = {"device_target": device_target, "mode": mode, "dtype": dtype,
-                  "quantize": quantize}
-        for name, value in values.items():
+        for name, value in (("device_target", device_target), ("mode", mode), ("dtype", dtype),
+                            ("quantize", quantize)):
             if value not in CHOICES[name]:
                 names = ", ".join(filter(None, CHOICES[name]))
                 raise DeviceError(f"{name} is {value!r}; it must be one of {names}.")
@@ -89,8 +80,7 @@ class Runtime:
 
     @property
     def variable_length(self) -> bool:
-        """Whether networks take inputs of any length: true with the CPU kernels, which need no
-        graph. Otherwise inputs are padded to a few bucket sizes."""
+        """Whether inputs keep their length, with the CPU kernels, or are padded to buckets."""
         return library.enabled()
 
     def padded_length(self, length: int, buckets: Sequence[int]) -> int:
@@ -107,14 +97,13 @@ class Runtime:
                 return
 
     def compile_padded(self, network: Callable, name: str) -> Callable:
-        """`compile` for a network whose inputs are padded; nothing to compile if they are not."""
+        """`compile` for a network with padded inputs; without padding it needs no graph."""
         return network if self.variable_length else self.compile(network, name)
 
     def compile(self, network: Callable, name: str) -> Callable:
-        """A Cell or function as a graph in graph mode, else as it is.
+        """A Cell or function, in graph mode as one graph for each set of input shapes.
 
-        Each set of input shapes is a graph of its own, so callers keep to a few; each compilation
-        is logged, because the user waits for it.
+        Each compilation is logged, because the user waits for it.
         """
         if not self.graph_mode:
             return network

@@ -23,11 +23,11 @@ class ConditionalLayerNorm(nn.Cell):
         super().__init__()
         self.conditioned = condition_dim is not None
         if condition_dim is None:
-            self.norm = LayerNorm.from_checkpoint(weights, dim, EPS)
+            self.norm = LayerNorm.load(weights, dim, EPS)
         else:
             self.norm = LayerNorm(None, None, EPS)
-            self.scale = Linear.from_checkpoint(weights.at("scale"), condition_dim, dim)
-            self.shift = Linear.from_checkpoint(weights.at("shift"), condition_dim, dim)
+            self.scale = Linear.load(weights.at("scale"), condition_dim, dim)
+            self.shift = Linear.load(weights.at("shift"), condition_dim, dim)
 
     def construct(self, x: Tensor, condition: Tensor | None) -> Tensor:
         # x [T, C], condition [1, D] or None -> [T, C]
@@ -43,7 +43,7 @@ class ConvNeXtBlock(nn.Cell):
         super().__init__()
         self.depthwise = frame_conv(weights.at("dwconv"), dim, dim, groups=dim)
         self.norm = ConditionalLayerNorm(weights.at("norm"), dim, condition_dim)
-        self.up_proj = Linear.from_checkpoint(weights.at("pwconv1"), dim, inner, gelu=True)
+        self.up_proj = Linear.load(weights.at("pwconv1"), dim, inner, gelu=True)
         gamma = weights.take("gamma", dim)
         matrix = weights.at("pwconv2").take("weight", dim, inner) * gamma[:, None]
         self.down_proj = Linear(matrix, weights.at("pwconv2").take("bias", dim) * gamma)
@@ -76,20 +76,12 @@ class Backbone(nn.Cell):
         return self.final_norm(x, None)
 
 
-class SamplingStage(nn.Cell):
-    """Resampling at rate 1, three times the input (it and two identical skip paths), a backbone."""
-
-    def __init__(self, weights: Checkpoint, config: FeatureStackConfig):
-        super().__init__()
-        self.backbone = Backbone(weights, config, config.vocos_dim, layers=2)
-
-    def construct(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        return self.backbone(3.0 * x, mask)
-
-
 def sampling_stages(weights: Checkpoint, config: FeatureStackConfig) -> nn.CellList:
-    return nn.CellList([SamplingStage(weights.at(f"downsample.{n}.1"), config)
-                        for n in range(len(config.sample_ratios))])
+    """The backbones after each resampling block. At rate 1 such a block gives three times its
+    input (it and two identical skip paths), so a stage's input is multiplied by 3."""
+    return nn.CellList([
+        Backbone(weights.at(f"downsample.{n}.1"), config, config.vocos_dim, layers=2)
+        for n in range(len(config.sample_ratios))])
 
 
 def frame_conv(weights: Checkpoint, inputs: int, outputs: int, groups: int = 1) -> FrameConv:

@@ -13,7 +13,7 @@ from mindspore import Tensor, nn
 from sparktts_ms.bicodec import prenet, wave_generator
 from sparktts_ms.bicodec.chunking import WINDOW_SIZES, plan_windows
 from sparktts_ms.bicodec.prenet import Prenet
-from sparktts_ms.bicodec.semantic import Codebook, SemanticEncoder, SemanticQuantizer
+from sparktts_ms.bicodec.semantic import Codebook, SemanticEncoder, pointwise_conv
 from sparktts_ms.bicodec.speaker import FiniteScalarQuantizer, SpeakerDecoder, SpeakerEncoder
 from sparktts_ms.bicodec.wave_generator import WaveGenerator
 from sparktts_ms.config import BiCodecConfig
@@ -42,7 +42,8 @@ class DecoderFrontEnd(nn.Cell):
 
     def __init__(self, weights: Checkpoint, config: BiCodecConfig):
         super().__init__()
-        self.quantizer = SemanticQuantizer(weights.at("quantizer"), config.quantizer)
+        self.code_proj = pointwise_conv(weights.at("quantizer.out_project"),
+                                        config.quantizer.codebook_dim, config.quantizer.input_dim)
         self.speaker = SpeakerDecoder(weights.at("speaker_encoder"), config.speaker_encoder)
         self.prenet = Prenet(weights.at("prenet"), config.prenet)
 
@@ -50,14 +51,14 @@ class DecoderFrontEnd(nn.Cell):
                   mask: Tensor | None) -> Tensor:
         # semantic_codes [T, 8], speaker_codes [32, 6], mask [T, 1] or None -> [T, D]
         d_vector = self.speaker(speaker_codes)
-        return self.prenet(self.quantizer(semantic_codes), d_vector, mask) + d_vector
+        return self.prenet(self.code_proj(semantic_codes), d_vector, mask) + d_vector
 
 
 class BiCodec:
     """The codec on arrays of any length. Each part is loaded when it is first needed.
 
-    context_frames: on each side that can change a frame's samples through the wave generator;
-    receptive_field: the same for the whole decoder.
+    Frames on each side that can change a frame's samples: `context_frames` of the wave generator's
+    input, `receptive_field` of the decoder's.
     """
 
     def __init__(self, path: Path, config: BiCodecConfig, runtime: Runtime):

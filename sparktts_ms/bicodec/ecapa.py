@@ -31,15 +31,16 @@ class ConvReluNorm(nn.Cell):
 
 
 class Res2Block(nn.Cell):
-    """Channel groups, each convolved after adding the output of the group before; the last is
-    passed on unchanged."""
+    """Channel groups: each plus the output of the one before is convolved; the last is unchanged."""
 
     def __init__(self, weights: Checkpoint, channels: int, dilation: int):
         super().__init__()
         width = channels // SCALE
-        self.convs = nn.CellList([
-            ConvReluNorm(weights.at(f"convs.{n}"), weights.at(f"bns.{n}"), width, width, 3,
-                         dilation) for n in range(SCALE - 1)])
+        convs = []
+        for n in range(SCALE - 1):
+            convs.append(ConvReluNorm(weights.at(f"convs.{n}"), weights.at(f"bns.{n}"), width,
+                                      width, kernel_size=3, dilation=dilation))
+        self.convs = nn.CellList(convs)
 
     def construct(self, x: Tensor) -> Tensor:
         groups = ops.split(x, x.shape[1] // SCALE, 1)
@@ -56,8 +57,8 @@ class SqueezeExcitation(nn.Cell):
 
     def __init__(self, weights: Checkpoint, channels: int):
         super().__init__()
-        self.squeeze = Linear.from_checkpoint(weights.at("linear1"), channels, BOTTLENECK)
-        self.excite = Linear.from_checkpoint(weights.at("linear2"), BOTTLENECK, channels)
+        self.squeeze = Linear.load(weights.at("linear1"), channels, BOTTLENECK)
+        self.excite = Linear.load(weights.at("linear2"), BOTTLENECK, channels)
 
     def construct(self, x: Tensor) -> Tensor:
         mean = x.reshape(x.shape[1], -1).mean(1).reshape(1, -1)
@@ -82,8 +83,8 @@ class Ecapa(nn.Cell):
 
     def __init__(self, weights: Checkpoint, mels: int, channels: int):
         super().__init__()
-        self.conv1 = ConvReluNorm(weights.at("layer1.conv"), weights.at("layer1.bn"), mels,
-                                  channels, kernel_size=5)
+        first = weights.at("layer1")
+        self.conv1 = ConvReluNorm(first.at("conv"), first.at("bn"), mels, channels, kernel_size=5)
         self.blocks = nn.CellList([
             SERes2Block(weights.at(f"layer{n}.se_res2block"), channels, dilation=n)
             for n in (2, 3, 4)])

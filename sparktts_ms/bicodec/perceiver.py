@@ -43,8 +43,8 @@ class GatedFeedForward(nn.Cell):
     def __init__(self, weights: Checkpoint, dim: int):
         super().__init__()
         self.inner = int(dim * 4 * 2 / 3)
-        self.up_proj = Linear.from_checkpoint(weights.at("0"), dim, 2 * self.inner)
-        self.down_proj = Linear.from_checkpoint(weights.at("2"), self.inner, dim)
+        self.up_proj = Linear.load(weights.at("0"), dim, 2 * self.inner)
+        self.down_proj = Linear.load(weights.at("2"), self.inner, dim)
         self.activation = GELU()
 
     def construct(self, x: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class GatedFeedForward(nn.Cell):
 class Perceiver(nn.Cell):
     def __init__(self, weights: Checkpoint, frame_dim: int, dim: int, latents: int):
         super().__init__()
-        self.in_proj = Linear.from_checkpoint(weights.at("proj_context"), frame_dim, dim)
+        self.in_proj = Linear.load(weights.at("proj_context"), frame_dim, dim)
         self.latents = weight(weights.take("latents", latents, dim))
         self.attention = nn.CellList([CrossAttention(weights.at(f"layers.{n}.0"), dim)
                                       for n in range(DEPTH)])

@@ -21,28 +21,15 @@ class SemanticEncoder(nn.Cell):
         self.backbone = Backbone(weights.at("encoder"), config, config.input_channels,
                                  config.vocos_num_layers)
         self.stages = sampling_stages(weights, config)
-        self.out_proj = Linear.from_checkpoint(weights.at("project"), config.vocos_dim,
-                                               config.out_channels)
+        self.out_proj = Linear.load(weights.at("project"), config.vocos_dim, config.out_channels)
         self.code_proj = pointwise_conv(code_weights, quantizer.input_dim, quantizer.codebook_dim)
 
     def construct(self, features: Tensor, mask: Tensor | None) -> Tensor:
         # features [T, F], mask [T, 1] or None -> [T, 8]
         x = self.backbone(features, mask)
         for stage in self.stages:
-            x = stage(x, mask)
+            x = stage(3.0 * x, mask)
         return self.code_proj(self.out_proj(x))
-
-
-class SemanticQuantizer(nn.Cell):
-    """Code vectors [T, 8] -> the prenet's input [T, Z]."""
-
-    def __init__(self, weights: Checkpoint, config: QuantizerConfig):
-        super().__init__()
-        self.out_proj = pointwise_conv(weights.at("out_project"), config.codebook_dim,
-                                       config.input_dim)
-
-    def construct(self, codes: Tensor) -> Tensor:
-        return self.out_proj(codes)
 
 
 class Codebook:

@@ -16,10 +16,8 @@ from sparktts_ms.weights.checkpoint import Checkpoint
 
 
 class FiniteScalarQuantizer:
-    """Each dimension is rounded to a few levels; the digits, least significant first, make the id.
-
-    On the host, in float64.
-    """
+    """Each dimension is rounded to a few levels; these digits, least significant first, are the id.
+    On the host, in float64."""
 
     def __init__(self, levels: Sequence[int]):
         self.levels = np.array(levels)
@@ -52,7 +50,7 @@ class SpeakerEncoder(nn.Cell):
         self.ecapa = Ecapa(weights.at("speaker_encoder"), config.input_dim, channels)
         self.perceiver = Perceiver(weights.at("perceiver_sampler"), 3 * channels,
                                    config.latent_dim, config.token_num)
-        self.code_proj = Linear.from_checkpoint(weights.at("quantizer.project_in"),
+        self.code_proj = Linear.load(weights.at("quantizer.project_in"),
                                                 config.latent_dim, len(config.fsq_levels))
 
     def construct(self, mel: Tensor) -> Tensor:
@@ -65,9 +63,9 @@ class SpeakerDecoder(nn.Cell):
 
     def __init__(self, weights: Checkpoint, config: SpeakerEncoderConfig):
         super().__init__()
-        self.in_proj = Linear.from_checkpoint(weights.at("quantizer.project_out"),
+        self.in_proj = Linear.load(weights.at("quantizer.project_out"),
                                               len(config.fsq_levels), config.latent_dim)
-        self.out_proj = Linear.from_checkpoint(
+        self.out_proj = Linear.load(
             weights.at("project"), config.latent_dim * config.token_num, config.out_dim)
 
     def construct(self, codes: Tensor) -> Tensor:

@@ -9,15 +9,9 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from sparktts_ms.config import WaveGeneratorConfig
+from sparktts_ms.ops import convolution
 from sparktts_ms.ops.activation import tanh
-from sparktts_ms.ops.convolution import (
-    Conv,
-    Conv7,
-    ResidualUnit,
-    SnakeConvWeights,
-    Upsample,
-    to_conv_layout,
-)
+from sparktts_ms.ops.convolution import SnakeConvWeights, to_conv_layout
 from sparktts_ms.weights.checkpoint import Checkpoint, fuse_weight_norm
 
 DILATIONS = (1, 3, 9)
@@ -33,20 +27,21 @@ class UpsamplingStage(nn.Cell):
         alpha = snake_alpha(weights.at("0"), inputs)
         kernel = fuse_weight_norm(weights.at("1"), inputs, outputs, kernel_size)
         bias = weights.at("1").take("bias", outputs)
-        self.up = Upsample(SnakeConvWeights(kernel / alpha[:, None, None], bias, alpha), rate)
+        up = SnakeConvWeights(kernel / alpha[:, None, None], bias, alpha)
+        self.upsample = convolution.upsample(up, rate)
         units = []
         for n, dilation in enumerate(DILATIONS, 2):
             block = weights.at(f"{n}.block")
-            units.append(ResidualUnit(snake_conv(block.at("0"), block.at("1"), outputs, outputs, 7),
-                                      snake_conv(block.at("2"), block.at("3"), outputs, outputs, 1),
-                                      dilation))
+            conv1 = snake_conv(block.at("0"), block.at("1"), outputs, outputs, 7)
+            conv2 = snake_conv(block.at("2"), block.at("3"), outputs, outputs, 1)
+            units.append(convolution.residual_unit(conv1, conv2, dilation))
         self.units = nn.CellList(units)
 
     def construct(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         # x of T frames, mask [T, 1] -> x of rate T frames, mask [rate T, 1]
         if mask is not None:
             mask = ops.tile(mask, (1, self.rate)).reshape(-1, 1)
-        x = apply_mask(self.up(x), mask)
+        x = apply_mask(self.upsample(x), mask)
         for unit in self.units:
             x = apply_mask(unit(x), mask)
         return x, mask
@@ -58,7 +53,7 @@ class WaveGenerator(nn.Cell):
         channels = config.channels
         first = weights.at("model.0")
         kernel = fuse_weight_norm(first, channels, config.input_channel, 7)
-        self.conv_pre = Conv7(kernel, first.take("bias", channels))
+        self.conv_pre = convolution.conv7(kernel, first.take("bias", channels))
         stages = []
         for n, (rate, size) in enumerate(zip(config.rates, config.kernel_sizes, strict=True), 1):
             stages.append(UpsamplingStage(weights.at(f"model.{n}.block"), channels, rate, size))
@@ -66,7 +61,7 @@ class WaveGenerator(nn.Cell):
         self.stages = nn.CellList(stages)
         post = snake_conv(weights.at(f"model.{len(stages) + 1}"),
                           weights.at(f"model.{len(stages) + 2}"), channels, 1, 7)
-        self.conv_post = Conv(post.kernel, post.bias, padding=3, alpha=post.alpha)
+        self.conv_post = convolution.conv(post.kernel, post.bias, padding=3, alpha=post.alpha)
 
     def construct(self, x: Tensor, mask: Tensor | None) -> Tensor:
         # x [T, D], mask [T, 1] (1 for a frame of the utterance; None: all are) -> [320 T]

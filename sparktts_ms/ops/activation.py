@@ -7,8 +7,7 @@ from sparktts_ms.ops.parameter import weight
 
 
 class GELU(nn.Cell):
-    """The exact erf form. `ops.GeLU` is the tanh approximation, 5e-4 off; `ops.gelu` broadcasts its
-    constants."""
+    """The exact form. `ops.GeLU` is the tanh approximation; `ops.gelu` broadcasts constants."""
 
     def construct(self, x: Tensor) -> Tensor:
         return x * 0.5 * (ops.erf(x * 2**-0.5) + 1.0)
@@ -37,8 +36,8 @@ class ChannelScale(nn.Cell):
 
 
 class Snake(nn.Cell):
-    """u + sin(u)^2 with u = alpha x, one alpha for each channel, on planes. Source: arXiv
-    2006.08195; the division by alpha is folded into the kernel that follows."""
+    """u + sin(u)^2 with u = alpha x, one alpha for each channel, on planes. The division by alpha
+    is folded into the kernel that follows. Source: arXiv 2006.08195."""
 
     def __init__(self, alpha: np.ndarray):
         super().__init__()

@@ -10,6 +10,7 @@ bytes an element (a third of a second for 7.7 M elements), so bias and per-chann
 are BiasAdd and inference-mode BatchNorm, which do not.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -23,8 +24,7 @@ from sparktts_ms.ops.parameter import weight
 
 
 class SnakeConvWeights(NamedTuple):
-    """A convolution whose input passes a snake: kernel [O, I, K] divided by alpha, bias [O], and
-    the snake's alpha [I]."""
+    """A convolution after a snake: kernel [O, I, K] divided by alpha, bias [O], alpha [I]."""
 
     kernel: np.ndarray
     bias: np.ndarray
@@ -43,117 +43,82 @@ def to_frames(x: Tensor) -> Tensor:
     return x if library.enabled() else x.reshape(x.shape[1], -1).transpose(1, 0)
 
 
-class Conv(nn.Cell):
-    """A convolution in convolution layout; `kernel` [O, I, K], zero padding on both sides.
+class NativeOp(nn.Cell):
+    """A CPU kernel (see native/) that is given its constants after the input."""
 
-    alpha [I]: the input passes a snake first, u + sin(u)^2 with u = alpha x. The snake of Spark-TTS
-    is this divided by alpha; that factor belongs into `kernel`. A second argument of `construct` is
-    added to the result.
-    """
-
-    def __init__(self, kernel: np.ndarray, bias: np.ndarray, stride: int = 1, padding: int = 0,
-                 dilation: int = 1, alpha: np.ndarray | None = None):
+    def __init__(self, name: str, *constants: np.ndarray, columns: int | None = None,
+                 rows: Callable[[int], int] | None = None):
         super().__init__()
-        outputs, inputs, size = kernel.shape
-        self.native = library.enabled()
-        self.has_snake = alpha is not None
-        alpha = np.zeros(inputs, np.float32) if alpha is None else alpha
-        if not self.native:
-            self.conv = Conv1d(kernel, bias, stride, padding, dilation)
-            self.snake = Snake(alpha)
-            return
-
-        def output_frames(frames):
-            return (frames + 2 * padding - dilation * (size - 1) - 1) // stride + 1
-
-        self.weight = weight(library.pack(kernel.transpose(0, 2, 1).reshape(outputs, -1)))
-        self.bias = weight(bias)
-        self.alpha = weight(alpha)
-        self.geometry = geometry(size, stride, dilation, padding, self.has_snake)
-        self.fused = custom_op("conv", outputs, output_frames)
-        self.fused_add = custom_op("conv_add", outputs, output_frames)
-
-    def construct(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        if self.native:
-            if residual is None:
-                return self.fused(x, self.weight, self.bias, self.alpha, self.geometry)
-            return self.fused_add(x, self.weight, self.bias, self.alpha, self.geometry, residual)
-        y = self.conv(self.snake(x) if self.has_snake else x)
-        return y if residual is None else residual + y
-
-
-class Conv7(nn.Cell):
-    """A convolution of kernel size 7, with fewer products where the CPU kernels are (toom_cook)."""
-
-    def __init__(self, kernel: np.ndarray, bias: np.ndarray):
-        super().__init__()
-        self.native = library.enabled()
-        if self.native:
-            self.filters = weight(pack_filters(kernel))
-            self.bias = weight(bias)
-            self.transforms = Tensor(toom_cook.TRANSFORMS)
-            self.fused = custom_op("conv7", kernel.shape[0])
-        else:
-            self.conv = Conv1d(kernel, bias, padding=3)
+        self.kernel = custom_op(name, columns, rows)
+        self.constants = [weight(constant) for constant in constants]
 
     def construct(self, x: Tensor) -> Tensor:
-        if self.native:
-            return self.fused(x, self.filters, self.bias, self.transforms)
-        return self.conv(x)
+        return self.kernel(x, *self.constants)
+
+
+def conv(kernel: np.ndarray, bias: np.ndarray, stride: int = 1, padding: int = 0,
+         alpha: np.ndarray | None = None) -> nn.Cell:
+    """A convolution in convolution layout; kernel [O, I, K], zero padding on both sides.
+
+    alpha [I]: the input passes a snake first, u + sin(u)^2 with u = alpha x. The snake of Spark-TTS
+    is this divided by alpha; that factor belongs into `kernel`.
+    """
+    outputs, inputs, size = kernel.shape
+    if not library.enabled():
+        plain = Conv1d(kernel, bias, stride, padding)
+        return plain if alpha is None else nn.SequentialCell(Snake(alpha), plain)
+    matrix = library.pack(kernel.transpose(0, 2, 1).reshape(outputs, -1))
+    snake = np.zeros(inputs, np.float32) if alpha is None else alpha
+    return NativeOp("conv", matrix, bias, snake,
+                    geometry(size, stride, padding, alpha is not None), columns=outputs,
+                    rows=lambda frames: (frames + 2 * padding - size) // stride + 1)
+
+
+def conv7(kernel: np.ndarray, bias: np.ndarray) -> nn.Cell:
+    """A convolution of kernel size 7, with fewer products on the CPU (see toom_cook.py)."""
+    if library.enabled():
+        return NativeOp("conv7", pack_filters(kernel), bias, toom_cook.TRANSFORMS,
+                        columns=len(kernel))
+    return Conv1d(kernel, bias, padding=3)
+
+
+def upsample(weights: SnakeConvWeights, stride: int) -> nn.Cell:
+    """Snake, then transposed convolution to stride T frames; kernel [I, O, K], K - stride even."""
+    kernel, bias, alpha = weights
+    if not library.enabled():
+        return nn.SequentialCell(Snake(alpha), ConvTranspose1d(kernel, bias, stride))
+    _, outputs, size = kernel.shape
+    padding = (size - stride) // 2
+    matrices = []       # of each output phase, its taps from the earliest input to the latest
+    for phase in range(stride):
+        taps = kernel[:, :, (phase + padding) % stride::stride][:, :, ::-1]
+        matrices.append(library.pack(taps.transpose(1, 2, 0).reshape(outputs, -1)))
+    return NativeOp("conv_transpose", np.concatenate(matrices), bias, alpha,
+                    geometry(size, stride, padding, True), columns=outputs,
+                    rows=lambda frames: frames * stride)
+
+
+def residual_unit(conv1: SnakeConvWeights, conv2: SnakeConvWeights, dilation: int) -> nn.Cell:
+    """x + conv2(snake(conv1(snake(x)))): conv1 [C, C, 7] is dilated, conv2 is [C, C, 1]."""
+    if not library.enabled():
+        return ResidualUnit(conv1, conv2, dilation)
+    return NativeOp("residual_unit", pack_filters(conv1.kernel), conv1.bias, conv1.alpha,
+                    library.pack(conv2.kernel[:, :, 0]), conv2.bias, conv2.alpha,
+                    toom_cook.TRANSFORMS, np.array([dilation], np.int32))
 
 
 class ResidualUnit(nn.Cell):
-    """x + conv2(snake(conv1(snake(x)))): conv1 [C, C, 7] is dilated, conv2 is [C, C, 1]."""
+    """`residual_unit` on planes."""
 
     def __init__(self, conv1: SnakeConvWeights, conv2: SnakeConvWeights, dilation: int):
         super().__init__()
-        self.native = library.enabled()
-        if self.native:
-            matrix = library.pack(conv2.kernel[:, :, 0])
-            self.constants = [weight(pack_filters(conv1.kernel)), weight(conv1.bias),
-                              weight(conv1.alpha), weight(matrix), weight(conv2.bias),
-                              weight(conv2.alpha)]
-            self.transforms = Tensor(toom_cook.TRANSFORMS)
-            self.dilation = Tensor(np.array([dilation], np.int32))
-            self.fused = custom_op("residual_unit")
-        else:
-            self.conv1 = Conv(conv1.kernel, conv1.bias, 1, 3 * dilation, dilation, conv1.alpha)
-            self.conv2 = Conv(conv2.kernel, conv2.bias, alpha=conv2.alpha)
+        self.snake1 = Snake(conv1.alpha)
+        self.conv1 = Conv1d(conv1.kernel, conv1.bias, 1, 3 * dilation, dilation)
+        self.snake2 = Snake(conv2.alpha)
+        self.conv2 = Conv1d(conv2.kernel, conv2.bias)
 
     def construct(self, x: Tensor) -> Tensor:
-        if self.native:
-            return self.fused(x, *self.constants, self.transforms, self.dilation)
-        return self.conv2(self.conv1(x), x)
-
-
-class Upsample(nn.Cell):
-    """Snake, then transposed convolution by `stride`; kernel [I, O, K], K - stride even, so
-    T' = stride T exactly."""
-
-    def __init__(self, weights: SnakeConvWeights, stride: int):
-        super().__init__()
-        kernel = weights.kernel
-        _, outputs, size = kernel.shape
-        self.native = library.enabled()
-        if not self.native:
-            self.snake = Snake(weights.alpha)
-            self.conv = ConvTranspose1d(kernel, weights.bias, stride)
-            return
-        padding = (size - stride) // 2
-        matrices = []       # of each output phase, its taps from the earliest input to the latest
-        for phase in range(stride):
-            taps = kernel[:, :, (phase + padding) % stride::stride][:, :, ::-1]
-            matrices.append(library.pack(taps.transpose(1, 2, 0).reshape(outputs, -1)))
-        self.weight = weight(np.concatenate(matrices))
-        self.bias = weight(weights.bias)
-        self.alpha = weight(weights.alpha)
-        self.geometry = geometry(size, stride, 1, padding, True)
-        self.fused = custom_op("conv_transpose", outputs, lambda frames: frames * stride)
-
-    def construct(self, x: Tensor) -> Tensor:
-        if self.native:
-            return self.fused(x, self.weight, self.bias, self.alpha, self.geometry)
-        return self.conv(self.snake(x))
+        return x + self.conv2(self.snake2(self.conv1(self.snake1(x))))
 
 
 class FrameConv(nn.Cell):
@@ -162,51 +127,41 @@ class FrameConv(nn.Cell):
     def __init__(self, kernel: np.ndarray, bias: np.ndarray, groups: int = 1):
         super().__init__()
         padding = kernel.shape[2] // 2
-        self.native = library.enabled()
-        self.depthwise = groups > 1
-        if not self.native:
+        if not library.enabled():
             self.conv = Conv1d(kernel, bias, padding=padding, groups=groups)
-        elif self.depthwise:
-            self.filters = weight(np.ascontiguousarray(kernel[:, 0].T))
-            self.bias = weight(bias)
-            self.fused = custom_op("depthwise_conv")
+        elif groups > 1:
+            self.conv = NativeOp("depthwise_conv", kernel[:, 0].T, bias)
         else:
-            self.conv = Conv(kernel, bias, padding=padding)
+            self.conv = conv(kernel, bias, padding=padding)
 
     def construct(self, x: Tensor, mask: Tensor | None) -> Tensor:
         # x [T, I], mask [T, 1] (1 for a valid frame, 0 for padding; None: all are valid) -> [T, O]
-        x = x if mask is None else x * mask
-        if not self.native:
-            return to_frames(self.conv(to_conv_layout(x)))
-        return self.fused(x, self.filters, self.bias) if self.depthwise else self.conv(x)
+        return to_frames(self.conv(to_conv_layout(x if mask is None else x * mask)))
 
 
 class PositionalConv(nn.Cell):
-    """x + GELU of a grouped convolution of frames with a large kernel, wav2vec 2.0's positional
-    embedding; the extra last frame of an even kernel is dropped."""
+    """wav2vec 2.0's positional embedding: x + GELU of a grouped convolution of frames with a large
+    kernel. The extra last frame of an even kernel is dropped."""
 
     def __init__(self, kernel: np.ndarray, bias: np.ndarray, groups: int):
         super().__init__()
         channels, group_channels, size = kernel.shape
         self.native = library.enabled()
+        self.activation = GELU()
         if not self.native:
             self.conv = Conv1d(kernel, bias, padding=size // 2, groups=groups)
-            self.activation = GELU()
             return
         matrices = []
         for group in kernel.reshape(groups, channels // groups, group_channels, size):
             matrix = group.transpose(0, 2, 1).reshape(channels // groups, -1)
             matrices.append(library.pack(matrix))
-        self.weight = weight(np.concatenate(matrices))
-        self.bias = weight(bias)
-        self.geometry = geometry(size, 1, 1, size // 2, False)
-        self.groups = Tensor(np.array([groups], np.int32))
-        self.fused = custom_op("positional_conv")
+        self.conv = NativeOp("positional_conv", np.concatenate(matrices), bias,
+                             geometry(size, 1, size // 2, False), np.array([groups], np.int32))
 
     def construct(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        # x [T, C], mask [T, 1] or None -> [T, C]
-        if self.native and mask is None:
-            return self.fused(x, self.weight, self.bias, self.geometry, self.groups)
+        # x [T, C], mask [T, 1] or None, which it is with the CPU kernels -> [T, C]
+        if self.native:
+            return self.conv(x)
         y = self.conv(to_conv_layout(x if mask is None else x * mask))
         return x + self.activation(to_frames(y)[:x.shape[0]])
 
@@ -249,9 +204,9 @@ class ConvTranspose1d(nn.Cell):
         return self.bias_add(y, self.bias)
 
 
-def geometry(kernel_size: int, stride: int, dilation: int, padding: int, snake: bool) -> Tensor:
-    """What the convolution kernels need to know, int32 [5]."""
-    return Tensor(np.array([kernel_size, stride, dilation, padding, snake], np.int32))
+def geometry(kernel_size: int, stride: int, padding: int, snake: bool) -> np.ndarray:
+    """How a convolution kernel reads its input, int32 [4]."""
+    return np.array([kernel_size, stride, padding, snake], np.int32)
 
 
 def pack_filters(kernel: np.ndarray) -> np.ndarray:

@@ -51,8 +51,7 @@ class Linear(nn.Cell):
             self.cast = self.weight.dtype != ms.float32
 
     @classmethod
-    def from_checkpoint(cls, weights: Checkpoint, inputs: int, outputs: int,
-                        gelu: bool = False) -> Linear:
+    def load(cls, weights: Checkpoint, inputs: int, outputs: int, gelu: bool = False) -> Linear:
         """The layer stored as `weight` [outputs, inputs] and `bias` [outputs]."""
         return cls(weights.take("weight", outputs, inputs), weights.take("bias", outputs),
                    gelu=gelu)

@@ -26,8 +26,7 @@ class LayerNorm(nn.Cell):
         self.normalize = ops.LayerNorm(begin_norm_axis=1, begin_params_axis=1, epsilon=eps)
 
     @classmethod
-    def from_checkpoint(cls, weights: Checkpoint, size: int, eps: float,
-                        gelu: bool = False) -> LayerNorm:
+    def load(cls, weights: Checkpoint, size: int, eps: float, gelu: bool = False) -> LayerNorm:
         """The norm stored as `weight` and `bias` [size]."""
         return cls(weights.take("weight", size), weights.take("bias", size), eps, gelu)
 

@@ -5,8 +5,7 @@ from mindspore import Parameter, Tensor
 
 
 def weight(array: np.ndarray, dtype=None) -> Parameter:
-    """A Parameter without gradient over `array`, sharing its memory where that is contiguous,
-    writable and of type `dtype`."""
+    """A Parameter without gradient; it shares a contiguous, writable `array` of type `dtype`."""
     tensor = Tensor.from_numpy(np.require(array, requirements=["C", "W"]))
     if dtype is not None and tensor.dtype != dtype:
         tensor = tensor.astype(dtype)

@@ -7,6 +7,8 @@ filters' part is done once when they are loaded. In float32 the error is 2e-6 of
 because the points (among them inverses and opposites) keep the entries of the matrices near one.
 """
 
+import math
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -20,39 +22,36 @@ assert SIZE == OUTPUTS + TAPS - 1
 
 
 def transform_matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A [4, 10], G [10, 7], B [10, 10], float64, with outputs = A ((G filter) * (B inputs)); no
-    entry of B exceeds 1."""
-    inputs = np.array(inverse(powers(SIZE)), dtype=np.float64).T
+    """A [4, 10], G [10, 7], B [10, 10], float64, with outputs = A ((G filter) * (B inputs)).
+
+    B is the transposed inverse of the matrix of powers: its rows are the Lagrange polynomials of
+    the points. They are scaled, and G with them, so that no entry of B exceeds 1.
+    """
+    rows = []
+    for point in POINTS:
+        others = [other for other in POINTS if other != point]
+        value = math.prod(point - other for other in others)
+        rows.append([c / value for c in polynomial(others)] + [Fraction(0)])
+    rows.append(polynomial(POINTS))
+    inputs = np.array(rows, dtype=np.float64)
     scale = np.abs(inputs).max(axis=1, keepdims=True)
-    outputs = np.array(powers(OUTPUTS), dtype=np.float64).T
-    return outputs, np.array(powers(TAPS), dtype=np.float64) * scale, inputs / scale
+    return powers(OUTPUTS).T, powers(TAPS) * scale, inputs / scale
 
 
-def powers(length: int) -> list[list[Fraction]]:
+def powers(length: int) -> np.ndarray:
     """Powers 0 .. length - 1 of each point, [10, length]; at infinity only the highest counts."""
     rows = [[point**n for n in range(length)] for point in POINTS]
-    rows.append([Fraction(0)] * (length - 1) + [Fraction(1)])
-    return rows
+    return np.array([*rows, [0] * (length - 1) + [1]], dtype=np.float64)
 
 
-def inverse(matrix: list[list[Fraction]]) -> list[list[Fraction]]:
-    """The exact inverse of a square matrix, by Gauss-Jordan elimination."""
-    size = len(matrix)
-    rows = []
-    for i, row in enumerate(matrix):
-        unit = [Fraction(0)] * size
-        unit[i] = Fraction(1)
-        rows.append(row + unit)
-    for column in range(size):
-        pivot = next(i for i in range(column, size) if rows[i][column])
-        pivot_row = [value / rows[pivot][column] for value in rows[pivot]]
-        rows[pivot] = rows[column]
-        rows[column] = pivot_row
-        for i in range(size):
-            factor = rows[i][column]
-            if i != column and factor:
-                rows[i] = [a - factor * b for a, b in zip(rows[i], pivot_row, strict=True)]
-    return [row[size:] for row in rows]
+def polynomial(roots: Sequence[Fraction]) -> list[Fraction]:
+    """Coefficients, ascending, of the product of (x - root)."""
+    coefficients = [Fraction(1)]
+    for root in roots:
+        shifted = [Fraction(0), *coefficients]
+        coefficients = [*coefficients, Fraction(0)]
+        coefficients = [a - root * b for a, b in zip(shifted, coefficients, strict=True)]
+    return coefficients
 
 
 TO_OUTPUTS, TO_FILTERS, TO_INPUTS = transform_matrices()

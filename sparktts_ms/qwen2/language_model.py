@@ -68,8 +68,7 @@ class StepLogits:
         self._top = top
         self._host: np.ndarray | None = None
 
-    def candidates(self, index: int, rows: np.ndarray,
-                   top_k: int) -> tuple[np.ndarray, np.ndarray]:
+    def candidates(self, index: int, rows: np.ndarray, top_k: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows [M] and logits [M], float32, of sequence `index`, out of the LM head's `rows`
         (ascending): all of them, or where that saves copying all logits, at least the `top_k`
         largest."""

@@ -1,8 +1,7 @@
 """Qwen2, decoder only. Source: arXiv 2407.10671, transformers' `Qwen2Model`.
 
 Norm gains and the attention scale are folded into the matrices that follow them. A row of the
-input is one position of one sequence; hidden states are float32, matrices and KV cache have the
-runtime's data type.
+input is one position of one sequence. Hidden states are float32.
 """
 
 from mindspore import Tensor, nn
@@ -45,8 +44,7 @@ class DecoderLayer(nn.Cell):
 
 
 class Qwen2(nn.Cell):
-    """Decoder layers and their KV caches: embeddings in, hidden states before the final norm out,
-    which belongs to the `LMHead`."""
+    """Embeddings -> hidden states; the final norm belongs to the `LMHead`."""
 
     def __init__(self, weights: Checkpoint, config: Qwen2Config, num_slots: int, max_length: int,
                  dtype: str, cache_dtype):

@@ -16,7 +16,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from sparktts_ms.config import Qwen2Config
 from sparktts_ms.ops.attention import MASKED
 from sparktts_ms.ops.rotary import rotary_tables, rotate_half_matrix
-from sparktts_ms.training.ops import RMSNorm, Softmax
+from sparktts_ms.training.ops import Softmax, TrainableRMSNorm
 from sparktts_ms.weights.checkpoint import Checkpoint
 
 
@@ -244,7 +244,7 @@ class TrainableQwen2(nn.Cell):
         return weights
 
 
-def norm(weights: Checkpoint, config: Qwen2Config, lora_rank: int, dtype) -> RMSNorm:
+def norm(weights: Checkpoint, config: Qwen2Config, lora_rank: int, dtype) -> TrainableRMSNorm:
     """The checkpoint's norm; LoRA freezes it."""
     weight = weights.take("weight", config.hidden_size)
-    return RMSNorm(weight, config.rms_norm_eps, lora_rank == 0, dtype)
+    return TrainableRMSNorm(weight, config.rms_norm_eps, lora_rank == 0, dtype)

@@ -10,6 +10,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
+from sparktts_ms.ops.normalization import RMSNorm
+
 
 class Softmax(nn.Cell):
     """Softmax of the rows of [N, L]."""
@@ -28,21 +30,14 @@ class Softmax(nn.Cell):
         return (y * (dy - self.matmul(row_sums, ops.ones((1, length), x.dtype))),)
 
 
-class RMSNorm(nn.Cell):
-    """x / sqrt(mean(x^2) + eps) * weight for rows [N, C]. Source: arXiv 1910.07467.
-
-    Unlike ops/linear.py's, which is for inference, it has a weight and no broadcast.
-    """
+class TrainableRMSNorm(nn.Cell):
+    """RMSNorm of rows [N, C] with a weight, its output in `dtype`."""
 
     def __init__(self, weight: np.ndarray, eps: float, trainable: bool = True, dtype=ms.float32):
         super().__init__()
         self.weight = Parameter(Tensor(weight), requires_grad=trainable)
-        self.eps = eps
+        self.norm = RMSNorm(eps)
         self.dtype = dtype
-        self.matmul = ops.MatMul()
 
     def construct(self, x: Tensor) -> Tensor:
-        size = x.shape[-1]
-        mean = self.matmul(x * x, ops.full((size, 1), 1.0 / size, dtype=x.dtype))
-        scale = self.matmul(ops.rsqrt(mean + self.eps), self.weight.reshape(1, size))
-        return (x * scale).astype(self.dtype)
+        return self.norm(x, self.weight).astype(self.dtype)

@@ -2,9 +2,8 @@
 
 Source: arXiv 2006.11477; transformers' `Wav2Vec2Model`.
 
-Padding samples are zeros, and their frames are masked (`mask` [T, 1] is 1 for a valid frame; None:
-all are valid): the feature convolutions see nothing outside their window, the positional
-convolution reads zeros, attention ignores masked frames.
+Padding samples are zeros, and attention and the positional convolution ignore their frames
+(`mask` [T, 1] is 1 for a valid frame; None: all are valid).
 """
 
 from pathlib import Path
@@ -13,7 +12,7 @@ from mindspore import Tensor, nn, ops
 
 from sparktts_ms.config import Wav2Vec2Config
 from sparktts_ms.ops.attention import SelfAttention, fuse_qkv
-from sparktts_ms.ops.convolution import Conv, PositionalConv, to_conv_layout, to_frames
+from sparktts_ms.ops.convolution import PositionalConv, conv, to_conv_layout, to_frames
 from sparktts_ms.ops.linear import Linear
 from sparktts_ms.ops.normalization import LayerNorm
 from sparktts_ms.weights.checkpoint import Checkpoint, fuse_weight_norm
@@ -32,27 +31,14 @@ UNUSED_TENSORS = (r"wav2vec2\.masked_spec_embed", r"wav2vec2\.encoder\.layer_nor
 class ConvLayer(nn.Cell):
     """Convolution, LayerNorm over channels, GELU, in convolution layout."""
 
-    def __init__(self, weights: Checkpoint, inputs: int, outputs: int, kernel_size: int,
-                 stride: int):
+    def __init__(self, weights: Checkpoint, inputs: int, outputs: int, size: int, stride: int):
         super().__init__()
-        kernel = weights.at("conv").take("weight", outputs, inputs, kernel_size)
-        self.conv = Conv(kernel, weights.at("conv").take("bias", outputs), stride)
-        self.norm = LayerNorm.from_checkpoint(weights.at("layer_norm"), outputs, 1e-5, gelu=True)
+        kernel = weights.at("conv").take("weight", outputs, inputs, size)
+        self.conv = conv(kernel, weights.at("conv").take("bias", outputs), stride)
+        self.norm = LayerNorm.load(weights.at("layer_norm"), outputs, 1e-5, gelu=True)
 
     def construct(self, x: Tensor) -> Tensor:
         return to_conv_layout(self.norm(to_frames(self.conv(x))))
-
-
-class Attention(nn.Cell):
-    def __init__(self, weights: Checkpoint, size: int, heads: int):
-        super().__init__()
-        self.qkv_proj = Linear(*fuse_qkv(weights, size, heads, heads, size // heads))
-        self.attention = SelfAttention(heads, size // heads)
-        self.out_proj = Linear.from_checkpoint(weights.at("out_proj"), size, size)
-
-    def construct(self, x: Tensor, residual: Tensor, mask: Tensor | None) -> Tensor:
-        # x and residual [T, C], mask [T, 1] or None -> [T, C]
-        return self.out_proj(self.attention(self.qkv_proj(x), mask), residual)
 
 
 class EncoderLayer(nn.Cell):
@@ -61,17 +47,20 @@ class EncoderLayer(nn.Cell):
         size = config.hidden_size
         inner = config.intermediate_size
         eps = config.layer_norm_eps
-        self.norm = LayerNorm.from_checkpoint(weights.at("layer_norm"), size, eps)
-        self.attention = Attention(weights.at("attention"), size, config.num_attention_heads)
-        self.final_norm = LayerNorm.from_checkpoint(weights.at("final_layer_norm"), size, eps)
+        self.norm = LayerNorm.load(weights.at("layer_norm"), size, eps)
+        heads = config.num_attention_heads
+        attention = weights.at("attention")
+        self.qkv_proj = Linear(*fuse_qkv(attention, size, heads, heads, size // heads))
+        self.attention = SelfAttention(heads, size // heads)
+        self.out_proj = Linear.load(attention.at("out_proj"), size, size)
+        self.final_norm = LayerNorm.load(weights.at("final_layer_norm"), size, eps)
         feed_forward = weights.at("feed_forward")
-        self.up_proj = Linear.from_checkpoint(feed_forward.at("intermediate_dense"), size, inner,
-                                              gelu=True)
-        self.down_proj = Linear.from_checkpoint(feed_forward.at("output_dense"), inner, size)
+        self.up_proj = Linear.load(feed_forward.at("intermediate_dense"), size, inner, gelu=True)
+        self.down_proj = Linear.load(feed_forward.at("output_dense"), inner, size)
 
     def construct(self, x: Tensor, mask: Tensor | None) -> Tensor:
         # x [T, C], mask [T, 1] or None -> [T, C]
-        x = self.attention(self.norm(x), x, mask)
+        x = self.out_proj(self.attention(self.qkv_proj(self.norm(x)), mask), x)
         return self.down_proj(self.up_proj(self.final_norm(x)), x)
 
 
@@ -83,21 +72,20 @@ class Wav2Vec2(nn.Cell):
         size = config.hidden_size
         channels = 1
         convs = []
-        for n, (outputs, kernel_size, stride) in enumerate(
-                zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True)):
+        shapes = zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True)
+        for n, (outputs, kernel_size, stride) in enumerate(shapes):
             layer = weights.at(f"wav2vec2.feature_extractor.conv_layers.{n}")
             convs.append(ConvLayer(layer, channels, outputs, kernel_size, stride))
             channels = outputs
-        self.convs = nn.CellList(convs)
+        self.conv_layers = nn.CellList(convs)
         projection = weights.at("wav2vec2.feature_projection")
-        self.norm = LayerNorm.from_checkpoint(projection.at("layer_norm"), channels,
-                                              config.layer_norm_eps)
-        self.in_proj = Linear.from_checkpoint(projection.at("projection"), channels, size)
-        conv = weights.at(POSITIONAL_CONV)
+        self.norm = LayerNorm.load(projection.at("layer_norm"), channels, config.layer_norm_eps)
+        self.in_proj = Linear.load(projection.at("projection"), channels, size)
+        positional = weights.at(POSITIONAL_CONV)
         groups = config.num_conv_pos_embedding_groups
-        kernel = fuse_weight_norm(conv, size, size // groups, config.num_conv_pos_embeddings,
+        kernel = fuse_weight_norm(positional, size, size // groups, config.num_conv_pos_embeddings,
                                   gain_axes=(2,))
-        self.positional_conv = PositionalConv(kernel, conv.take("bias", size), groups)
+        self.positional_conv = PositionalConv(kernel, positional.take("bias", size), groups)
         self.layers = nn.CellList([EncoderLayer(weights.at(f"wav2vec2.encoder.layers.{n}"), config)
                                    for n in range(config.used_layers)])
         self.mixed_layers = config.mixed_layers
@@ -105,8 +93,8 @@ class Wav2Vec2(nn.Cell):
     def construct(self, samples: Tensor, mask: Tensor | None) -> Tensor:
         # samples [N], mask [T, 1] with T = frames(N), or None -> [T, C]
         x = to_conv_layout(samples.reshape(-1, 1))
-        for conv in self.convs:
-            x = conv(x)
+        for layer in self.conv_layers:
+            x = layer(x)
         x = self.positional_conv(self.in_proj(self.norm(to_frames(x))), mask)
         total = ops.zeros_like(x)
         for n, layer in enumerate(self.layers):

@@ -25,8 +25,7 @@ class FeatureExtractor:
             self.network = runtime.compile(self.network, "wav2vec 2.0")
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
-        """Samples [N] at 16 kHz, N at least 400 -> features [T, C] float32,
-        T = floor((N - 400) / 320) + 1."""
+        """Samples [N >= 400] at 16 kHz -> features [(N - 400) // 320 + 1, C], float32."""
         frames = self.config.frames(len(samples))
         length = self.runtime.padded_length(frames, PROMPT_FRAME_BUCKETS)
         samples = normalize(samples)[:self.config.samples(frames)]

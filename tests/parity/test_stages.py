@@ -10,7 +10,7 @@ import pytest
 from mindspore import Tensor
 
 from sparktts_ms.bicodec.prenet import Prenet
-from sparktts_ms.bicodec.semantic import Codebook, SemanticEncoder, SemanticQuantizer
+from sparktts_ms.bicodec.semantic import Codebook, SemanticEncoder, pointwise_conv
 from sparktts_ms.bicodec.speaker import FiniteScalarQuantizer, SpeakerDecoder, SpeakerEncoder
 from sparktts_ms.bicodec.wave_generator import WaveGenerator
 from sparktts_ms.config_files import read_config
@@ -39,7 +39,8 @@ class Networks:
             model_dir / "wav2vec2-large-xlsr-53" / "model.safetensors", config.wav2vec2)
         self.encoder = SemanticEncoder(weights.at("encoder"), weights.at("quantizer.in_project"),
                                        codec.encoder, codec.quantizer)
-        self.quantizer = SemanticQuantizer(weights.at("quantizer"), codec.quantizer)
+        self.code_proj = pointwise_conv(weights.at("quantizer.out_project"),
+                                        codec.quantizer.codebook_dim, codec.quantizer.input_dim)
         self.codebook = Codebook(weights.at("quantizer.codebook"), codec.quantizer)
         speaker_weights = weights.at("speaker_encoder")
         self.speaker = SpeakerEncoder(speaker_weights, codec.speaker_encoder)
@@ -70,8 +71,8 @@ class TestFeatures:
 
     def test_convolutions(self, networks, arrays, name):
         x = to_conv_layout(Tensor(arrays[name]["w2v.input_values"]).reshape(-1, 1))
-        for conv in networks.wav2vec2.convs:
-            x = conv(x)
+        for layer in networks.wav2vec2.conv_layers:
+            x = layer(x)
         close(to_frames(x), arrays[name]["w2v.conv_features"])
 
     def test_projection_and_positions(self, networks, arrays, name):
@@ -107,7 +108,7 @@ class TestSemanticEncoder:
         encoder = networks.encoder
         mask = networks.mask(len(z["w2v.mix"]))
         close(encoder.backbone(Tensor(z["w2v.mix"]), mask), z["enc.backbone"])
-        close(encoder.stages[0](Tensor(z["enc.backbone"]), mask), z["enc.down0"])
+        close(encoder.stages[0](3.0 * Tensor(z["enc.backbone"]), mask), z["enc.down0"])
 
     def test_vectors_and_ids(self, networks, arrays, name):
         z = arrays[name]
@@ -125,7 +126,7 @@ def test_semantic_codebook(networks, golden):
     ids = networks.codebook.quantize(vectors.asnumpy())
     np.testing.assert_array_equal(ids, z["vq.indices"])
     codes = Tensor(networks.codebook.dequantize(z["vq.detok_ids"]))
-    close(networks.quantizer(codes), z["vq.detok"].T)
+    close(networks.code_proj(codes), z["vq.detok"].T)
 
 
 def test_d_vector(networks, golden):
@@ -173,7 +174,7 @@ class TestDecoder:
     def test_semantic_vectors_and_d_vector(self, networks, arrays, name):
         z = arrays[name]
         codes = Tensor(networks.codebook.dequantize(z["semantic_ids"]))
-        close(networks.quantizer(codes), z["dec.z_q"].T)
+        close(networks.code_proj(codes), z["dec.z_q"].T)
         codes = Tensor(networks.speaker_quantizer.dequantize(z["global_ids"]))
         close(networks.speaker_decoder(codes)[0], z["dec.d_vector"])
 

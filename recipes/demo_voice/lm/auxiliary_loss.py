@@ -13,7 +13,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from recipes.demo_voice.lm.phone_targets import MAX_PHONES
 from sparktts_ms.config import Qwen2Config
 from sparktts_ms.training.model import Attention, DecoderLayer, TrainableQwen2
-from sparktts_ms.training.ops import RMSNorm
+from sparktts_ms.training.ops import TrainableRMSNorm
 from sparktts_ms.weights.checkpoint import Checkpoint
 
 MIN_ATTENTION = 1e-3        # added to attention weights before the logarithm
@@ -66,7 +66,7 @@ class PhoneClassifier(nn.Cell):
         super().__init__()
         self.phones = phones
         self.weight = Parameter(Tensor(np.zeros((slots * phones, size), np.float32)))
-        self.norm = RMSNorm(np.ones(size, np.float32), eps)
+        self.norm = TrainableRMSNorm(np.ones(size, np.float32), eps)
         self.matmul = ops.MatMul(transpose_b=True)
 
     def construct(self, x: Tensor, targets: Tensor) -> Tensor:

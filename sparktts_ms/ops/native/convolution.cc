@@ -32,54 +32,34 @@ void pad(const float* x, int64_t frames, int64_t channels, const float* alpha, i
   std::fill(end, end + after * channels, 0.0f);
 }
 
-// How a convolution reads its input: int32 [5].
+// How a convolution reads its input: int32 [4].
 struct Geometry {
-  int64_t taps, stride, dilation, padding, snake;
-  explicit Geometry(const int32_t* g)
-      : taps(g[0]), stride(g[1]), dilation(g[2]), padding(g[3]), snake(g[4]) {}
+  int64_t taps, stride, padding, snake;
+  explicit Geometry(const int32_t* g) : taps(g[0]), stride(g[1]), padding(g[2]), snake(g[3]) {}
 };
 
-// y [out_frames, outputs] = output(sum, output channel, index in y)
-template <typename Output>
-int convolve(const float* x, int64_t frames, int64_t channels, const float* packed,
-             const float* alpha, const Geometry& g, float* y, int64_t out_frames, int64_t outputs,
-             const Output& output) {
-  const int64_t reach = (out_frames - 1) * g.stride + (g.taps - 1) * g.dilation;
-  if (g.taps < 1 || g.stride < 1 || reach >= frames + 2 * g.padding) return 1;
+}  // namespace
+
+// x [T, C], w, bias [N], alpha [C], geometry -> [T', N]
+KERNEL(conv) {
+  const float *x = at<const float>(tensors, 0), *bias = at<const float>(tensors, 2);
+  const float* alpha = at<const float>(tensors, 3);
+  const Geometry g(at<const int32_t>(tensors, 4));
+  const int64_t frames = shapes[0][0], channels = shapes[0][1];
+  const int64_t out_frames = shapes[5][0], outputs = shapes[5][1];
+  const int64_t last = (out_frames - 1) * g.stride + g.taps - 1;
+  if (g.taps < 1 || g.stride < 1 || last >= frames + 2 * g.padding) return 1;
   const bool copied = g.snake || g.padding;
   Scratch scratch(copied ? (frames + 2 * g.padding) * channels * 4 : 0);
   if (copied) {
     pad(x, frames, channels, g.snake ? alpha : nullptr, g.padding, g.padding, scratch.as<float>());
     x = scratch.as<float>();
   }
-  const bool dense = g.dilation == 1;           // then the taps of a row are contiguous
-  const Rows rows{x, g.stride * channels, dense ? g.taps * channels : channels,
-                  dense ? 1 : g.taps, g.dilation * channels};
-  multiply(rows, out_frames, reinterpret_cast<const char*>(packed), g.taps * channels * kPanel * 4,
-           0, panels(outputs), store_outputs(y, outputs, output));
+  auto add_bias = [=](float sum, int64_t o, int64_t) { return sum + bias[o]; };
+  multiply(Rows{x, g.stride * channels, g.taps * channels}, out_frames, at<const char>(tensors, 1),
+           g.taps * channels * kPanel * 4, 0, panels(outputs),
+           store_outputs(at<float>(tensors, 5), outputs, add_bias));
   return 0;
-}
-
-}  // namespace
-
-// x [T, C], w, bias [N], alpha [C], geometry -> [T', N]
-KERNEL(conv) {
-  const float* bias = at<const float>(tensors, 2);
-  const Geometry geometry(at<const int32_t>(tensors, 4));
-  return convolve(at<const float>(tensors, 0), shapes[0][0], shapes[0][1],
-                  at<const float>(tensors, 1), at<const float>(tensors, 3), geometry,
-                  at<float>(tensors, 5), shapes[5][0], shapes[5][1],
-                  [=](float sum, int64_t o, int64_t) { return sum + bias[o]; });
-}
-
-// x [T, C], w, bias [N], alpha [C], geometry, residual [T', N] -> residual + ..., [T', N]
-KERNEL(conv_add) {
-  const float *bias = at<const float>(tensors, 2), *residual = at<const float>(tensors, 5);
-  const Geometry geometry(at<const int32_t>(tensors, 4));
-  return convolve(at<const float>(tensors, 0), shapes[0][0], shapes[0][1],
-                  at<const float>(tensors, 1), at<const float>(tensors, 3), geometry,
-                  at<float>(tensors, 6), shapes[6][0], shapes[6][1],
-                  [=](float sum, int64_t o, int64_t i) { return residual[i] + (sum + bias[o]); });
 }
 
 // Upsampling by `stride`: x [T, C], w, bias [N], alpha [C], geometry (all taps) -> [stride T, N]

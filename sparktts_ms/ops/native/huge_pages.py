@@ -1,8 +1,5 @@
-"""Memory for packed weights, in pages of 2 MB where the system has them.
-
-A decode step reads all weights from front to back; with pages of 4 KB, address translation costs a
-tenth of that time or more.
-"""
+"""Memory for packed weights, in pages of 2 MB where the system has them: with pages of 4 KB,
+address translation costs a tenth of a decode step or more."""
 
 import mmap
 from contextlib import suppress

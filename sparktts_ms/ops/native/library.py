@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +80,13 @@ def custom_op(name: str, columns: int | None = None,
         return first
 
     operator = ops.Custom(f"{_path}:{name}", infer_shape, infer_dtype, func_type="aot")
-    # MindSpore caches an output shape by the operator's name, attributes and input shapes, so each
-    # operator needs an attribute of its own.
+    # MindSpore caches output shapes by name, attributes and input shapes of an operator.
     operator.add_prim_attr("instance", next(_instances))
     return operator
 
 
 def pack(matrix: np.ndarray, int8: bool = False) -> np.ndarray:
-    """A matrix [outputs, inputs] in the kernels' layout (see gemm.h), flat: float32, or uint8 that
-    holds int8 weights and their scales."""
+    """A matrix [outputs, inputs] as gemm.h packs it, flat: float32, or uint8 for int8 weights."""
     assert _library is not None
     matrix = np.ascontiguousarray(matrix, np.float32)
     outputs, inputs = map(ctypes.c_int64, matrix.shape)
@@ -120,8 +117,7 @@ def available_cores() -> int:
 
 
 def build(target: str = NATIVE) -> Path | None:
-    """The library for `target` (a compiler flag), from the cache folder or compiled now; None with
-    a warning if that fails."""
+    """The library for `target` (a compiler flag), cached or compiled; None with a warning."""
     compiler = os.environ.get("CXX")
     for name in ("g++", "clang++", "c++"):
         compiler = compiler or shutil.which(name)
@@ -150,14 +146,9 @@ def build(target: str = NATIVE) -> Path | None:
 
 
 def _fingerprint(compiler: str, target: str) -> str:
-    """Hash of sources, flags, compiler and processor: a library is only reused where it was
-    compiled for."""
-    features = platform.processor()
-    with suppress(OSError):
-        for line in reversed(Path("/proc/cpuinfo").read_text().splitlines()):
-            if line.lower().startswith(("flags", "features")):
-                features = line
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
-    parts = [path.read_text() for path in (*SOURCES, *HEADERS)]
-    parts += [" ".join(FLAGS), target, version.stdout, features, platform.machine()]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    """Hash of sources, flags, compiler and processor, for which a library may be reused."""
+    # what the compiler predefines tells its version and the processor's instruction sets
+    command = [compiler, *FLAGS, target, "-dM", "-E", "-x", "c++", os.devnull]
+    macros = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    sources = [path.read_text() for path in (*SOURCES, *HEADERS)]
+    return hashlib.sha256("\n".join([*sources, *command, macros]).encode()).hexdigest()[:16]
