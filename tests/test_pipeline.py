@@ -73,7 +73,8 @@ def test_stream_without_speech_is_an_error(tts):
 
 def test_progress_reports_seconds_of_speech(tts):
     reported = []
-    speech = tts.synthesize("Reported.", gender="female", sampling=fixed_length(1, 90), progress=reported.append)
+    speech = tts.synthesize("Reported.", gender="female", sampling=fixed_length(1, 90),
+                            progress=reported.append)
     assert len(reported) > 40 and reported == sorted(reported)
     assert reported[-1] == pytest.approx(speech.seconds)
 

@@ -51,7 +51,8 @@ def test_concurrent_requests_equal_single_ones(service, tts, form):
 
 
 def test_job_exposes_its_chunks(service):
-    job = service.submit(SpeechRequest("Watched.", gender="female", sampling=fixed_length(1, 200)), chunks=Chunks())
+    request = SpeechRequest("Watched.", gender="female", sampling=fixed_length(1, 200))
+    job = service.submit(request, chunks=Chunks())
     iterated = list(job)
     speech = job.result(timeout=10)
     assert job.done and len(iterated) == len(job.chunks) > 2
@@ -98,7 +99,8 @@ def test_errors_are_raised_by_their_job_only(service):
         service.submit("", gender="female")
     with pytest.raises(InputError):
         service.submit("Who?")
-    silent = service.submit("Silent.", gender="female", sampling=Sampling(seed=1, max_new_tokens=10))
+    sampling = Sampling(seed=1, max_new_tokens=10)
+    silent = service.submit("Silent.", gender="female", sampling=sampling)
     with pytest.raises(NoSpeech):
         silent.result(timeout=60)
     with pytest.raises(NoSpeech):

@@ -21,7 +21,8 @@ def test_numeric_attributes_fix_their_tokens(tts, pitch, speed, level):
     v = tts.vocabulary
     prompt, _ = tts.generator.prompt("Any.", None, Style("male", pitch, speed))
     assert v.pitch_label[level] in prompt.tolist()
-    speech = tts.synthesize("Any.", gender="male", pitch=pitch, speed=speed, sampling=fixed_length(1, 90))
+    speech = tts.synthesize("Any.", gender="male", pitch=pitch, speed=speed,
+                            sampling=fixed_length(1, 90))
     mel = int(2595 * np.log10(1 + pitch / 700))
     assert v.pitch_value.values(speech.generated_ids).tolist() == [mel]
     assert v.speed_value.values(speech.generated_ids).tolist() == [int(speed)]

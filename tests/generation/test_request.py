@@ -53,7 +53,8 @@ def test_request_from_text_or_as_it_is():
     assert as_request("Any.", VOICE, {"split": False}) == request
 
 
-@pytest.mark.parametrize("fields", [{"lookahead": -1}, {"lookahead": 1.5}, {"first": 0}, {"first": 101}, {"growth": 0.9}])
+@pytest.mark.parametrize("fields", [
+    {"lookahead": -1}, {"lookahead": 1.5}, {"first": 0}, {"first": 101}, {"growth": 0.9}])
 def test_chunk_sizes_out_of_range_are_refused(fields):
     with pytest.raises(InputError, match=next(iter(fields))):
         Chunks(**fields)
