@@ -1,1 +1,1 @@
-"""Fine-tuning of the language model: manifest -> encoded recordings -> examples -> batches -> weights."""
+"""Fine-tuning the language model: manifest -> examples -> batches -> weights."""

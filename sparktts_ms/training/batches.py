@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
@@ -28,9 +29,8 @@ class Batch:
     examples: tuple[TrainingExample, ...]
 
 
-def make_batches(
-    examples: list[TrainingExample], batch_tokens: int, max_length: int
-) -> Iterator[Batch]:
+def make_batches(examples: list[TrainingExample], batch_tokens: int,
+                 max_length: int) -> Iterator[Batch]:
     """An epoch's examples in batches of about `batch_tokens` ids.
 
     An incomplete batch at the end is dropped unless it is the only one of its length.
@@ -38,7 +38,8 @@ def make_batches(
     pending: dict[int, list[TrainingExample]] = {}
     used: set[int] = set()
     for example in examples:
-        length = bucket_length(len(example.ids) - 1, max_length)
+        size = len(example.ids) - 1
+        length = next((bucket for bucket in BUCKETS if bucket >= size), max_length)
         rows = max(1, batch_tokens // length)
         bucket = pending.setdefault(length, [])
         bucket.append(example)
@@ -49,11 +50,6 @@ def make_batches(
     for length, bucket in pending.items():
         if bucket and length not in used:
             yield collate(bucket, length, max(1, batch_tokens // length))
-
-
-def bucket_length(length: int, max_length: int) -> int:
-    """The length that examples of `length` are padded to."""
-    return next((bucket for bucket in BUCKETS if bucket >= length), max_length)
 
 
 def collate(examples: list[TrainingExample], length: int, rows: int) -> Batch:
@@ -69,30 +65,21 @@ def collate(examples: list[TrainingExample], length: int, rows: int) -> Batch:
     return Batch(ids, targets, loss_mask, tuple(examples))
 
 
+@dataclass(frozen=True)
 class DataLoader:
     """Endless batches: epoch after epoch, each drawn from (seed, epoch)."""
 
-    def __init__(
-        self,
-        make_epoch: Callable[[np.random.Generator], list[TrainingExample]],
-        batch_tokens: int,
-        max_length: int,
-        seed: int,
-    ):
-        self.make_epoch = make_epoch
-        self.batch_tokens = batch_tokens
-        self.max_length = max_length
-        self.seed = seed
+    make_epoch: Callable[[np.random.Generator], list[TrainingExample]]
+    batch_tokens: int
+    max_length: int
+    seed: int
 
     def batches(self, start: int = 0) -> Iterator[Batch]:
         """The batches from number `start` on."""
-        epoch = 0
-        remaining = start
-        while True:
+        number = 0
+        for epoch in count():
             examples = self.make_epoch(np.random.default_rng((self.seed, epoch)))
             for batch in make_batches(examples, self.batch_tokens, self.max_length):
-                if remaining:
-                    remaining -= 1
-                    continue
-                yield batch
-            epoch += 1
+                if number >= start:
+                    yield batch
+                number += 1

@@ -16,17 +16,12 @@ from sparktts_ms.training.json_lines import read_json_lines
 from sparktts_ms.weights.safetensors_file import SafetensorsFile, TensorInfo, write_safetensors
 
 DTYPES = {"float32": ("F32", np.float32), "float16": ("F16", np.float16)}
-LLM_WEIGHT_FILES = (
-    "model.safetensors",
-    "pytorch_model.bin",
-    "model.safetensors.index.json",
-    "LLM-Q8_0.gguf",
-)
+LLM_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json",
+                    "LLM-Q8_0.gguf")
 
 
-def write_arrays(
-    path: Path, arrays: dict[str, np.ndarray], dtype: str = "float32", **metadata: str
-) -> None:
+def write_arrays(path: Path, arrays: dict[str, np.ndarray], dtype: str = "float32",
+                 **metadata: str) -> None:
     """Write `arrays` atomically as safetensors of `dtype` ("float32" or "float16")."""
     stored, numpy_type = DTYPES[dtype]
     layout = [(name, TensorInfo(stored, tuple(array.shape))) for name, array in arrays.items()]
@@ -40,11 +35,11 @@ def write_arrays(
 class TrainingState:
     """One file with weights, optimizer moments, the step, and the settings they belong to."""
 
-    def __init__(self, path: Path, settings: dict, defaults: dict | None = None):
+    def __init__(self, path: Path, settings: dict, defaults: dict):
         """defaults: values of settings that did not exist yet when an older run was started."""
         self.path = path
         self.settings = settings
-        self.defaults = defaults or {}
+        self.defaults = defaults
 
     def save(self, step: int, parameters: Iterable) -> None:
         arrays = {parameter.name: parameter.asnumpy() for parameter in parameters}
@@ -74,40 +69,34 @@ class TrainingState:
             before = self.defaults | json.loads(metadata["settings"])
         except (KeyError, ValueError, TypeError):
             return "unreadable"
-        changes = []
-        for name, value in self.settings.items():
-            if before.get(name) != value:
-                changes.append(f"{name}: {before.get(name)} there, {value} now")
-        return ", ".join(changes)
+        return ", ".join(f"{name}: {before.get(name)} there, {value} now"
+                         for name, value in self.settings.items() if before.get(name) != value)
 
 
-def write_model(
-    base: Path, output_dir: Path, weights: dict[str, np.ndarray], dtype: str
-) -> None:
+def write_model(base: Path, output_dir: Path, weights: dict[str, np.ndarray], dtype: str) -> None:
     """Copy the model directory `base` to `output_dir` with other language model `weights`.
 
     Files that do not change are hard links where the file system allows it.
     """
+    def ignore(folder: str, names: list[str]) -> set[str]:
+        return set(LLM_WEIGHT_FILES) if Path(folder) == base / "LLM" else set()
+
     try:
-        for source in sorted(base.rglob("*")):
-            target = output_dir / source.relative_to(base)
-            if source.is_dir():
-                target.mkdir(parents=True, exist_ok=True)
-            elif source.parent != base / "LLM" or source.name not in LLM_WEIGHT_FILES:
-                _link_or_copy(source, target)
+        shutil.copytree(base, output_dir, ignore=ignore, copy_function=_link_or_copy,
+                        dirs_exist_ok=True)
         write_arrays(output_dir / "LLM" / "model.safetensors", weights, dtype)
     except OSError as problem:
-        raise OutputError(f"The model cannot be written to {{subject}}: {problem.strerror}.",
-                          subject=output_dir) from None
+        reason = f"The model cannot be written to {{subject}}: {problem.strerror or problem}."
+        raise OutputError(reason, subject=output_dir) from None
 
 
-def _link_or_copy(source: Path, target: Path) -> None:
-    if target.exists():
+def _link_or_copy(source: str, target: str) -> None:
+    if os.path.exists(target):
         return
     try:
-        os.link(source.resolve(), target)
+        os.link(os.path.realpath(source), target)
     except OSError:
-        with source.open("rb") as original, atomic_write(target) as copy:
+        with open(source, "rb") as original, atomic_write(target) as copy:
             shutil.copyfileobj(original, copy)
 
 
@@ -118,8 +107,7 @@ def read_progress(path: Path) -> list[dict]:
 
 def truncate_progress(path: Path, last_step: int) -> None:
     """Drop what a killed run logged after its last saved step."""
+    entries = [entry for entry in read_progress(path) if entry["step"] <= last_step]
     if path.exists():
         with atomic_write(path, overwrite=True) as file:
-            for entry in read_progress(path):
-                if entry["step"] <= last_step:
-                    file.write(json.dumps(entry).encode() + b"\n")
+            file.writelines(json.dumps(entry).encode() + b"\n" for entry in entries)

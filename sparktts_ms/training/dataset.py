@@ -23,15 +23,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sparktts_ms")
 
-MIN_SECONDS = 0.02      # divisor of the speaking rate of a recording without speech
-
 
 @dataclass(frozen=True)
 class EncodedRecording:
     """A recording as the language model sees it.
 
     global_ids: voice [32]; semantic_ids: speech [T], 50 a second; pitch: median f0 in Hz, 0 if
-    unvoiced; seconds: duration of its speech without silence; audio: the file it was read from.
+    unvoiced; seconds: duration without silence; audio: the file it was read from.
     """
 
     text: str
@@ -46,25 +44,18 @@ class EncodedRecording:
     @property
     def speaking_rate(self) -> float:
         """Syllables per second."""
-        return count_syllables(self.text) / max(self.seconds, MIN_SECONDS)
+        return count_syllables(self.text) / max(self.seconds, 0.02)
 
     def concatenate(self, following: EncodedRecording) -> EncodedRecording:
         """One recording of both, with the voice and the pitch of this one."""
         return EncodedRecording(
-            text=join_transcript(self.text, following.text),
-            speaker=self.speaker,
-            gender=self.gender,
-            global_ids=self.global_ids,
-            semantic_ids=[*self.semantic_ids, *following.semantic_ids],
-            pitch=self.pitch,
-            seconds=self.seconds + following.seconds,
-        )
+            join_transcript(self.text, following.text), self.speaker, self.gender, self.global_ids,
+            [*self.semantic_ids, *following.semantic_ids], self.pitch,
+            self.seconds + following.seconds)
 
 
 def encode_recordings(
-    entries: Iterable[ManifestEntry],
-    tts: SparkTTS,
-    cache: Path,
+    entries: Iterable[ManifestEntry], tts: SparkTTS, cache: Path,
     progress_bar: Callable[[Iterable], Iterable] = iter,
 ) -> list[EncodedRecording]:
     """Encode every recording with the codec of `tts`.
@@ -72,10 +63,7 @@ def encode_recordings(
     What `cache` (JSON Lines) already holds is not computed again, so an interrupted run resumes.
     Unreadable recordings are logged and left out. Raises InputError if none is left.
     """
-    cached: dict[str, dict] = {}
-    for values in read_json_lines(cache):
-        if "key" in values:
-            cached[values.pop("key")] = values
+    cached = {values.pop("key"): values for values in read_json_lines(cache) if "key" in values}
     recordings = []
     for entry in progress_bar(entries):
         key = _cache_key(entry)

@@ -9,23 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparktts_ms.errors import InputError
-from sparktts_ms.generation.attributes import (
-    LEVELS,
-    Style,
-    pitch_label,
-    pitch_value,
-    speed_label,
-    speed_value,
-)
+from sparktts_ms.generation import attributes
+from sparktts_ms.generation.attributes import LEVELS, Style
 from sparktts_ms.generation.prompt import clone_prompt, style_prompt
 from sparktts_ms.generation.vocabulary import Vocabulary
 from sparktts_ms.training.dataset import EncodedRecording
 
 Augmentation = Callable[[EncodedRecording, np.random.Generator], EncodedRecording]
 
-CANDIDATES = 16             # recordings drawn, of which the most similar one or two become the prompt
+CANDIDATES = 16             # recordings drawn, of which the most similar one or two become a prompt
 TYPICAL_RATE_RATIO = 1.25   # a typical speaking rate is within this factor of the speaker's median
-MIN_RATE, MIN_PITCH = 0.1, 20.0     # floors before logarithms are taken
 
 
 @dataclass(frozen=True)
@@ -47,9 +40,8 @@ def clone_example(v: Vocabulary, recording: EncodedRecording) -> TrainingExample
     return _example(v, prompt, [v.start_semantic_token], recording)
 
 
-def continuation_example(
-    v: Vocabulary, prompt_recording: EncodedRecording, recording: EncodedRecording
-) -> TrainingExample:
+def continuation_example(v: Vocabulary, prompt_recording: EncodedRecording,
+                         recording: EncodedRecording) -> TrainingExample:
     """Cloning with a transcript: from another recording and a text to speech that continues it."""
     prompt = clone_prompt(v, recording.text, prompt_recording.global_ids,
                           prompt_recording.text, prompt_recording.semantic_ids)
@@ -64,29 +56,18 @@ def style_example(v: Vocabulary, recording: EncodedRecording) -> TrainingExample
     if recording.gender is None or not recording.pitch:
         return None
     rate = recording.speaking_rate
-    pitch = LEVELS[pitch_label(recording.pitch, recording.gender)]
-    speed = LEVELS[speed_label(rate, recording.text)]
+    pitch = LEVELS[attributes.pitch_label(recording.pitch, recording.gender)]
+    speed = LEVELS[attributes.speed_label(rate, recording.text)]
     prompt = style_prompt(v, recording.text, Style(recording.gender, pitch, speed))
-    voice = [
-        v.start_acoustic_token,
-        v.pitch_value[pitch_value(recording.pitch)],
-        v.speed_value[speed_value(rate)],
-        v.end_acoustic_token,
-        v.start_global_token,
-        *(v.bicodec_global[g] for g in recording.global_ids),
-        v.end_global_token,
-        v.start_semantic_token,
-    ]
-    return _example(v, prompt, voice, recording)
+    voice = [v.bicodec_global[g] for g in recording.global_ids]
+    prefix = [v.start_acoustic_token, v.pitch_value[attributes.pitch_value(recording.pitch)],
+              v.speed_value[attributes.speed_value(rate)], v.end_acoustic_token,
+              v.start_global_token, *voice, v.end_global_token, v.start_semantic_token]
+    return _example(v, prompt, prefix, recording)
 
 
-def _example(
-    v: Vocabulary,
-    prompt: np.ndarray,
-    prefix: list[int],
-    recording: EncodedRecording,
-    prompt_recording: EncodedRecording | None = None,
-) -> TrainingExample:
+def _example(v: Vocabulary, prompt: np.ndarray, prefix: list[int], recording: EncodedRecording,
+             prompt_recording: EncodedRecording | None = None) -> TrainingExample:
     """The answer is `prefix`, the recording's speech and the end token."""
     speech = [v.bicodec_semantic[s] for s in recording.semantic_ids]
     ids = np.array([*prompt, *prefix, *speech, v.end], np.int32)
@@ -99,21 +80,15 @@ class ExampleBuilder:
     Each example sees its recording through `augment` with probability `augment_prob`.
     """
 
-    def __init__(
-        self,
-        vocabulary: Vocabulary,
-        max_length: int,
-        augment: Augmentation | None = None,
-        augment_prob: float = 0.0,
-    ):
+    def __init__(self, vocabulary: Vocabulary, max_length: int,
+                 augment: Augmentation | None = None, augment_prob: float = 0.0):
         self.vocabulary = vocabulary
         self.max_length = max_length
         self.augment = augment
         self.augment_prob = augment_prob
 
-    def epoch(
-        self, recordings: list[EncodedRecording], random: np.random.Generator
-    ) -> list[TrainingExample]:
+    def epoch(self, recordings: list[EncodedRecording],
+              random: np.random.Generator) -> list[TrainingExample]:
         """Every recording once by its labels and once as a clone, in random order.
 
         A third of the clones continue one or two other recordings of the speaker that are similar
@@ -129,24 +104,20 @@ class ExampleBuilder:
                 if example is not None and len(example.ids) <= self.max_length:
                     examples.append(example)
         if not examples:
-            raise InputError(
-                f"No recording gives an example of at most {self.max_length} tokens.",
-                "Raise max_length or use shorter recordings.")
+            raise InputError(f"No recording gives an example of at most {self.max_length} tokens.",
+                             "Raise max_length or use shorter recordings.")
         return [examples[n] for n in random.permutation(len(examples))]
 
-    def _speaker_examples(
-        self, recordings: list[EncodedRecording], random: np.random.Generator
-    ) -> list[TrainingExample | None]:
+    def _speaker_examples(self, recordings: list[EncodedRecording],
+                          random: np.random.Generator) -> list[TrainingExample | None]:
         """Examples of recordings that share a speaker, or of which none is known."""
-        v = self.vocabulary
         has_speaker = recordings[0].speaker is not None
-        prosody = np.log([(max(recording.speaking_rate, MIN_RATE), max(recording.pitch, MIN_PITCH))
-                          for recording in recordings])
+        prosody = np.log([(max(r.speaking_rate, 0.1), max(r.pitch, 20.0)) for r in recordings])
         deviation = np.abs(prosody[:, 0] - np.median(prosody[:, 0]))
         typical = deviation <= math.log(TYPICAL_RATE_RATIO)
         examples = []
         for n, recording in enumerate(recordings):
-            styled = style_example(v, self._augmented(recording, random))
+            styled = style_example(self.vocabulary, self._augmented(recording, random))
             cloneable = not has_speaker or typical[n] or styled is None
             clone = None
             if has_speaker and (not cloneable or random.random() < 1 / 3):
@@ -157,23 +128,18 @@ class ExampleBuilder:
                 clone = self._continuation([recordings[other] for other in nearest],
                                            self._augmented(recording, random), random)
             if clone is None and cloneable:
-                clone = clone_example(v, self._augmented(recording, random))
+                clone = clone_example(self.vocabulary, self._augmented(recording, random))
             examples += [clone, styled]
         return examples
 
-    def _augmented(
-        self, recording: EncodedRecording, random: np.random.Generator
-    ) -> EncodedRecording:
+    def _augmented(self, recording: EncodedRecording,
+                   random: np.random.Generator) -> EncodedRecording:
         if random.random() < self.augment_prob and self.augment is not None:
             return self.augment(recording, random)
         return recording
 
-    def _continuation(
-        self,
-        similar: list[EncodedRecording],
-        recording: EncodedRecording,
-        random: np.random.Generator,
-    ) -> TrainingExample | None:
+    def _continuation(self, similar: list[EncodedRecording], recording: EncodedRecording,
+                      random: np.random.Generator) -> TrainingExample | None:
         """After both `similar` recordings in a third of the cases, else after the first; None if
         there is none or the example is too long."""
         prompts = similar[:1]

@@ -22,39 +22,32 @@ class TrainingExtension:
     """Override what an experiment needs; every default leaves training as it is.
 
     A batch transform overrides `batches`. An auxiliary loss overrides `build_network`, with a
-    subclass of TrainableQwen2 that returns it, and `inputs` with what that network takes beside
-    the batch. recipes/demo_voice/lm/pretrain.py is an example.
+    subclass of TrainableQwen2 that returns it, and `inputs`. See docs/training.md.
     """
 
     augment_prob = 0.0      # of an example to see its recording through `augment`
 
     def attach(self, trainer: Trainer) -> None:
-        """Called once, before all else; the trainer knows its settings, vocabulary, recordings and
-        training_recordings."""
+        """Called first; the trainer has settings, vocabulary, recordings, training_recordings."""
 
     def settings(self) -> dict:
         """JSON values that must not change when a run is resumed."""
         return {}
 
-    def build_network(
-        self, weights: Checkpoint, config: Qwen2Config, lora_rank: int, dtype
-    ) -> TrainableQwen2:
+    def build_network(self, weights: Checkpoint, config: Qwen2Config, lora_rank: int,
+                      dtype) -> TrainableQwen2:
         return TrainableQwen2(weights, config, lora_rank, dtype)
 
-    def augment(
-        self, recording: EncodedRecording, random: np.random.Generator
-    ) -> EncodedRecording:
+    def augment(self, recording: EncodedRecording,
+                random: np.random.Generator) -> EncodedRecording:
         return recording
 
     def batches(self, loader: DataLoader, completed_steps: int) -> Iterator[Batch]:
-        """The batches of the steps that follow; they must depend on the number of the step alone."""
+        """The batches of the following steps; each depends on the number of the step alone."""
         return loader.batches(completed_steps)
 
     def inputs(self, batch: Batch, step: int) -> tuple[Tensor | None, ...]:
-        """What the network takes beside ids, targets, loss mask, rotary tables and causal mask.
-
-        step: 1 for the first one. Not called for validation, where the network gets none of it.
-        """
+        """What the network takes beside the batch, rotary tables and mask; not in validation."""
         return ()
 
     def metrics(self, batch: Batch, values: list[float]) -> dict[str, float]:

@@ -1,24 +1,18 @@
 """Files in JSON Lines that survive a kill: a line that was cut short is skipped."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
 
 def read_json_lines(path: Path) -> list[dict]:
     """The objects in `path`; none if there is no such file."""
-    if not path.exists():
-        return []
     entries = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
-            entry = json.loads(line)
+            entries.append(json.loads(line))
         except ValueError:
             continue
-        if isinstance(entry, dict):
-            entries.append(entry)
-    return entries
+    return [entry for entry in entries if isinstance(entry, dict)]
 
 
 def append_json_line(path: Path, entry: dict) -> None:

@@ -23,24 +23,17 @@ from sparktts_ms.weights.checkpoint import Checkpoint
 class Linear(nn.Cell):
     """x W^T + b; with a LoRA rank (arXiv 2106.09685) W and b are frozen and B A is learned."""
 
-    def __init__(
-        self,
-        weights: Checkpoint,
-        inputs: int,
-        outputs: int,
-        has_bias: bool,
-        lora_rank: int,
-        dtype,
-    ):
+    def __init__(self, weights: Checkpoint, inputs: int, outputs: int, bias: bool, lora_rank: int,
+                 dtype):
         super().__init__()
         self.lora_rank = lora_rank
         self.dtype = dtype
-        trainable = lora_rank == 0
-        self.weight = Parameter(Tensor(weights.take("weight", outputs, inputs)),
-                                requires_grad=trainable)
+        weight = Tensor(weights.take("weight", outputs, inputs))
+        self.weight = Parameter(weight, requires_grad=not lora_rank)
         self.bias = None
-        if has_bias:
-            self.bias = Parameter(Tensor(weights.take("bias", outputs)), requires_grad=trainable)
+        if bias:
+            bias_vector = Tensor(weights.take("bias", outputs))
+            self.bias = Parameter(bias_vector, requires_grad=not lora_rank)
         if lora_rank:
             random = np.random.default_rng(zlib.crc32(weights.prefix.encode()))
             lora_a = random.standard_normal((lora_rank, inputs)) / math.sqrt(inputs)
@@ -75,6 +68,7 @@ class Attention(nn.Cell):
         self.head_dim = config.head_dim
         self.num_heads = config.num_attention_heads
         self.num_kv_heads = config.num_key_value_heads
+        self.group = self.num_heads // self.num_kv_heads
         self.dtype = dtype
         kv_size = self.num_kv_heads * self.head_dim
         self.q_proj = Linear(weights.at("q_proj"), size, size, True, lora_rank, dtype)
@@ -92,15 +86,12 @@ class Attention(nn.Cell):
         return self.output(self.attention_weights(x, context), x)
 
     def attention_weights(self, x: Tensor, context: tuple[Tensor, ...]) -> Tensor:
-        # x [B * L, C] -> [B, H, L, L]
+        # -> [B, H, L, L]; the queries of one key head are rows of one product
         q_cos, q_sin, k_cos, k_sin, mask = context
         length = mask.shape[-1]
-        group = self.num_heads // self.num_kv_heads
-        q = self.rotate(self.q_proj(x), q_cos, q_sin)
-        k = self.rotate(self.k_proj(x), k_cos, k_sin)
-        q = self.split_heads(q, self.num_heads, length)
-        q = q.reshape(-1, group * length, self.head_dim)    # all queries of a key head in a product
-        k = self.split_heads(k, self.num_kv_heads, length).reshape(-1, length, self.head_dim)
+        q = self.split_heads(self.rotate(self.q_proj(x), q_cos, q_sin), self.num_heads, length)
+        k = self.split_heads(self.rotate(self.k_proj(x), k_cos, k_sin), self.num_kv_heads, length)
+        q = q.reshape(-1, self.group * length, self.head_dim)
         scores = self.batch_matmul_transposed(q, k).astype(ms.float32)
         weights = self.softmax(scores.reshape(-1, length) + mask).astype(self.dtype)
         return weights.reshape(-1, self.num_heads, length, length)
@@ -108,12 +99,10 @@ class Attention(nn.Cell):
     def output(self, weights: Tensor, x: Tensor) -> Tensor:
         # weights [B, H, L, L], x [B * L, C] -> [B * L, C]
         length = weights.shape[-1]
-        group = self.num_heads // self.num_kv_heads
         v = self.split_heads(self.v_proj(x), self.num_kv_heads, length)
-        v = v.reshape(-1, length, self.head_dim)
-        y = self.batch_matmul(weights.reshape(-1, group * length, length), v)
-        y = y.reshape(-1, self.num_heads, length, self.head_dim)
-        return self.o_proj(y.transpose(0, 2, 1, 3).reshape(x.shape[0], -1))
+        y = self.batch_matmul(weights.reshape(-1, self.group * length, length), v)
+        y = y.reshape(-1, self.num_heads, length, self.head_dim).transpose(0, 2, 1, 3)
+        return self.o_proj(y.reshape(x.shape[0], -1))
 
     def rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         # x [B * L, H * D], cos and sin [B * L * H, D] -> [B * L * H, D]
@@ -121,8 +110,9 @@ class Attention(nn.Cell):
         return (x * cos + self.matmul(x, self.rotate_half) * sin).astype(self.dtype)
 
     def split_heads(self, x: Tensor, heads: int, length: int) -> Tensor:
-        # B * L * H * D elements -> [B, H, L, D]
-        return x.reshape(-1, length, heads, self.head_dim).transpose(0, 2, 1, 3)
+        # x of B * L * H * D elements -> [B * H, L, D]
+        x = x.reshape(-1, length, heads, self.head_dim).transpose(0, 2, 1, 3)
+        return x.reshape(-1, length, self.head_dim)
 
 
 class MLP(nn.Cell):
@@ -156,43 +146,37 @@ class DecoderLayer(nn.Cell):
         return x + self.mlp(self.post_attention_layernorm(x)).astype(ms.float32)
 
 
+def norm(weights: Checkpoint, config: Qwen2Config, lora_rank: int, dtype) -> TrainableRMSNorm:
+    weight = weights.take("weight", config.hidden_size)
+    return TrainableRMSNorm(weight, config.rms_norm_eps, trainable=not lora_rank, dtype=dtype)
+
+
 class TrainableQwen2(nn.Cell):
     """Token ids and targets -> the summed cross-entropy of the targets and how many are correct.
 
-    A subclass may replace layers (`layer_type`) and add to the loss: from `construct` it returns
+    A subclass may replace layers (`layer_type`) and add to the loss: its `construct` returns
     (loss, correct, auxiliary loss, metrics ...), all sums over the batch.
     """
 
-    def __init__(
-        self, weights: Checkpoint, config: Qwen2Config, lora_rank: int = 0, dtype=ms.float32
-    ):
+    def __init__(self, weights: Checkpoint, config: Qwen2Config, lora_rank: int = 0,
+                 dtype=ms.float32):
         super().__init__()
         self.config = config
         self.dtype = dtype
         embedding = weights.at("embed_tokens").take("weight", config.vocab_size, config.hidden_size)
         self.embed_tokens = nn.Cell()
-        self.embed_tokens.weight = Parameter(Tensor(embedding), requires_grad=lora_rank == 0)
-        layers = []
-        for n in range(config.num_hidden_layers):
-            layer_type = self.layer_type(n)
-            layers.append(layer_type(weights.at(f"layers.{n}"), config, lora_rank, dtype))
-        self.layers = nn.CellList(layers)
+        self.embed_tokens.weight = Parameter(Tensor(embedding), requires_grad=not lora_rank)
+        self.layers = nn.CellList([
+            self.layer_type(n)(weights.at(f"layers.{n}"), config, lora_rank, dtype)
+            for n in range(config.num_hidden_layers)])
         self.norm = norm(weights.at("norm"), config, lora_rank, dtype)
         self.lm_head = ops.MatMul(transpose_b=True)
 
     def layer_type(self, index: int) -> type[DecoderLayer]:
-        """The class of layer `index`."""
         return DecoderLayer
 
-    def construct(
-        self,
-        ids: Tensor,
-        targets: Tensor,
-        loss_mask: Tensor,
-        cos: Tensor,
-        sin: Tensor,
-        mask: Tensor,
-    ) -> tuple[Tensor, ...]:
+    def construct(self, ids: Tensor, targets: Tensor, loss_mask: Tensor, cos: Tensor, sin: Tensor,
+                  mask: Tensor) -> tuple[Tensor, ...]:
         # ids, targets, loss_mask (0 or 1) [B * L]; cos, sin, mask from `rope_and_mask`
         x = ops.gather(self.embed_tokens.weight, ids, 0)
         context = self.expand_context(ids.shape[0] // mask.shape[-1], cos, sin, mask)
@@ -202,16 +186,14 @@ class TrainableQwen2(nn.Cell):
 
     def loss(self, x: Tensor, targets: Tensor, loss_mask: Tensor) -> tuple[Tensor, Tensor]:
         # x [B * L, C], the last layer's output
-        weight = self.embed_tokens.weight
-        logits = self.lm_head(self.norm(x), weight.astype(self.dtype)).astype(ms.float32)
-        log_probs = ops.log_softmax(logits, -1)
-        target_log_probs = ops.gather_d(log_probs, 1, targets.reshape(-1, 1)).reshape(-1)
+        weight = self.embed_tokens.weight.astype(self.dtype)
+        logits = self.lm_head(self.norm(x), weight).astype(ms.float32)
+        log_probs = ops.gather_d(ops.log_softmax(logits, -1), 1, targets.reshape(-1, 1))
         correct = (ops.argmax(logits, -1).astype(ms.int32) == targets).astype(ms.float32)
-        return -(target_log_probs * loss_mask).sum(), (correct * loss_mask).sum()
+        return -(log_probs.reshape(-1) * loss_mask).sum(), (correct * loss_mask).sum()
 
-    def expand_context(
-        self, batch: int, cos: Tensor, sin: Tensor, mask: Tensor
-    ) -> tuple[Tensor, ...]:
+    def expand_context(self, batch: int, cos: Tensor, sin: Tensor,
+                       mask: Tensor) -> tuple[Tensor, ...]:
         """Rotary tables and mask at full size (training/ops.py says why): cos and sin of queries,
         with the attention scale, and of keys, [B * L * heads, D]; mask [B * H * L, L]."""
         config = self.config
@@ -222,9 +204,9 @@ class TrainableQwen2(nn.Cell):
         def tile(table: Tensor, heads: int) -> Tensor:
             return ops.tile(table, (batch, 1, heads, 1)).reshape(-1, config.head_dim)
 
-        full_mask = ops.tile(mask, (batch * heads, 1, 1)).reshape(-1, mask.shape[-1])
         return (tile(cos * scale, heads), tile(sin * scale, heads), tile(cos, kv_heads),
-                tile(sin, kv_heads), full_mask)
+                tile(sin, kv_heads),
+                ops.tile(mask, (batch * heads, 1, 1)).reshape(-1, mask.shape[-1]))
 
     def rope_and_mask(self, length: int) -> tuple[Tensor, Tensor, Tensor]:
         """cos and sin [1, L, 1, D] and the causal mask [1, L, L] for sequences of `length`."""
@@ -234,17 +216,9 @@ class TrainableQwen2(nn.Cell):
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """All weights under their released names, LoRA merged."""
-        weights = {}
-        for name, parameter in self.parameters_and_names():
-            if ".lora_" not in name:
-                weights[f"model.{name}"] = parameter.asnumpy()
+        weights = {f"model.{name}": parameter.asnumpy()
+                   for name, parameter in self.parameters_and_names() if ".lora_" not in name}
         for name, cell in self.cells_and_names():
             if isinstance(cell, Linear):
                 weights[f"model.{name}.weight"] = cell.merged_weight()
         return weights
-
-
-def norm(weights: Checkpoint, config: Qwen2Config, lora_rank: int, dtype) -> TrainableRMSNorm:
-    """The checkpoint's norm; LoRA freezes it."""
-    weight = weights.take("weight", config.hidden_size)
-    return TrainableRMSNorm(weight, config.rms_norm_eps, lora_rank == 0, dtype)

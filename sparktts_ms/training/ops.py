@@ -4,8 +4,6 @@ MindSpore's CPU kernels are ten to fifty times slower where an operand is broadc
 too. Here every broadcast is a product with a matrix of ones instead.
 """
 
-from __future__ import annotations
-
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops

@@ -29,18 +29,14 @@ def _tensor_squared_norm(gradient):
     return (gradient * gradient).sum(-1).sum()
 
 
-@_adamw.register(
-    "Function", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor", "Number", "Tensor")
-def _adamw_update(
-    update, learning_rate, grad_scale, weight, moment1, moment2, weight_decay, gradient
-):
-    return update(weight, moment1, moment2, learning_rate, BETA1, BETA2, EPSILON, weight_decay,
+@_adamw.register("Function", *["Tensor"] * 5, "Number", "Tensor")
+def _adamw_update(update, lr, grad_scale, weight, moment1, moment2, weight_decay, gradient):
+    return update(weight, moment1, moment2, lr, BETA1, BETA2, EPSILON, weight_decay,
                   gradient * grad_scale)
 
 
-def cosine_schedule(
-    step: int, max_steps: int, peak: float, warmup_steps: int, floor: float = 0.05
-) -> float:
+def cosine_schedule(step: int, max_steps: int, peak: float, warmup_steps: int,
+                    floor: float = 0.05) -> float:
     """The learning rate of step 0, 1, ...: linear warmup, then a half cosine to `floor * peak`."""
     if step < warmup_steps:
         return peak * (step + 1) / warmup_steps
@@ -68,12 +64,9 @@ class TrainingStep(nn.Cell):
         self.map = ops.HyperMap()
 
     def _zeros(self, prefix: str) -> ParameterTuple:
-        moments = []
-        for weight in self.weights:
-            zeros = Tensor(np.zeros(weight.shape, np.float32))
-            name = f"{prefix}.{weight.name}"
-            moments.append(Parameter(zeros, name=name, requires_grad=False))
-        return ParameterTuple(moments)
+        return ParameterTuple([
+            Parameter(Tensor(np.zeros(w.shape, np.float32)), f"{prefix}.{w.name}", False)
+            for w in self.weights])
 
     def objective(self, *inputs):
         outputs = self.network(*inputs)

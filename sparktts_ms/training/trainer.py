@@ -29,17 +29,18 @@ from sparktts_ms.weights.checkpoint import Checkpoint, find_weights
 logger = logging.getLogger("sparktts_ms")
 
 LOG_STEPS = 20      # steps between entries of the progress file
+MINIMA = {"max_steps": 1, "batch_tokens": 1, "max_length": 1, "eval_steps": 1, "save_steps": 1,
+          "warmup_steps": 0, "weight_decay": 0, "lora_rank": 0, "validation_every": 2}
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How to train. Raises InputError for values that make no sense.
+    """How to train. Raises InputError for values out of range.
 
     learning_rate: peak, reached after `warmup_steps`, then a cosine to 5 % at `max_steps`.
     lora_rank: rank of the LoRA matrices; 0 trains all weights. batch_tokens: token ids in a batch.
     max_length: token ids in an example; longer ones are left out. validation_every: every nth
-    recording is not trained on but validated. eval_steps, save_steps: steps between validations,
-    and between saved states.
+    recording is for validation. eval_steps, save_steps: steps between validations and saved states.
     """
 
     max_steps: int = 1000
@@ -55,13 +56,9 @@ class TrainingSettings:
     save_steps: int = 100
 
     def __post_init__(self):
-        minima = {"max_steps": 1, "batch_tokens": 1, "max_length": 1, "eval_steps": 1,
-                  "save_steps": 1, "warmup_steps": 0, "weight_decay": 0, "lora_rank": 0,
-                  "validation_every": 2}
-        for name, minimum in minima.items():
-            value = getattr(self, name)
-            if value < minimum:
-                raise InputError(f"{name} is {value}; it must be at least {minimum}.")
+        for name, minimum in MINIMA.items():
+            if getattr(self, name) < minimum:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least {minimum}.")
         if not 0 < self.learning_rate < 1:
             raise InputError(
                 f"learning_rate is {self.learning_rate}; it must lie between 0 and 1.")
@@ -76,41 +73,41 @@ class TrainingSettings:
 class Trainer:
     """One run in `output_dir`; created again after a kill, it resumes from the last saved state."""
 
-    def __init__(
-        self,
-        base: Path,
-        output_dir: Path,
-        config: ModelConfig,
-        recordings: list[EncodedRecording],
-        settings: TrainingSettings,
-        runtime: Runtime,
-        extension: TrainingExtension | None = None,
-    ):
+    def __init__(self, base: Path, output_dir: Path, config: ModelConfig,
+                 recordings: list[EncodedRecording], settings: TrainingSettings, runtime: Runtime,
+                 extension: TrainingExtension | None = None):
         """base: the model directory to begin with."""
         self.base = base
         self.output_dir = output_dir
         self.settings = settings
         self.recordings = recordings
+        every = settings.validation_every
+        validation_recordings = recordings[every - 1::every]
+        self.training_recordings = [r for n, r in enumerate(recordings, 1) if n % every]
         self.vocabulary = Vocabulary(
             base / "LLM" / "tokenizer.json", config.llm.eos_token_id, config.llm.vocab_size)
-        self.training_recordings: list[EncodedRecording] = []
-        validation_recordings: list[EncodedRecording] = []
-        for n, recording in enumerate(recordings, 1):
-            validates = n % settings.validation_every == 0
-            (validation_recordings if validates else self.training_recordings).append(recording)
         self.extension = extension or TrainingExtension()
         self.extension.attach(self)
-        self._build_network(config, runtime)
-        self._build_batches(validation_recordings)
+        self._build_step(config, runtime)
+        builder = ExampleBuilder(self.vocabulary, settings.max_length, self.extension.augment,
+                                 self.extension.augment_prob)
+        self.loader = DataLoader(lambda random: builder.epoch(self.training_recordings, random),
+                                 settings.batch_tokens, settings.max_length, settings.seed)
+        self.validation_batches: list[Batch] = []
+        if validation_recordings:
+            plain_builder = ExampleBuilder(self.vocabulary, settings.max_length)
+            random = np.random.default_rng(settings.seed)
+            self.validation_batches += make_batches(
+                plain_builder.epoch(validation_recordings, random), settings.batch_tokens,
+                settings.max_length)
         self.progress_file = output_dir / "progress.jsonl"
-        self.state = TrainingState(
-            output_dir / "state.safetensors",
-            {**settings.fixed(), **self.extension.settings(), "recordings": len(recordings)},
-            defaults=TrainingSettings().fixed())
+        fixed = {**settings.fixed(), **self.extension.settings(), "recordings": len(recordings)}
+        self.state = TrainingState(output_dir / "state.safetensors", fixed,
+                                   defaults=TrainingSettings().fixed())
 
-    def _build_network(self, config: ModelConfig, runtime: Runtime) -> None:
+    def _build_step(self, config: ModelConfig, runtime: Runtime) -> None:
         weights = Checkpoint(find_weights(self.base / "LLM"))
-        dtype = {"float32": ms.float32, "bfloat16": ms.bfloat16}[runtime.llm_dtype]
+        dtype = ms.bfloat16 if runtime.llm_dtype == "bfloat16" else ms.float32
         self.network = self.extension.build_network(
             weights.at("model"), config.llm, self.settings.lora_rank, dtype)
         weights.finish((r"lm_head\.weight",))
@@ -124,26 +121,8 @@ class Trainer:
         self._training_step = runtime.compile(training_step, "training step")
         self._rope_and_mask: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
-    def _build_batches(self, validation_recordings: list[EncodedRecording]) -> None:
-        s = self.settings
-        builder = ExampleBuilder(self.vocabulary, s.max_length, self.extension.augment,
-                                 self.extension.augment_prob)
-
-        def make_epoch(random: np.random.Generator):
-            return builder.epoch(self.training_recordings, random)
-
-        self.loader = DataLoader(make_epoch, s.batch_tokens, s.max_length, s.seed)
-        self.validation_batches = []
-        if validation_recordings:
-            plain_builder = ExampleBuilder(self.vocabulary, s.max_length)
-            examples = plain_builder.epoch(validation_recordings, np.random.default_rng(s.seed))
-            self.validation_batches = list(make_batches(examples, s.batch_tokens, s.max_length))
-
-    def train(
-        self,
-        progress_bar: Callable[[Iterable], Iterable] = iter,
-        report: Callable[[dict], None] = lambda entry: None,
-    ) -> None:
+    def train(self, progress_bar: Callable[[Iterable], Iterable] = iter,
+              report: Callable[[dict], None] = lambda entry: None) -> None:
         """Take all remaining steps.
 
         progress_bar: wraps the loop over batches, as tqdm does; report: gets each entry of the
@@ -154,57 +133,51 @@ class Trainer:
         truncate_progress(self.progress_file, completed)
         if completed:
             logger.info("Resuming after step %d.", completed)
-        batches = self.extension.batches(self.loader, completed)
-        remaining = islice(batches, max(0, s.max_steps - completed))
+        batches = islice(self.extension.batches(self.loader, completed),
+                         max(0, s.max_steps - completed))
         window = _Window()
-        for step, batch in enumerate(progress_bar(remaining), completed + 1):
-            learning_rate = cosine_schedule(step - 1, s.max_steps, s.learning_rate, s.warmup_steps)
-            window.add(self._take_step(step, batch, learning_rate), batch)
+        for step, batch in enumerate(progress_bar(batches), completed + 1):
+            lr = cosine_schedule(step - 1, s.max_steps, s.learning_rate, s.warmup_steps)
+            window.add(self._take_step(step, batch, lr), batch)
             is_last = step == s.max_steps
             if step % LOG_STEPS == 0 or is_last:
-                self._log({"step": step, "lr": learning_rate, **window.averages()}, report)
+                self._log({"step": step, "lr": lr, **window.averages()}, report)
                 window = _Window()
             if self.validation_batches and (step % s.eval_steps == 0 or is_last):
                 self._log({"step": step, **self.evaluate()}, report)
-                window.restart_clock()
+                window.start = time.perf_counter()
             if step % s.save_steps == 0 or is_last:
                 self.state.save(step, self.parameters)
 
-    def _take_step(self, step: int, batch: Batch, learning_rate: float) -> dict[str, float]:
-        outputs = self._training_step(
-            Tensor(learning_rate, ms.float32), *self._inputs(batch),
-            *self.extension.inputs(batch, step))
-        loss, accuracy, grad_norm, *metrics = [float(output.asnumpy()) for output in outputs]
-        if not np.isfinite([loss, grad_norm, *metrics]).all():
-            raise InputError(f"The loss is no longer finite at step {step}.",
-                             "Lower learning_rate.")
-        logged = self.extension.metrics(batch, metrics)
+    def _take_step(self, step: int, batch: Batch, lr: float) -> dict[str, float]:
+        """Update the weights; returns the metrics of the batch."""
+        outputs = self._training_step(Tensor(lr, ms.float32), *self._inputs(batch),
+                                      *self.extension.inputs(batch, step))
+        loss, accuracy, grad_norm, *others = [float(output.asnumpy()) for output in outputs]
+        if not np.isfinite([loss, grad_norm, *others]).all():
+            raise InputError(f"The loss is not finite at step {step}.", "Lower learning_rate.")
+        metrics = self.extension.metrics(batch, others)
         if batch.loss_mask.any():
-            logged = {"loss": loss, "accuracy": accuracy, "grad_norm": grad_norm, **logged}
-        return logged
+            metrics = {"loss": loss, "accuracy": accuracy, "grad_norm": grad_norm, **metrics}
+        return metrics
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, ...]:
         length = batch.ids.shape[1]
         if length not in self._rope_and_mask:
             self._rope_and_mask[length] = self.network.rope_and_mask(length)
-        return (
-            Tensor(batch.ids.reshape(-1)),
-            Tensor(batch.targets.reshape(-1)),
-            Tensor(batch.loss_mask.reshape(-1)),
-            *self._rope_and_mask[length],
-        )
+        arrays = (batch.ids, batch.targets, batch.loss_mask)
+        return (*(Tensor(array.reshape(-1)) for array in arrays), *self._rope_and_mask[length])
 
     def evaluate(self) -> dict[str, float]:
         """val_loss and val_accuracy: means over the targets of the validation recordings."""
         sums = np.zeros(2)
         targets = 0.0
         for batch in self.validation_batches:
-            # not compiled: graphs of its own would double the memory
-            loss, correct = self.network(*self._inputs(batch))
-            sums += float(loss.asnumpy()), float(correct.asnumpy())
+            outputs = self.network(*self._inputs(batch))    # compiled, it would double the memory
+            sums += [float(output.asnumpy()) for output in outputs]
             targets += float(batch.loss_mask.sum())
         loss, accuracy = sums / targets
-        return {"val_loss": round(float(loss), 4), "val_accuracy": round(float(accuracy), 4)}
+        return {"val_loss": round(loss, 4), "val_accuracy": round(accuracy, 4)}
 
     def write_model(self, dtype: str = "float32") -> Path:
         """Write the model directory `output_dir`/model; weights as `dtype` (float32, float16)."""
@@ -222,20 +195,17 @@ class _Window:
 
     def __init__(self) -> None:
         self.values: dict[str, list[float]] = {}
-        self.restart_clock()
-
-    def restart_clock(self) -> None:
-        self.tokens = 0.0
-        self.started = time.perf_counter()
+        self.targets = 0.0
+        self.start = time.perf_counter()
 
     def add(self, metrics: dict[str, float], batch: Batch) -> None:
         for name, value in metrics.items():
             self.values.setdefault(name, []).append(value)
-        self.tokens += float(batch.loss_mask.sum())
+        self.targets += float(batch.loss_mask.sum())
 
     def averages(self) -> dict[str, float]:
-        result = {name: round(float(np.mean(values)), 4) for name, values in self.values.items()}
-        if self.tokens:
-            elapsed = time.perf_counter() - self.started
-            result["tokens_per_second"] = round(self.tokens / elapsed, 1)
-        return result
+        averages = {name: round(float(np.mean(values)), 4) for name, values in self.values.items()}
+        if self.targets:
+            seconds = time.perf_counter() - self.start
+            averages["tokens_per_second"] = round(self.targets / seconds, 1)
+        return averages

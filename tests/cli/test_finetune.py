@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from cli.finetune import DEPRECATED, MOVED, build_parser, main
+from cli.finetune import DEPRECATED, MOVED, main, parser
 from sparktts_ms import SparkTTS
 from sparktts_ms.weights.safetensors_file import SafetensorsFile
 from tests.helpers import ROOT
@@ -99,7 +99,7 @@ def test_deprecated_flags(capsys):
     arguments = ["--model_dir", "m", "--data", "d"]
     for old in DEPRECATED:
         arguments += [old, "7"]
-    args = build_parser().parse_args(arguments)
+    args = parser().parse_args(arguments)
     printed = capsys.readouterr().err.splitlines()
     assert len(printed) == len(DEPRECATED)
     for (old, new), line in zip(DEPRECATED.items(), printed, strict=True):

@@ -92,9 +92,9 @@ def test_command_writes_a_model(tiny_model, wavs, tmp_path, capsys):
                       "phones": [["t", 0.1], ["ih", 0.15], ["p", 0.2], ["t", 0.3], ["ow", 0.4]]})
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
     output = tmp_path / "out"
-    arguments = ["--model_dir", str(tiny_model), "--data", str(manifest), "--output_dir",
-                 str(output), "--max_steps", "2", "--validation_every", "2", "--batch_tokens", "400",
-                 "--mode", "pynative", "--device_target", "CPU"]
+    arguments = ["--model_dir", str(tiny_model), "--data", str(manifest),
+                 "--output_dir", str(output), "--max_steps", "2", "--validation_every", "2",
+                 "--batch_tokens", "400", "--mode", "pynative", "--device_target", "CPU"]
     assert main([*arguments, "--phone_loss_weight", "1", "--word_list_every", "2",
                  "--guided_attention_weight", "0.5"]) == 0
     assert capsys.readouterr().out.splitlines() == [str(output / "model")]

@@ -1,4 +1,4 @@
-"""State files belong to settings; model directories share unchanged files; progress survives a kill."""
+"""Training states, model directories and progress files."""
 
 import json
 
@@ -19,7 +19,7 @@ from sparktts_ms.weights.safetensors_file import SafetensorsFile
 def test_state_of_a_run_with_fewer_settings(tmp_path):
     path = tmp_path / "state.safetensors"
     weight = Parameter(Tensor(np.arange(3, dtype=np.float32)), name="weight")
-    TrainingState(path, {"seed": 1}).save(3, [weight])
+    TrainingState(path, {"seed": 1}, {}).save(3, [weight])
     weight.set_data(Tensor(np.zeros(3, np.float32)))
     defaults = {"seed": 2, "new": 0.0}
     state = TrainingState(path, {"seed": 1, "new": 0.0}, defaults)

@@ -1,4 +1,4 @@
-"""The trainable network against the public implementation, and its gradients against differences."""
+"""The trainable network against the public implementation; gradients against differences."""
 
 import mindspore as ms
 import numpy as np

@@ -84,7 +84,7 @@ class PretrainingQwen2(TrainableQwen2):
     def __init__(self, weights: Checkpoint, config: Qwen2Config, lora_rank: int = 0,
                  dtype=ms.float32, phones: int = 0, attention_weight: float = 0.0,
                  phone_weight: float = 0.0):
-        """phones: the size of the inventory, 0 without phone losses; the others are loss weights."""
+        """phones: the size of the inventory, 0 without phone losses."""
         super().__init__(weights, config, lora_rank, dtype)
         self.middle = config.num_hidden_layers // 2
         self.attention_weight = attention_weight

@@ -107,7 +107,8 @@ class AlignedRecording(EncodedRecording):
 
     def _word_of_phone(self) -> np.ndarray:
         """The index of the word of each phone; behind the last word its number."""
-        return np.searchsorted(np.array(self.word_ends) + TOLERANCE, [end for _, end in self.phones])
+        phone_ends = [end for _, end in self.phones]
+        return np.searchsorted(np.array(self.word_ends) + TOLERANCE, phone_ends)
 
 
 def _without_names(phones: tuple, start: float, end: float) -> tuple:

@@ -1,9 +1,9 @@
 """Phone targets for auxiliary losses: what the text and the frames say, where alignments are known.
 
-What a speech token owes to the text is little beside what it owes to chance; a phone follows from
-the text alone. Three targets, for classifiers at consecutive layers: at the end of each word its
-pronunciation; at each frame of speech the current word, in phones, and which of them is current; and
-that phone itself.
+Most of the entropy of a speech token is independent of the text; a phone follows from the text
+alone. Three targets, for classifiers at consecutive layers: at the end of each word its
+pronunciation; at each frame of speech the current word, in phones, and the index of the current
+one; and that phone itself.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor
 
+from cli import finetune
 from cli.common import run_command
-from cli.finetune import INTERRUPTED, build_parser, encode_manifest, train
 from recipes.demo_voice.lm.auxiliary_loss import PretrainingQwen2
 from recipes.demo_voice.lm.dataset import align_recordings, read_alignments
 from recipes.demo_voice.lm.guided_attention import attention_prior, attention_targets
@@ -140,8 +140,8 @@ class PretrainingExtension(TrainingExtension):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = build_parser("python -m recipes.demo_voice.lm.pretrain",
-                          "Train the language model from random weights.")
+    parser = finetune.parser("python -m recipes.demo_voice.lm.pretrain",
+                             "Train the language model from random weights.")
     group = parser.add_argument_group("pretraining")
     group.add_argument("--guided_attention_weight", type=float, default=0.0)
     group.add_argument("--forced_attention_steps", type=int, default=0)
@@ -150,16 +150,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     group.add_argument("--token_corruption", type=float, default=0.0, metavar="FRACTION")
     group.add_argument("--time_warp_prob", type=float, default=0.0, metavar="P")
     args = parser.parse_args(arguments)
-    return run_command(lambda: pretrain(args), INTERRUPTED)
+    return run_command(lambda: pretrain(args), finetune.INTERRUPTED)
 
 
 def pretrain(args: argparse.Namespace) -> None:
     """Encode, align, train and write the model directory."""
     values = {field.name: getattr(args, field.name) for field in fields(PretrainingSettings)}
     settings = PretrainingSettings(**values)
-    config, runtime, recordings = encode_manifest(args)
+    config, runtime, recordings = finetune.encode_manifest(args)
     aligned = align_recordings(recordings, read_alignments(args.data))
-    train(args, config, runtime, aligned, PretrainingExtension(settings))
+    finetune.train(args, config, runtime, aligned, PretrainingExtension(settings))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ MAX_SPAN = 12       # tokens; 0.24 s
 def corrupt_tokens(
     ids: np.ndarray, is_speech: np.ndarray, rate: float, random: np.random.Generator
 ) -> np.ndarray:
-    """A copy of `ids` [B, L] in which about `rate` of each row's tokens at `is_speech` (bool [B, L])
-    come from elsewhere in that row."""
+    """A copy of `ids` [B, L] in which some speech tokens come from elsewhere in their row.
+
+    is_speech: bool [B, L]; rate: about the fraction of each row's speech tokens.
+    """
     ids = ids.copy()
     for row, mask in zip(ids, is_speech, strict=True):
         positions = np.flatnonzero(mask)
