@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from sparktts_ms.training.extension import TrainingExtension
 
 INTERRUPTED = "Interrupted; the same command resumes from the last saved state."
-LEARNING_RATE, LORA_LEARNING_RATE = 1e-4, 5e-4
+LEARNING_RATE = 1e-4
+LORA_LEARNING_RATE = 5e-4
 DEPRECATED = {
     "--out": "--output_dir",
     "--steps": "--max_steps",

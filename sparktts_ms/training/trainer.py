@@ -20,7 +20,7 @@ from sparktts_ms.runtime import Runtime
 from sparktts_ms.training.batches import Batch, DataLoader, make_batches
 from sparktts_ms.training.checkpoint import TrainingState, truncate_progress, write_model
 from sparktts_ms.training.dataset import EncodedRecording
-from sparktts_ms.training.examples import ExampleBuilder
+from sparktts_ms.training.examples import ExampleBuilder, TrainingExample
 from sparktts_ms.training.extension import TrainingExtension
 from sparktts_ms.training.json_lines import append_json_line
 from sparktts_ms.training.optimizer import TrainingStep, cosine_schedule
@@ -91,8 +91,12 @@ class Trainer:
         self._build_step(config, runtime)
         builder = ExampleBuilder(self.vocabulary, settings.max_length, self.extension.augment,
                                  self.extension.augment_prob)
-        self.loader = DataLoader(lambda random: builder.epoch(self.training_recordings, random),
-                                 settings.batch_tokens, settings.max_length, settings.seed)
+
+        def make_epoch(random: np.random.Generator) -> list[TrainingExample]:
+            return builder.epoch(self.training_recordings, random)
+
+        self.loader = DataLoader(
+            make_epoch, settings.batch_tokens, settings.max_length, settings.seed)
         self.validation_batches: list[Batch] = []
         if validation_recordings:
             plain_builder = ExampleBuilder(self.vocabulary, settings.max_length)

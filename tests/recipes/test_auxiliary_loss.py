@@ -26,7 +26,8 @@ def pretraining(model, output_dir, recordings, max_steps=8, **values):
 
 def test_guided_heads_follow_the_prior(tiny_model, recordings, tmp_path):
     aligned = [AlignedRecording(**vars(recording)) for recording in recordings]
-    before, after = {}, {}
+    before = {}
+    after = {}
     for weight in (0.0, 0.3):
         folder = tmp_path / str(weight)
         trainer = pretraining(tiny_model, folder, aligned, 12, guided_attention_weight=weight)

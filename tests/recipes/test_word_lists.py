@@ -1,4 +1,4 @@
-"""Word lists: what they hold, and how often."""
+"""Word lists: their words, phones and frequencies."""
 
 import re
 from collections import Counter

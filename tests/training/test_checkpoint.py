@@ -7,6 +7,7 @@ import pytest
 from mindspore import Parameter, Tensor
 
 from sparktts_ms.errors import InputError
+from sparktts_ms.runtime import Runtime
 from sparktts_ms.training.checkpoint import (
     TrainingState,
     read_progress,
@@ -17,6 +18,7 @@ from sparktts_ms.weights.safetensors_file import SafetensorsFile
 
 
 def test_state_of_a_run_with_fewer_settings(tmp_path):
+    Runtime.start("CPU", mode="pynative")
     path = tmp_path / "state.safetensors"
     weight = Parameter(Tensor(np.arange(3, dtype=np.float32)), name="weight")
     TrainingState(path, {"seed": 1}, {}).save(3, [weight])

@@ -74,7 +74,7 @@ def clone_texts(vocabulary, examples):
         if vocabulary.start_style_label not in example.ids:
             end = np.flatnonzero(example.ids == vocabulary.end_content)[0]
             text = vocabulary.plain.decode(example.ids[1:end].tolist())
-            *prompt, target = re.findall(r"Slow .|Usual .|Stranger", text)
+            *prompt, target = re.findall(r"Slow .|Plain .|Stranger", text)
             found.append((prompt, target))
     return found
 
@@ -83,17 +83,17 @@ def test_continuations_match_speaker_and_rate(tts):
     v = tts.vocabulary
     random = np.random.default_rng(7)
     slow = [recording(f"Slow {n}", 4.0) for n in "abcdef"]
-    usual = [recording(f"Usual {n}", 2.0) for n in "abcdefghijklmnop"]
+    plain = [recording(f"Plain {n}", 2.0) for n in "abcdefghijklmnop"]
     stranger = recording("Stranger", 4.0, "b")
     builder = ExampleBuilder(v, 1024)
     clones = []
     for _ in range(20):
-        clones += clone_texts(v, builder.epoch([*slow, *usual, stranger], random))
+        clones += clone_texts(v, builder.epoch([*slow, *plain, stranger], random))
 
-    usual_prompts = [prompt for prompt, text in clones if text.startswith("Usual")]
-    assert {len(prompt) for prompt in usual_prompts} == {0, 1, 2}
-    assert 0.2 < np.mean([bool(prompt) for prompt in usual_prompts]) < 0.5
-    assert len(usual_prompts) == 20 * len(usual)
+    plain_prompts = [prompt for prompt, text in clones if text.startswith("Plain")]
+    assert {len(prompt) for prompt in plain_prompts} == {0, 1, 2}
+    assert 0.2 < np.mean([bool(prompt) for prompt in plain_prompts]) < 0.5
+    assert len(plain_prompts) == 20 * len(plain)
     slow_prompts = [prompt for prompt, text in clones if text.startswith("Slow")]
     assert {len(prompt) for prompt in slow_prompts} == {1, 2}
     assert len(slow_prompts) == 20 * len(slow)
@@ -106,10 +106,10 @@ def test_continuations_match_speaker_and_rate(tts):
 def test_continuations_fit_max_length(tts):
     v = tts.vocabulary
     slow = [recording(f"Slow {n}", 4.0) for n in "abcdef"]
-    usual = [recording(f"Usual {n}", 2.0) for n in "abcdefghijklmnop"]
-    examples = ExampleBuilder(v, 330).epoch([*slow, *usual], np.random.default_rng(7))
+    plain = [recording(f"Plain {n}", 2.0) for n in "abcdefghijklmnop"]
+    examples = ExampleBuilder(v, 330).epoch([*slow, *plain], np.random.default_rng(7))
     clones = clone_texts(v, examples)
-    assert {len(prompt) for prompt, text in clones if text.startswith("Usual")} == {0, 1}
+    assert {len(prompt) for prompt, text in clones if text.startswith("Plain")} == {0, 1}
     assert not any(text.startswith("Slow") for _, text in clones)
 
 

@@ -1,6 +1,6 @@
 """Recordings with a forced alignment: where their words and phones end.
 
-A manifest line may hold `word_ends`, the second at which each word of the text ends, and `phones`,
+A manifest line may have `word_ends`, the second at which each word of the text ends, and `phones`,
 [name, the second at which it ends] of every phone and pause.
 """
 
@@ -85,7 +85,8 @@ class AlignedRecording(EncodedRecording):
         """As EncodedRecording does. Where the texts meet without a space, two words become one
         whose pronunciation is not known."""
         both = super().concatenate(following)
-        word_ends = phones = None
+        word_ends = None
+        phones = None
         if isinstance(following, AlignedRecording) and self.word_ends and following.word_ends:
             offset = len(self.semantic_ids) / TOKENS_PER_SECOND
             later = tuple(end + offset for end in following.word_ends)

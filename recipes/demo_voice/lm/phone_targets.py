@@ -1,4 +1,4 @@
-"""Phone targets for auxiliary losses: what the text and the frames say, where alignments are known.
+"""Phone targets for auxiliary losses, of the text and of frames, where alignments are known.
 
 Most of the entropy of a speech token is independent of the text; a phone follows from the text
 alone. Three targets, for classifiers at consecutive layers: at the end of each word its

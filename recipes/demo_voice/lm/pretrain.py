@@ -1,7 +1,7 @@
 """Pretraining from random weights: the project's trainer with auxiliary losses and augmentation.
 
 python -m recipes.demo_voice.lm.pretrain takes the arguments of cli.finetune and those below; lines
-of the manifest may hold an alignment (`dataset.py`).
+of the manifest may have an alignment (`dataset.py`).
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ class PretrainingExtension(TrainingExtension):
             batch.ids, is_speech, self.values.token_corruption, random))
 
     def inputs(self, batch: Batch, step: int) -> tuple[Tensor | None, ...]:
-        prior = forcing = None
+        prior = None
+        forcing = None
         if self.values.guided_attention_weight:
             targets = attention_targets(
                 batch.ids, batch.loss_mask, word_alignments(batch), self.vocabulary)
