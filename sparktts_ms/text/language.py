@@ -34,6 +34,6 @@ def check_language(text: str, languages: Sequence[str] | None) -> None:
     if language == "other" and not set(languages) <= NAMES.keys():
         return
     supported = " and ".join(NAMES.get(code, code) for code in languages)
-    found = f" and the text is {NAMES[language]}" if language in NAMES else ""
+    found = f", and the text is {NAMES[language]}" if language in NAMES else ""
     raise InputError(f"This model speaks {supported} only{found}.",
                      "Give another text, or load another model.", code="unsupported_language")

@@ -36,5 +36,5 @@ def test_check_language(languages, refused):
 
 
 def test_unsupported_language_message():
-    with pytest.raises(InputError, match="speaks English only and the text is Chinese"):
+    with pytest.raises(InputError, match="speaks English only, and the text is Chinese"):
         check_language("早上好。", ["en"])

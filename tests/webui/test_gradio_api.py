@@ -83,7 +83,7 @@ def test_errors_name_files_without_paths(client, tmp_path):
 def test_unsupported_language(server, client, monkeypatch):
     tts = server.sessions.service.tts
     monkeypatch.setattr(tts, "config", replace(tts.config, languages=("en",)))
-    with pytest.raises(AppError, match="speaks English only and the text is Chinese"):
+    with pytest.raises(AppError, match="speaks English only, and the text is Chinese"):
         client.predict("今天天气很好。", "male", 3, 3, api_name="/voice_creation")
 
 
