@@ -30,9 +30,9 @@ LONG_TEXT = "This text goes on and on, sentence after sentence. " * 150
 
 
 def generate_model(folder: Path, *flags: str) -> Path:
-    """Write a seeded random-weight model directory in the released layout (see tools/make_checkpoint.py)."""
-    subprocess.run([sys.executable, str(ROOT / "tools" / "make_checkpoint.py"), str(folder), *flags],
-                   check=True, stdout=subprocess.DEVNULL)
+    """Write a model directory with seeded random weights (see tools/make_checkpoint.py)."""
+    command = [sys.executable, str(ROOT / "tools" / "make_checkpoint.py"), str(folder), *flags]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return folder
 
 
@@ -51,7 +51,7 @@ def wait_until(condition, seconds=30.0):
 
 
 def examples(count: int) -> int:
-    """hypothesis examples of a test that needs `count` of them nightly; fewer in the profile "ci"."""
+    """Number of hypothesis examples: `count` nightly, fewer in the profile "ci"."""
     return max(10, count * settings().max_examples // 100)
 
 
@@ -74,7 +74,8 @@ def mixed_requests() -> list[dict]:
         {"text": "Free.", "gender": "male", "sampling": unconstrained},
     ]
     for seed in range(6, 22):
-        requests.append({"text": "One of many.", "voice": voice, "sampling": fixed_length(seed, 20 + seed)})
+        requests.append({"text": "One of many.", "voice": voice,
+                         "sampling": fixed_length(seed, 20 + seed)})
     return requests
 
 
@@ -93,7 +94,7 @@ class SingleSequence:
         self.length = 0
 
     def prefill(self, prompt):
-        """Prefill all of `prompt` but its last id; returns the logits [N - 1, R] of each position."""
+        """Prefill `prompt` without its last id; returns the logits [N - 1, R]."""
         logits = []
         ranges = np.tile(np.int32([[0, len(self.head.ids)]]), (PREFILL_CHUNK, 1))
         for start in range(0, len(prompt) - 1, PREFILL_CHUNK):
@@ -122,7 +123,7 @@ def probabilities(logits, sampling):
 
 
 def assert_close(actual, expected, tolerance, scale=0.0):
-    """Equal shapes, and no difference above `tolerance` times the largest value (at least `scale`)."""
+    """Equal shapes; errors relative to the largest value (at least `scale`) within `tolerance`."""
     actual = actual.asnumpy() if isinstance(actual, Tensor) else actual
     assert actual.shape == expected.shape
     error = np.abs(actual - expected).max() / max(scale, np.abs(expected).max())

@@ -1,4 +1,4 @@
-"""ECAPA-TDNN frame features of the reference clip. Batch norm is a scale and a shift after the ReLU.
+"""ECAPA-TDNN frame features of the reference clip; batch norm is a scale and shift after the ReLU.
 
 Source: upstream `ecapa_tdnn.py`; the attentive pooling behind it is not used in inference.
 """
@@ -31,7 +31,7 @@ class ConvReluNorm(nn.Cell):
 
 
 class Res2Block(nn.Cell):
-    """Channel groups: each plus the output of the one before is convolved; the last is unchanged."""
+    """Channel groups, convolved after adding the previous output; the last stays as it is."""
 
     def __init__(self, weights: Checkpoint, channels: int, dilation: int):
         super().__init__()

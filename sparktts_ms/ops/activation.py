@@ -19,7 +19,7 @@ def tanh(x: Tensor) -> Tensor:
 
 
 class ChannelScale(nn.Cell):
-    """y = x scale + shift for each channel of planes, as a batch norm with mean 0 and variance 1."""
+    """y = x scale + shift for each channel of planes, by a batch norm of mean 0, variance 1."""
 
     def __init__(self, scale: np.ndarray, shift: np.ndarray | None = None):
         super().__init__()

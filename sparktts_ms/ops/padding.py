@@ -8,7 +8,7 @@ PROMPT_FRAME_BUCKETS = (150, 300, 450, 600, 900, 1500)      # 50 Hz frames of a 
 
 
 def padded_length(length: int, buckets: Sequence[int]) -> int:
-    """The smallest of the ascending `buckets` that holds `length`; beyond, multiples of the last."""
+    """The smallest of the ascending `buckets` for `length`, or else a multiple of the last."""
     for size in buckets:
         if length <= size:
             return size

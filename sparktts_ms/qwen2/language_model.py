@@ -87,7 +87,7 @@ class StepLogits:
 
 
 class LMHead:
-    """The decode step with an output layer that covers `ids`: row n computes the logit of ids[n]."""
+    """The decode step with an output layer whose row n computes the logit of `ids[n]`."""
 
     def __init__(self, model: LanguageModel, ids: np.ndarray):
         self.model = model
