@@ -30,8 +30,8 @@ HINTS = {
     "incomplete_voice": "Try another --seed or more --max_new_tokens.",
     "recording_too_long": "Cut the recording and --prompt_text, or leave out --prompt_text.",
     "prompt_too_long": "Leave out --no_split, or use a shorter recording with --prompt_text.",
-    "unsupported_language": "Use another --model_dir; the released model (`python -m cli.download`) "
-                            "speaks Chinese and English.",
+    "unsupported_language": "Use another --model_dir; the released model "
+                            "(`python -m cli.download`) speaks Chinese and English.",
     "no_model_dir": "Change --model_dir; `python -m cli.download` fetches the released model, and "
                     "pretrained_models/Spark-TTS-demo is a small one.",
     "no_ascend": "Check `npu-smi info` and the CANN environment, or use --device_target CPU.",

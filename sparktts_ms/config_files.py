@@ -83,7 +83,7 @@ def _languages(codes: Any) -> tuple[str, ...] | None:
     if codes is None:
         return None
     if not isinstance(codes, list) or not codes or not all(isinstance(c, str) for c in codes):
-        raise ModelError(f"languages in config.yaml is {codes!r}; it should be a list like [en, zh].")
+        raise ModelError(f"languages in config.yaml is {codes!r}; it should be like [en, zh].")
     return tuple(codes)
 
 

@@ -11,9 +11,19 @@ DOCUMENTS = [
     *READMES,
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "tests" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "recipes").rglob("*.md")),
+    *sorted((ROOT / "examples").rglob("*.md")),
 ]
 LINK = re.compile(r"\]\(([^)\s#]+)[^)]*\)|src=\"([^\"]+)\"")
+DIALECT = re.compile(
+    r"\b(garbl|drill|stray|astray|shelf|luck|in company|made[- ]up|teacher(?!-forc)|wires|pupil"
+    r"|misread|listener|practise|surroundings|coloured|the house|voice in the box)", re.IGNORECASE)
+
+
+def by_path(paths):
+    return pytest.mark.parametrize("path", paths, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 def commands(text: str) -> list[str]:
@@ -25,7 +35,7 @@ def commands(text: str) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
+@by_path(READMES)
 def test_readme_is_at_most_150_lines(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 150
 
@@ -35,7 +45,7 @@ def test_readmes_show_the_same_commands():
     assert commands(english) == commands(chinese)
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@by_path(DOCUMENTS)
 def test_links_resolve(path):
     for match in LINK.finditer(path.read_text(encoding="utf-8")):
         target = match[1] or match[2]
@@ -43,14 +53,20 @@ def test_links_resolve(path):
             assert (path.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "zh").glob("*.md")), ids=lambda path: path.name)
+@by_path(sorted((ROOT / "docs" / "zh").glob("*.md")))
 def test_chinese_documents_show_the_same_commands(path):
     english = (ROOT / "docs" / path.name).read_text(encoding="utf-8")
     assert commands(english) == commands(path.read_text(encoding="utf-8"))
 
 
+@by_path([path for path in DOCUMENTS if path.name != "CHANGELOG.md"])       # it has old names
+def test_documents_use_standard_terms(path):
+    assert not DIALECT.findall(path.read_text(encoding="utf-8"))
+
+
 def test_flags_in_documents_exist():
-    known = set(re.findall(r"`(--[a-z_0-9]+)", (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")))
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"`(--[a-z_0-9]+)", text))
     for path in DOCUMENTS:
         if path.name in ("CHANGELOG.md", "CONTRIBUTING.md", "dependencies.md"):
             continue                    # they also name old flags and other tools'

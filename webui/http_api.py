@@ -177,7 +177,7 @@ def _text_fields(form: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _parse_number(fields: Mapping[str, str], name: str, default: float) -> Any:
-    """The number in a field, of the default's type; the default if the field is missing or empty."""
+    """The number in a field, of the default's type; the default if the field is empty."""
     text = fields.get(name) or str(default)
     try:
         return type(default)(text)

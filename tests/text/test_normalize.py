@@ -181,7 +181,7 @@ nothing but a number
 white space and quotes
     He said "100 men"  and \\100. = He said "one hundred men"  and \\one hundred.
     他说"100个"， \t 100。 = 他说"一百个"， \t 一百。
-"""
+"""  # noqa: E501
 
 
 def cases(table):

@@ -80,7 +80,7 @@ def _dct(num_cepstra: int, num_bands: int) -> Tensor:
 
 
 class PerceptualLoss(nn.Module):
-    """An ensemble of three classifiers with different inputs, so that the generator cannot exploit one."""
+    """Three classifiers with different inputs, so that the generator cannot exploit one."""
 
     def __init__(self, num_phones: int):
         super().__init__()
