@@ -6,15 +6,10 @@ from scipy.signal import stft
 
 from sparktts_ms.audio.mel import MelSpectrogram
 from sparktts_ms.errors import AudioError
+from tests.helpers import assert_close
 
 MEL = MelSpectrogram(
     sample_rate=16000, n_fft=1024, win_length=640, hop_length=320, num_mels=128, mel_fmin=10)
-
-
-def assert_close(actual, expected, tolerance):
-    assert actual.shape == expected.shape
-    error = np.abs(actual - expected).max()
-    assert error <= tolerance * max(np.abs(expected).max(), 1e-12)
 
 
 def test_mel_spectrogram(golden):

@@ -7,18 +7,13 @@ import soxr
 from sparktts_ms.audio.loudness import normalize_volume, reference_clip
 from sparktts_ms.audio.mel import MelSpectrogram
 from sparktts_ms.audio.recording import read_recording
+from tests.helpers import assert_close
 
 MEL = MelSpectrogram(
     sample_rate=16000, n_fft=1024, win_length=640, hop_length=320, num_mels=128, mel_fmin=10)
 RECORDINGS = {
     "codec_16k_3s": "p16k_mono_3s", "codec_24k_0s5": "p24k_mono_0s5",
     "codec_44k_9s": "p44k_stereo_9s"}
-
-
-def assert_close(actual, expected, tolerance):
-    assert actual.shape == expected.shape
-    error = np.abs(actual - expected).max()
-    assert error <= tolerance * max(np.abs(expected).max(), 1e-12)
 
 
 def test_resampling_of_every_rate(golden):
