@@ -1,14 +1,31 @@
-"""The language of a text, and whether a model speaks it."""
+"""The language of a text and of its clauses, and whether a model speaks it."""
 
-from __future__ import annotations
-
+import re
 from collections import Counter
 from collections.abc import Sequence
 
 from sparktts_ms.errors import InputError
-from sparktts_ms.text.normalize import CLAUSE_END, clause_language
+from sparktts_ms.text.syllables import CJK
 
 NAMES = {"en": "English", "zh": "Chinese"}
+CLAUSE_END = re.compile(rf"(?<=[。！？；，、：\n])|(?<=[.!?;])(?=\s+[A-Z{CJK}])")
+CJK_CHARACTER = re.compile(f"[{CJK}]")
+COUNTED_IN_CHINESE = re.compile(rf"\d ?[{CJK}]")
+# Lower case only: names stand in texts of any language.
+ENGLISH_WORD = re.compile(r"(?<![\w/@.:&-])[a-z]{2,}(?![\w@:/])")
+UNITS = set("am cm ft gb hz kb kg km kph lb lbs mb mg min ml mm mph oz pm rpm tb yd".split())
+
+
+def clause_language(clause: str) -> str | None:
+    """zh, en, "other" for other scripts, None where only names, units or numbers are written."""
+    chinese = len(CJK_CHARACTER.findall(clause))
+    other = sum(c.isalpha() and c > "\u024f" for c in clause) - chinese
+    english = sum(word not in UNITS for word in ENGLISH_WORD.findall(clause))
+    if other > chinese + english:
+        return "other"
+    if chinese > english or COUNTED_IN_CHINESE.search(clause):
+        return "zh"
+    return "en" if english else None
 
 
 def main_language(text: str) -> str | None:

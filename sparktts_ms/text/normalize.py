@@ -10,20 +10,14 @@ import unicodedata
 from collections.abc import Iterator
 
 from sparktts_ms.text import normalize_en, normalize_zh
+from sparktts_ms.text.language import CLAUSE_END, clause_language
 from sparktts_ms.text.rules import Rule
-from sparktts_ms.text.syllables import CJK
 
 RULES = {"zh": normalize_zh.RULES, "en": normalize_en.RULES}
 
 # A text without any of these stays as it is.
 TRIGGER = re.compile(r"[0-9０-９½⅓⅔¼¾&＆@＠+＋=＝]|www\.|://")
-CLAUSE_END = re.compile(rf"(?<=[。！？；，、：\n])|(?<=[.!?;])(?=\s+[A-Z{CJK}])")
 CHINESE_SIGN = re.compile("[，。！？、；：¥￥]")
-CJK_CHARACTER = re.compile(f"[{CJK}]")
-COUNTED_IN_CHINESE = re.compile(rf"\d ?[{CJK}]")
-# Lower case only: names stand in texts of any language.
-ENGLISH_WORD = re.compile(r"(?<![\w/@.:&-])[a-z]{2,}(?![\w@:/])")
-UNITS = set("am cm ft gb hz kb kg km kph lb lbs mb mg min ml mm mph oz pm rpm tb yd".split())
 
 FRACTIONS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
 FULL_WIDTH = "０１２３４５６７８９％＄＆＠＃＋＝￥℃℉㎡㎏㎝㎜㎞"
@@ -58,18 +52,6 @@ def _language_runs(text: str) -> Iterator[tuple[str, str]]:
             run = []
         run.append(clause)
     yield language, "".join(run)
-
-
-def clause_language(clause: str) -> str | None:
-    """zh, en, "other" for other scripts, None where only names, units or numbers are written."""
-    chinese = len(CJK_CHARACTER.findall(clause))
-    other = sum(c.isalpha() and c > "\u024f" for c in clause) - chinese
-    english = sum(word not in UNITS for word in ENGLISH_WORD.findall(clause))
-    if other > chinese + english:
-        return "other"
-    if chinese > english or COUNTED_IN_CHINESE.search(clause):
-        return "zh"
-    return "en" if english else None
 
 
 def _plain_characters(run: str) -> str:
