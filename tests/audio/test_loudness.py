@@ -17,7 +17,8 @@ def test_normalize_volume(golden):
     names = [name.removesuffix(".in") for name in cases.files if name.endswith(".in")]
     assert len(names) > 10
     for name in names:
-        assert_close(normalize_volume(cases[f"{name}.in"]), cases[f"{name}.out"], 1e-12, scale=1e-12)
+        normalized = normalize_volume(cases[f"{name}.in"])
+        assert_close(normalized, cases[f"{name}.out"], 1e-12, scale=1e-12)
 
 
 @given(SAMPLES)
