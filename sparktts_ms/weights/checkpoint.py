@@ -7,7 +7,6 @@ have. `finish` then checks that no tensor is left but those that are ignored on 
 from __future__ import annotations
 
 import copy
-import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from sparktts_ms.errors import ModelError, WeightsError
-from sparktts_ms.weights.safetensors_file import SafetensorsFile
+from sparktts_ms.weights.safetensors_file import SafetensorsFile, read_start
 from sparktts_ms.weights.torch_file import TorchFile
 
 FLOATS = ("F64", "F32", "F16", "BF16", "F8_E5M2")
@@ -99,13 +98,7 @@ def find_weights(folder: str | Path) -> Path:
 
 def open_weights(path: str | Path) -> SafetensorsFile | TorchFile:
     """Open a weights file by its first bytes, whatever its name. Raises WeightsError."""
-    if not os.path.isfile(path):
-        raise WeightsError("There is no file {subject}.", subject=path)
-    try:
-        with Path(path).open("rb") as file:
-            head = file.read(32)
-    except OSError as error:
-        raise WeightsError(f"{{subject}} cannot be read: {error}.", subject=path) from error
+    head = read_start(path, 32)
     if head.startswith(b"PK"):
         return TorchFile(path)
     if head[8:9] == b"{":

@@ -8,7 +8,6 @@ whether each has the SHA-256 (or git blob id) that the hub states; wav2vec2's we
 from __future__ import annotations
 
 import hashlib
-import http.client
 import importlib
 import logging
 import os
@@ -35,23 +34,17 @@ from sparktts_ms.weights.safetensors_file import SafetensorsFile
 
 log = logging.getLogger(__name__)
 
-LICENCE = (
-    "The weights of Spark-TTS are under CC BY-NC-SA 4.0 "
-    "(https://creativecommons.org/licenses/by-nc-sa/4.0/): "
-    "non-commercial use, with attribution, shared alike."
-)
+LICENCE = ("The weights of Spark-TTS are under CC BY-NC-SA 4.0 "
+           "(https://creativecommons.org/licenses/by-nc-sa/4.0/): "
+           "non-commercial use, with attribution, shared alike.")
 WAV2VEC2 = "wav2vec2-large-xlsr-53"
 TORCH_WEIGHTS = f"{WAV2VEC2}/pytorch_model.bin"
 CONVERTED_WEIGHTS = f"{WAV2VEC2}/model.safetensors"
-REQUIRED = (
-    "config.yaml", "BiCodec/config.yaml", "BiCodec/model.safetensors",
-    f"{WAV2VEC2}/config.json", f"{WAV2VEC2}/preprocessor_config.json",
-    "LLM/config.json", "LLM/model.safetensors", "LLM/tokenizer.json",
-)
-OPTIONAL = (
-    "LLM/tokenizer_config.json", "LLM/special_tokens_map.json", "LLM/added_tokens.json",
-    "LLM/vocab.json", "LLM/merges.txt", "LLM/generation_config.json",
-)
+REQUIRED = ("config.yaml", "BiCodec/config.yaml", "BiCodec/model.safetensors",
+            f"{WAV2VEC2}/config.json", f"{WAV2VEC2}/preprocessor_config.json",
+            "LLM/config.json", "LLM/model.safetensors", "LLM/tokenizer.json")
+OPTIONAL = ("LLM/tokenizer_config.json", "LLM/special_tokens_map.json", "LLM/added_tokens.json",
+            "LLM/vocab.json", "LLM/merges.txt", "LLM/generation_config.json")
 RETRY_DELAYS = (1.0, 2.0, 4.0)      # seconds
 
 
@@ -163,9 +156,7 @@ class Modelers(Hub):
                                     local_dir=str(folder), local_dir_use_symlinks=False)
 
 
-HUBS: dict[str, type[Hub]] = {
-    "huggingface": HuggingFace, "modelscope": ModelScope, "modelers": Modelers,
-}
+HUBS = {"huggingface": HuggingFace, "modelscope": ModelScope, "modelers": Modelers}
 
 
 def open_hub(
@@ -181,7 +172,7 @@ def open_hub(
     """
     if source not in HUBS:
         raise InputError(f"There is no hub {source}.", f"Choose one of {', '.join(HUBS)}.")
-    kind = HUBS[source]
+    kind: type[Hub] = HUBS[source]
     model_id = model_id or kind.default_model_id
     if model_id is None:
         raise InputError(f"No Spark-TTS is known on {source}.", "Give a model_id, OWNER/NAME.",
@@ -201,6 +192,7 @@ def download(hub: Hub, folder: str | Path) -> Path:
     Raises DownloadError (hub), OutputError (folder), ModelError or WeightsError (content).
     """
     folder = Path(folder)
+    converted = folder / CONVERTED_WEIGHTS
     try:
         files = _model_files(hub, _retry(hub, hub.list_files), folder)
         check_writable(folder)
@@ -211,8 +203,18 @@ def download(hub: Hub, folder: str | Path) -> Path:
     except SparkTTSError:
         raise
     except Exception as error:      # whatever the clients raise
-        raise _download_error(hub, folder, error) from error
-    _convert(folder, files, missing)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OutputError(f"{{subject}} cannot be written: {error}.", "Free some space or "
+                              "choose another folder; a new download resumes.",
+                              subject=folder) from error
+        hint = "Download again, which resumes; or use another source, a mirror or a proxy."
+        if _http_status(error) in (401, 403, 404):
+            hint = "Check model_id and revision; the model may be private or gated."
+        raise DownloadError(f"{hub.endpoint} did not give {hub.model_id} (revision {hub.revision})"
+                            f": {_reason(error)}.", hint) from error
+    if TORCH_WEIGHTS in [file.path for file in missing] or not _is_readable(converted):
+        log.info("converting %s", TORCH_WEIGHTS)
+        convert(folder / TORCH_WEIGHTS, converted, overwrite=True)
     verify(folder)
     shutil.rmtree(folder / ".cache", ignore_errors=True)    # the clients' records
     for path in folder.rglob("*.incomplete"):               # of another hub's client
@@ -250,6 +252,11 @@ def is_complete(path: Path, file: RemoteFile) -> bool:
     return hasher.hexdigest() == digest
 
 
+def partial_size(folder: Path) -> int:
+    """Bytes of files whose download was interrupted."""
+    return sum(path.stat().st_size for path in folder.rglob("*.incomplete"))
+
+
 def _model_files(hub: Hub, listed: list[RemoteFile], folder: Path) -> list[RemoteFile]:
     """The files of a model among those that a hub lists; wav2vec2's weights in one form."""
     known = {*REQUIRED, *OPTIONAL, TORCH_WEIGHTS, CONVERTED_WEIGHTS}
@@ -267,26 +274,12 @@ def _model_files(hub: Hub, listed: list[RemoteFile], folder: Path) -> list[Remot
     return list(files.values())
 
 
-def _convert(folder: Path, files: list[RemoteFile], missing: list[RemoteFile]) -> None:
-    """Convert wav2vec2's weights if they are new or were not converted."""
-    is_new = any(file.path == TORCH_WEIGHTS for file in missing)
-    is_used = any(file.path == TORCH_WEIGHTS for file in files)
-    if is_new or (is_used and not _is_readable(folder / CONVERTED_WEIGHTS)):
-        log.info("converting %s", TORCH_WEIGHTS)
-        convert(folder / TORCH_WEIGHTS, folder / CONVERTED_WEIGHTS, overwrite=True)
-
-
 def _is_readable(path: Path) -> bool:
     try:
         SafetensorsFile(path)
     except WeightsError:
         return False
     return True
-
-
-def partial_size(folder: Path) -> int:
-    """Bytes of files whose download was interrupted."""
-    return sum(path.stat().st_size for path in folder.rglob("*.incomplete"))
 
 
 def _check_free_space(folder: Path, missing: list[RemoteFile]) -> None:
@@ -330,11 +323,10 @@ def _retry(hub: Hub, step: Callable[[], Any]) -> Any:
 def _may_pass(error: Exception) -> bool:
     status = _http_status(error)
     if status is not None:
-        return status >= 500 or status in (408, 425, 429)
-    # Those of `requests` are OSErrors without a number. HF_HUB_OFFLINE gives a ConnectionError.
-    if isinstance(error, ConnectionError) or not isinstance(error, OSError):
-        return False
-    return error.errno is None
+        return status >= 500 or status in (408, 429)
+    # The errors of `requests` are OSErrors without a number; offline mode is a ConnectionError.
+    is_network = isinstance(error, OSError) and error.errno is None
+    return is_network and not isinstance(error, ConnectionError)
 
 
 def _http_status(error: Exception) -> int | None:
@@ -344,25 +336,5 @@ def _http_status(error: Exception) -> int | None:
 def _reason(error: Exception) -> str:
     """What went wrong, in one line."""
     status = _http_status(error)
-    if status is not None:
-        return f"HTTP {status} {http.client.responses.get(status, '')}".strip()
-    cause: BaseException | None = error
-    while cause is not None:            # what the system said, if it did
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        cause = cause.__cause__ or cause.__context__
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
-
-
-def _download_error(hub: Hub, folder: Path, error: Exception) -> SparkTTSError:
-    """The error to show for one of a client or of the file system."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return OutputError(f"{{subject}} cannot be written: {error.strerror}.",
-                           "Free some space or choose another folder; a new download resumes.",
-                           subject=error.filename or folder)
-    hint = ("Download again to resume; or choose another source, a mirror (endpoint) or a proxy "
-            "(HTTPS_PROXY).")
-    if _http_status(error) in (401, 403, 404):
-        hint = "Check model_id and revision; the model may be private or gated."
-    return DownloadError(f"{hub.endpoint} did not give {hub.model_id} (revision {hub.revision}): "
-                         f"{_reason(error)}.", hint)
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:300].rstrip(".") if status is None else f"HTTP {status}"

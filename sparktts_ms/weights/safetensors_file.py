@@ -57,8 +57,7 @@ class WeightsFile:
         self.info: dict[str, TensorInfo] = {}
         self.metadata: dict[str, str] = {}
         self._starts: dict[str, int] = {}       # first byte of each tensor
-        if not os.path.isfile(path):            # opening a pipe would block
-            raise WeightsError("There is no file {subject}.", subject=path)
+        read_start(path, 1)
         try:
             self._map = np.asarray(np.memmap(path, np.uint8, "r"))
             self._find_tensors()
@@ -110,6 +109,17 @@ class WeightsFile:
         start = self._starts[name]
         flat = self._map[start:start + info.nbytes].view(DTYPES[info.dtype])
         return (flat if flat.flags.aligned else flat.copy()).reshape(info.shape)
+
+
+def read_start(path: str | Path, size: int) -> bytes:
+    """The first bytes of a file. Raises WeightsError if there is no such file."""
+    if not os.path.isfile(path):                # opening a pipe would block
+        raise WeightsError("There is no file {subject}.", subject=path)
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise WeightsError(f"{{subject}} cannot be read: {error}.", subject=path) from error
 
 
 class SafetensorsFile(WeightsFile):

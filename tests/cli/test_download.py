@@ -336,7 +336,7 @@ def failed(capsys, arguments: list[str]) -> str:
 
 @pytest.mark.parametrize("status, hint", [
     (404, "Check model_id"), (403, "private or gated"), (401, "private or gated"),
-    (500, "to resume")])
+    (500, "which resumes")])
 def test_refusal_names_hub_and_model(server, tmp_path, capsys, status, hint):
     server.statuses = [status] * 4
     error = failed(capsys, arguments(server, tmp_path / "model"))
