@@ -48,18 +48,18 @@ class _MovedFlag(argparse.Action):
         parser.error(f"{option_string} has moved to recipes/demo_voice/lm/pretrain.py")
 
 
-def parser(prog: str = "python -m cli.finetune",
-           description: str = "Fine-tune the language model on recordings.") -> Parser:
-    p = Parser(prog=prog, description=description)
-    add_model_arguments(p, default=None, quantize=False)
-    files = p.add_argument_group("files")
+def build_parser(prog: str = "python -m cli.finetune",
+                 description: str = "Fine-tune the language model on recordings.") -> Parser:
+    parser = Parser(prog=prog, description=description)
+    add_model_arguments(parser, default=None, quantize=False)
+    files = parser.add_argument_group("files")
     files.add_argument("--data", type=Path, required=True, metavar="FILE",
                        help="manifest in JSON Lines: audio, text, speaker, gender")
     files.add_argument("--output_dir", type=Path, required=True, metavar="DIR",
                        help="for the state, the progress, and the model in DIR/model")
     files.add_argument("--save_dtype", choices=("float32", "float16"), default="float32",
                        help="of the model's weights")
-    group = p.add_argument_group("training")
+    group = parser.add_argument_group("training")
     group.add_argument("--max_steps", type=int, default=1000)
     group.add_argument("--learning_rate", type=float,
                        help=f"at its peak; {LEARNING_RATE}, with LoRA {LORA_LEARNING_RATE}")
@@ -77,14 +77,14 @@ def parser(prog: str = "python -m cli.finetune",
     group.add_argument("--save_steps", type=int, default=100, help="steps between saved states")
     group.add_argument("--seed", type=int, default=0)
     for old, new in DEPRECATED.items():
-        deprecated_flag(p, old, new)
+        deprecated_flag(parser, old, new)
     for flag in MOVED:
-        p.add_argument(flag, nargs="?", action=_MovedFlag, help=argparse.SUPPRESS)
-    return p
+        parser.add_argument(flag, nargs="?", action=_MovedFlag, help=argparse.SUPPRESS)
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(arguments)
+    args = build_parser().parse_args(arguments)
 
     def finetune() -> None:
         config, runtime, recordings = encode_manifest(args)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,7 +72,8 @@ def serve(service: Service, settings: Settings) -> None:
     try:
         server.start()
         print(server.public_url or server.url, flush=True)
-        server.wait()
+        while True:
+            time.sleep(3600)
     finally:
         server.close()
 

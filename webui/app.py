@@ -1,9 +1,8 @@
-"""The server: page, endpoints and service put together and served until Ctrl-C."""
+"""The server: page, endpoints and service put together."""
 
 from __future__ import annotations
 
 import os
-import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -83,11 +82,6 @@ class Server:
             raise InputError(f"The server cannot listen on {address}.", "Choose another port.",
                              code="port_unavailable") from None
         return self
-
-    def wait(self) -> None:
-        """Until this program is interrupted."""
-        while True:
-            time.sleep(3600)
 
     def close(self) -> None:
         """Stop listening and remove all temporary files."""

@@ -15,10 +15,11 @@ from typing import Any
 import gradio as gr
 
 from sparktts_ms import Chunks, Sampling, SpeechRequest, Voice
-from sparktts_ms.errors import SparkTTSError
+from sparktts_ms.errors import InputError, SparkTTSError
 from sparktts_ms.generation.attributes import LEVELS
+from sparktts_ms.generation.request import check_text
 from sparktts_ms.generation.vocabulary import TOKENS_PER_SECOND
-from webui.i18n import TEXTS, UserError, error_message
+from webui.i18n import TEXTS, error_message
 from webui.sessions import MAX_SEED, Sessions
 from webui.voice_store import VoiceStore
 
@@ -52,7 +53,7 @@ class Handlers:
                 yield updates
         except CancelledError:
             yield _updates(texts["stopped"], player="", busy=False)
-        except (SparkTTSError, UserError) as error:
+        except SparkTTSError as error:
             _notify(gr.Warning, error_message(error, language), language)
             yield _updates("", player="" if started else SKIP, busy=False)
         except Exception:
@@ -61,8 +62,7 @@ class Handlers:
             yield _updates("", player="", busy=False)
 
     def _generate(self, texts: dict[str, str], form: Form, session_id: str) -> Iterator[tuple]:
-        if not (form.text or "").strip():
-            raise UserError("no_text")
+        check_text(form.text or "")
         seed = _parse_number(form.seed, int, "invalid_seed")
         if seed is None:
             seed = secrets.randbelow(MAX_SEED)
@@ -98,12 +98,8 @@ class Handlers:
             speed = _parse_number(form.syllable_rate, float, "invalid_number") or form.speed
             return SpeechRequest(form.text, None, form.gender, pitch, speed, sampling, normalize)
         if form.source == "saved":
-            if not form.saved_voice:
-                raise UserError("no_voice_selected")
-            voice = self.voice_store(session_id).load(form.saved_voice)
+            voice = self.voice_store(session_id).load(_selected(form.saved_voice))
         else:
-            if not form.recording:
-                raise UserError("no_recording")
             voice = self.sessions.encode_voice(form.recording, form.transcript)
         pitch = form.clone_pitch if form.clone_pitch in LEVELS else None
         speed = form.clone_speed if form.clone_speed in LEVELS else None
@@ -119,7 +115,7 @@ class Handlers:
     def save_voice(self, language: str, name: str, voice: Voice | None, request: gr.Request):
         with _notices(language):
             if voice is None:
-                raise UserError("no_generated_voice")
+                raise InputError("There is no speech yet.", code="no_generated_voice")
             name = self._store(request).save(name, voice)
             _notify(gr.Info, TEXTS[language]["voice_saved"].format(name=name), language)
             return self.list_voices(name, request), ""
@@ -127,8 +123,7 @@ class Handlers:
 
     def delete_voice(self, language: str, name: str | None, request: gr.Request):
         with _notices(language):
-            if not name:
-                raise UserError("no_voice_selected")
+            name = _selected(name)
             self._store(request).delete(name)
             _notify(gr.Info, TEXTS[language]["voice_deleted"].format(name=name), language)
             return self.list_voices(None, request)
@@ -158,13 +153,19 @@ class Handlers:
         return self.voice_store(str(request.session_hash))
 
 
-def _parse_number(text: str | None, kind: type, error_key: str) -> Any:
+def _selected(name: str | None) -> str:
+    if not name:
+        raise InputError("No voice is selected.", code="no_voice_selected")
+    return name
+
+
+def _parse_number(text: str | None, kind: type, error_code: str) -> Any:
     """The number in a text field; None if the field is empty."""
     text = (text or "").strip()
     try:
         return kind(text) if text else None
     except ValueError:
-        raise UserError(error_key) from None
+        raise InputError(f"{text!r} is no number.", code=error_code) from None
 
 
 @contextmanager
@@ -172,7 +173,7 @@ def _notices(language: str) -> Iterator[None]:
     """Show errors as notices."""
     try:
         yield
-    except (SparkTTSError, UserError) as error:
+    except SparkTTSError as error:
         _notify(gr.Warning, error_message(error, language), language)
 
 

@@ -1,7 +1,7 @@
 """The page's texts in both languages, and errors as visitors see them.
 
-locales/en.json and locales/zh.json hold the texts of the page, examples, and by an error's code
-or class its hint and its message.
+locales/en.json and locales/zh.json hold the texts of the page, examples, hints by an error's code,
+and messages by its code or class.
 """
 
 from __future__ import annotations
@@ -13,14 +13,6 @@ from typing import Any
 from sparktts_ms.errors import SparkTTSError
 
 LANGUAGES = {"English": "en", "中文": "zh"}
-
-
-class UserError(Exception):
-    """An error that the page itself detects; `key` names its text."""
-
-    def __init__(self, key: str):
-        super().__init__(key)
-        self.key = key
 
 
 def _read_locale(language: str) -> dict[str, Any]:
@@ -38,8 +30,6 @@ def error_message(error: Exception, language: str = "en") -> str:
     What the locale does not know by the error's code stays in English.
     """
     locale = LOCALES[language]
-    if isinstance(error, UserError):
-        return locale["page"][error.key]
     if not isinstance(error, SparkTTSError):
         return str(error)
     subject = None if error.subject is None else Path(error.subject).name

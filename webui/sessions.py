@@ -51,7 +51,7 @@ class Sessions:
     def encode_voice(self, recording: str | Path | None, transcript: str | None = None) -> Voice:
         """The voice of an uploaded recording. Raises AudioError, InputError."""
         if not recording:
-            raise AudioError("There is no recording.", "Upload one or record your voice.")
+            raise AudioError("There is no recording.", code="no_recording")
         path = Path(recording)
         if path.is_file() and path.stat().st_size > self.limits.upload:
             raise AudioError(f"{{subject}} is larger than {self.limits.upload >> 20} MB.",

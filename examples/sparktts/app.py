@@ -1,6 +1,6 @@
 """Spark-TTS as a ModelScope studio or a Modelers space: the page, on port 7860.
 
-The folder of this file, or one above it, holds `sparktts_ms` and `cli` (see README.md).
+The folder of this file, or one above it, holds `sparktts_ms`, `webui` and `cli` (see README.md).
 """
 
 from __future__ import annotations

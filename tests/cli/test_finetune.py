@@ -99,7 +99,7 @@ def test_deprecated_flags(capsys):
     arguments = ["--model_dir", "m", "--data", "d"]
     for old in DEPRECATED:
         arguments += [old, "7"]
-    args = parser().parse_args(arguments)
+    args = build_parser().parse_args(arguments)
     printed = capsys.readouterr().err.splitlines()
     assert len(printed) == len(DEPRECATED)
     for (old, new), line in zip(DEPRECATED.items(), printed, strict=True):

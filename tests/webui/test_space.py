@@ -46,7 +46,8 @@ def empty_hub():
 @pytest.fixture
 def space(tmp_path, tiny_model):
     """A space's repository as examples/sparktts/README.md describes it."""
-    for part in (*SPACE.iterdir(), ROOT / "sparktts_ms", ROOT / "cli"):
+    packages = [ROOT / name for name in ("sparktts_ms", "webui", "cli")]
+    for part in (*SPACE.iterdir(), *packages):
         if part.name != "app.py":
             (tmp_path / part.name).symlink_to(part, part.is_dir())
     # A copy, since it looks for the packages beside its real path.
