@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from cli.finetune import DEPRECATED, MOVED, main, parser
+from cli.finetune import DEPRECATED, MOVED, build_parser, main
 from sparktts_ms import SparkTTS
 from sparktts_ms.weights.safetensors_file import SafetensorsFile
 from tests.helpers import ROOT

@@ -141,8 +141,8 @@ class PretrainingExtension(TrainingExtension):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = finetune.parser("python -m recipes.demo_voice.lm.pretrain",
-                             "Train the language model from random weights.")
+    parser = finetune.build_parser("python -m recipes.demo_voice.lm.pretrain",
+                                   "Train the language model from random weights.")
     group = parser.add_argument_group("pretraining")
     group.add_argument("--guided_attention_weight", type=float, default=0.0)
     group.add_argument("--forced_attention_steps", type=int, default=0)
