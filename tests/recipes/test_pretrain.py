@@ -35,6 +35,7 @@ def test_corrupted_tokens_are_inputs_only(tiny_model, recordings, tmp_path):
     assert (trainer.extension._corrupted(clean, 2).ids != batch.ids).any()
 
 
+@pytest.mark.slow
 def test_only_lower_layers_learn_from_word_lists(tiny_model, tmp_path):
     trainer = pretraining(tiny_model, tmp_path, settings=replace(SETTINGS, weight_decay=0.0),
                           phone_loss_weight=1.0, word_list_every=1)
@@ -53,6 +54,7 @@ def test_only_lower_layers_learn_from_word_lists(tiny_model, tmp_path):
     assert not any(name.startswith(unmoved) for name in moved)
 
 
+@pytest.mark.slow
 def test_resumed_run_is_bit_exact(tiny_model, tmp_path):
     values = {"phone_loss_weight": 1.0, "word_list_every": 3, "token_corruption": 0.2,
               "time_warp_prob": 0.5, "guided_attention_weight": 0.5, "forced_attention_steps": 6}
