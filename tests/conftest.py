@@ -21,6 +21,11 @@ settings.register_profile("nightly", max_examples=100, deadline=None)
 settings.load_profile("ci")             # --hypothesis-profile=nightly chooses the other one
 
 
+def pytest_configure() -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        library.build()                 # once, before all workers need it
+
+
 @pytest.fixture(scope="session")
 def golden() -> Path:
     return GOLDEN / "tiny"

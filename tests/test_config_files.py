@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sparktts_ms.config import ModelConfig
 from sparktts_ms.config_files import read_config
 from sparktts_ms.errors import ModelError
+from tests.helpers import examples
 
 
 @pytest.fixture
@@ -144,8 +145,8 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_
 VALUES = st.recursive(SCALARS, nested, max_leaves=6)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60),
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_value_gives_a_config_or_an_error_of_one_line(model, data):
     file = model / data.draw(st.sampled_from(["config.yaml", CODEC, LLM, FEATURES]))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sparktts_ms import Chunks, Sampling, SparkTTS
 from sparktts_ms.errors import InputError, ModelError, NoSpeech, VoiceError
 from sparktts_ms.voice import Voice
-from tests.helpers import assert_close, fixed_length
+from tests.helpers import assert_close, examples, fixed_length
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_error_shrinks_with_lookahead(tts):
     assert errors[0] > errors[1] > errors[2]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=examples(15))
 @given(first=st.integers(1, 40), growth=st.floats(1, 3), maximum=st.integers(40, 120),
        lookahead=st.integers(0, 80), tokens=st.integers(1, 90))
 def test_chunks_cover_an_utterance_once(tts, first, growth, maximum, lookahead, tokens):

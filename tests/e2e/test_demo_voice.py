@@ -71,7 +71,7 @@ def test_codec_preserves_words_speaker_and_pitch(demo, speakers):
         voice = demo.encode_voice(RECORDINGS / name, entry["text"])
         decoded.append(
             demo.decode(global_ids=voice.global_ids, semantic_ids=voice.semantic_ids))
-    assert word_error_rate(SPOKEN, transcribe_all(decoded)) <= 0.2
+    assert word_error_rate(SPOKEN, list(map(transcribe, decoded))) <= 0.2
     assert [speakers.nearest(samples) for samples in decoded] == SPEAKERS
     pairs = zip(decoded, INDEX, strict=True)
     errors = [pitch_error(samples, read(name)) for samples, name in pairs]
@@ -97,7 +97,7 @@ def test_cloning(speakers, quantize, with_transcript):
                                        sampling=Sampling(seed=n, max_new_tokens=600)))
         speech = [job.result() for job in jobs]
     assert all(one.complete for one in speech)
-    transcripts = transcribe_all([one.samples for one in speech])
+    transcripts = [transcribe(one.samples) for one in speech]
     assert character_error_rate(SPOKEN, transcripts) <= 0.22
     assert character_error_rate(SPOKEN, transcripts[1:] + transcripts[:1]) > 0.8
     nearest = [speakers.nearest(one.samples) for one in speech]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sparktts_ms import Sampling
 from sparktts_ms.errors import InputError
 from sparktts_ms.qwen2.sampling import sample
-from tests.helpers import probabilities
+from tests.helpers import examples, probabilities
 
 
 @pytest.mark.parametrize("values", [
@@ -20,7 +20,7 @@ def test_invalid_values_are_refused(values):
         Sampling(**values)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.integers(0, 2**32 - 1), st.floats(0.3, 2), st.integers(0, 30), st.floats(0.05, 1))
 def test_distribution_follows_its_definition(seed, temperature, top_k, top_p):
     sampling = Sampling(temperature, top_k, top_p, seed=seed)

@@ -78,7 +78,8 @@ def test_forced_attention_ignores_the_heads_own(tiny_model):
     assert loss_after != pytest.approx(loss_before)
 
 
-@pytest.mark.parametrize("attention_weight", [0.0, 0.3])
+@pytest.mark.parametrize(
+    "attention_weight", [pytest.param(0.0, marks=pytest.mark.slow), 0.3])
 def test_phone_losses_fall_and_classifiers_are_not_saved(
         tiny_model, recordings, tmp_path, attention_weight):
     aligned = [add_alignment(recording) for recording in recordings]

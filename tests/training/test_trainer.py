@@ -20,7 +20,7 @@ def read_entries(folder):
     return [json.loads(line) for line in (folder / "progress.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("mode", ["pynative", "graph"])
+@pytest.mark.parametrize("mode", ["pynative", pytest.param("graph", marks=pytest.mark.slow)])
 def test_resumed_run_is_bit_exact(tiny_model, recordings, tmp_path, mode):
     complete = tmp_path / "complete"
     resumed = tmp_path / "resumed"

@@ -35,6 +35,7 @@ def test_mindone_files_are_read(tmp_path):
     np.testing.assert_array_equal(SafetensorsFile(path).read("x"), array)
 
 
+@pytest.mark.slow        # imports a port of transformers for some seconds
 def test_normalize_equals_mindone():
     transformers = pytest.importorskip("mindone.transformers")
     extractor = transformers.Wav2Vec2FeatureExtractor(

@@ -21,6 +21,7 @@ from sparktts_ms.weights.safetensors_file import (
     TensorInfo,
     write_safetensors,
 )
+from tests.helpers import examples
 
 ARRAYS = {
     "matrix": np.arange(12, dtype=np.float32).reshape(3, 4),
@@ -175,7 +176,7 @@ def sound(tmp_path_factory):
     return write_arrays(tmp_path_factory.mktemp("damaged") / "w", ARRAYS)
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(300))
 @given(data=st.data())
 def test_flipped_bytes_give_error_or_stated_shape(sound, data):
     damaged = bytearray(sound.read_bytes())

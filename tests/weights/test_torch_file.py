@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sparktts_ms.errors import WeightsError
 from sparktts_ms.weights.torch_file import LEGACY_MAGIC, LEGACY_PROTOCOL, TorchFile
-from tests.helpers import GOLDEN
+from tests.helpers import GOLDEN, examples
 
 GOLDEN_FILES = GOLDEN / "torch_bin"
 FILES = ("zip.bin", "legacy.bin", "wrapped.bin")
@@ -372,7 +372,7 @@ def read_damaged(path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES)
-@settings(deadline=None)
+@settings(max_examples=examples(300))
 @given(data=st.data())
 def test_flipped_bytes_give_error_or_stated_shape(file, scratch, data):
     damaged = bytearray((GOLDEN_FILES / file).read_bytes())
