@@ -22,20 +22,20 @@ class DecoderLayer(nn.Cell):
         inner = config.intermediate_size
         eps = config.rms_norm_eps
 
+        # No variable holds a matrix for longer than its layer needs it, for the peak of memory.
         gain = weights.at("input_layernorm").take("weight", size)
-        matrix, bias = fuse_qkv(weights.at("self_attn"), size, config.num_attention_heads,
-                                config.num_key_value_heads, config.head_dim, gain)
-        self.qkv_proj = Linear(matrix, bias, dtype, eps)
+        self.qkv_proj = Linear(*fuse_qkv(
+            weights.at("self_attn"), size, config.num_attention_heads, config.num_key_value_heads,
+            config.head_dim, gain), dtype, eps)
         self.attention = attention
-        o_proj = weights.at("self_attn.o_proj").take("weight", size, size)
-        self.o_proj = Linear(o_proj, None, dtype)
+        self.o_proj = Linear(weights.at("self_attn.o_proj").take("weight", size, size), None, dtype)
 
         gain = weights.at("post_attention_layernorm").take("weight", size)
-        gate = weights.at("mlp.gate_proj").take("weight", inner, size) * gain
-        up = weights.at("mlp.up_proj").take("weight", inner, size) * gain
-        self.gate_up_proj = SwiGLU(gate, up, dtype, eps)
-        down = weights.at("mlp.down_proj").take("weight", size, inner)
-        self.down_proj = Linear(down, None, dtype)
+        self.gate_up_proj = SwiGLU(
+            weights.at("mlp.gate_proj").take("weight", inner, size) * gain,
+            weights.at("mlp.up_proj").take("weight", inner, size) * gain, dtype, eps)
+        self.down_proj = Linear(weights.at("mlp.down_proj").take("weight", size, inner), None,
+                                dtype)
 
     def construct(self, x: Tensor, positions: Tensor, slots: Tensor) -> Tensor:
         # x [R, C] -> [R, C]
