@@ -334,7 +334,14 @@ def _http_status(error: Exception) -> int | None:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, in one line."""
+    """What went wrong, in one line; what the operating system said, if it did."""
     status = _http_status(error)
+    if status is not None:
+        return f"HTTP {status}"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:300].rstrip(".") if status is None else f"HTTP {status}"
+    return lines[0][:200].rstrip(".")

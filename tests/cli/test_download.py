@@ -348,6 +348,7 @@ def test_unreachable_hub(server, tmp_path, capsys):
     server.close()
     error = failed(capsys, arguments(server, tmp_path / "model"))
     assert "Connection refused" in error and "another source" in error
+    assert "MaxRetryError" not in error
     assert not (tmp_path / "model").exists()
 
 
