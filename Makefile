@@ -14,6 +14,9 @@ PEERS := .venv-peers
 WORKERS ?= $(shell env -u OMP_NUM_THREADS nproc)
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
 
+# Workers have one thread each, so the kernels also run once without workers, on all cores.
+THREADED = $(if $(TESTS),,$(BIN)/python -m pytest -m "not slow" -k "not plain" tests/ops/test_linear.py tests/ops/test_attention.py)
+
 .PHONY: demo test test-all lint bench peers eval clean
 
 demo: $(RUN_READY)
@@ -21,9 +24,11 @@ demo: $(RUN_READY)
 	    --text "Welcome to the wonderful garden." --prompt_speech_path examples/sparktts/prompt.wav
 
 test: lint
+	$(THREADED)
 	$(PYTEST) -m "not slow" $(TESTS)
 
 test-all: lint
+	$(THREADED)
 	$(PYTEST) --hypothesis-profile nightly $(TESTS)
 
 lint: $(DEV_READY)
