@@ -19,7 +19,6 @@ class Ours(Engine):
         import mindspore
 
         from sparktts_ms import SparkTTS, Voice
-        from sparktts_ms.qwen2.language_model import PREFILL_CHUNK
 
         began = time.perf_counter()
         tts = SparkTTS.from_pretrained(model_dir, device_target="CPU", quantize=quantize).load()
@@ -27,7 +26,7 @@ class Ours(Engine):
             "seconds": time.perf_counter() - began,
             "versions": {"mindspore": mindspore.__version__}}
         self.tts = tts
-        self.prefill_chunk = PREFILL_CHUNK
+        self.prefill_chunk = tts.llm.prefill_chunk
         semantic = tts.vocabulary.bicodec_semantic
         num_global = tts.vocabulary.bicodec_global.count
         random = np.random.default_rng(0)

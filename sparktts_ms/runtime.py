@@ -79,6 +79,11 @@ class Runtime:
         return ms.bfloat16 if self.llm_dtype == "bfloat16" else ms.float32
 
     @property
+    def prefill_chunk(self) -> int:
+        """Prompt positions of a prefill chunk: more where a device computes many at once."""
+        return 256 if self.device_target == "Ascend" else 64
+
+    @property
     def variable_length(self) -> bool:
         """Whether inputs keep their length, with the CPU kernels, or are padded to buckets."""
         return library.enabled()

@@ -14,7 +14,7 @@ from scipy.special import erf
 from recipes.demo_voice.lm.dataset import AlignedRecording
 from sparktts_ms.config_files import read_config
 from sparktts_ms.generation.request import SpeechRequest
-from sparktts_ms.qwen2.language_model import PREFILL_CHUNK
+from sparktts_ms.ops import ascend
 from sparktts_ms.qwen2.sampling import Sampling, filter_logits
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.text.split import Segment
@@ -96,11 +96,16 @@ class SingleSequence:
     def prefill(self, prompt):
         """Prefill `prompt` without its last id; returns the logits [N - 1, R]."""
         logits = []
-        ranges = np.tile(np.int32([[0, len(self.head.ids)]]), (PREFILL_CHUNK, 1))
-        for start in range(0, len(prompt) - 1, PREFILL_CHUNK):
-            ids = np.asarray(prompt[start:min(start + PREFILL_CHUNK, len(prompt) - 1)])
+        size = self.model.prefill_chunk
+        for start in range(0, len(prompt) - 1, size):
+            ids = np.asarray(prompt[start:min(start + size, len(prompt) - 1)])
             hidden = self.model.prefill(0, ids, start)
-            chunk = self.head.projection(hidden, Tensor(ranges[:len(hidden)])).asnumpy()
+            first = np.zeros((len(hidden), 1), np.int32)
+            stop = np.full((len(hidden), 1), len(self.head.ids), np.int32)
+            ranges = (Tensor(first), Tensor(stop))
+            if not ascend.on_ascend():
+                ranges = Tensor(np.concatenate([first, stop], 1))
+            chunk = self.head.projection(hidden, ranges).asnumpy()
             logits.append(chunk[:len(ids)])
         self.length = len(prompt) - 1
         return np.concatenate(logits) if logits else None

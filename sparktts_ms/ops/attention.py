@@ -1,9 +1,8 @@
 """Attention, in the implementation that is fastest on each device.
 
 Over a KV cache, on the CPU: one kernel rotates, writes and attends, to the written positions only
-(native/attention.cc). On Ascend `ops.incre_flash_attention` reads the blocks of each sequence up to
-its length. The plain implementation, which is the reference for both, computes scores for the whole
-cache and masks later positions.
+(native/attention.cc). The plain implementation, which is its reference, computes scores for the
+whole cache and masks later positions. Ascend has its own, in paged_attention.py.
 """
 
 import mindspore as ms
@@ -18,7 +17,22 @@ from sparktts_ms.ops.rotary import rotate_half_matrix
 from sparktts_ms.weights.checkpoint import Checkpoint
 
 MASKED = -1e9       # added to the score of a position that may not be attended to
-BLOCK_SIZE = 128    # positions; what incre_flash_attention's documentation recommends
+
+
+class StepInputs:
+    """What the layers share in a step: `pack` on the host, the call in the graph."""
+
+    def pack(self, embeddings: np.ndarray, positions: np.ndarray, slots: np.ndarray,
+             ranges: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+        """Embeddings [R, C], positions [R] (negative: padding), slots [R], or [1] for all rows, and
+        ranges [R, 2] of the logits -> the same, int32."""
+        integers = (positions, slots) if ranges is None else (positions, slots, ranges)
+        return embeddings, *(np.asarray(array, np.int32) for array in integers)
+
+    def __call__(self, embeddings: Tensor, positions: Tensor, slots: Tensor,
+                 ranges: Tensor | None = None, one_slot: bool = False) -> tuple:
+        # -> x [R, C], the inputs of each layer, ranges
+        return embeddings, (positions, slots), ranges
 
 
 class CachedAttention(nn.Cell):
@@ -45,10 +59,8 @@ class CachedAttention(nn.Cell):
         self.keys = allocate_cache(shape, dtype)
         self.values = allocate_cache(shape, dtype)
         self.fused = custom_op("cached_attention", columns=self.query_size)
-        self.use_flash = ms.get_context("device_target") == "Ascend" and dtype == ms.bfloat16
         self.padding_row = num_slots * self.max_length
         self.key_positions = Tensor(np.arange(self.max_length, dtype=np.int32)[None])
-        self.blocks = Tensor(np.arange(self.max_length // BLOCK_SIZE, dtype=np.int32)[None])
         self.rotate_half = weight(rotate_half_matrix(self.head_dim))
         self.matmul = ops.MatMul()
         self.query_key = ops.BatchMatMul(transpose_b=True)
@@ -66,8 +78,6 @@ class CachedAttention(nn.Cell):
         rows = ops.select(positions < 0, padding_rows, slots * self.max_length + positions)
         keys = ops.scatter_update(self.keys, rows, key)
         values = ops.scatter_update(self.values, rows, value)
-        if self.use_flash and slots.shape == positions.shape:
-            return self.flash_attention(query, keys, values, positions, slots)
         return self.plain_attention(query, keys, values, positions, slots)
 
     def apply_rotary(self, x: Tensor, positions: Tensor) -> Tensor:
@@ -100,18 +110,6 @@ class CachedAttention(nn.Cell):
             weights = ops.softmax(scores + mask, -1).astype(self.dtype)
             outputs.append(self.weights_value(weights, value).reshape(-1, group_size * dim))
         return ops.concat(outputs, 1).astype(ms.float32)
-
-    def flash_attention(self, query: Tensor, keys: Tensor, values: Tensor, positions: Tensor,
-                        slots: Tensor) -> Tensor:
-        # one row of each slot; the blocks of a slot follow each other
-        block_table = slots.reshape(-1, 1) * (self.max_length // BLOCK_SIZE) + self.blocks
-        lengths = ops.maximum(positions + 1, 1).astype(ms.int64)
-        output = ops.incre_flash_attention(
-            query.reshape(-1, 1, self.query_size), [keys.reshape(-1, BLOCK_SIZE, self.kv_size)],
-            [values.reshape(-1, BLOCK_SIZE, self.kv_size)], None, lengths,
-            block_table=block_table, num_heads=self.num_heads,
-            num_key_value_heads=self.num_kv_heads, block_size=BLOCK_SIZE)
-        return output.reshape(-1, self.query_size).astype(ms.float32)
 
 
 class SelfAttention(nn.Cell):

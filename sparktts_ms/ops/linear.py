@@ -1,16 +1,17 @@
 """Linear layers, with the RMS norm before them and the activation or residual after them.
 
 On the CPU each is one kernel over a packed matrix (native/gemm.h). Elsewhere they are plain
-operators with weights stored (in, out): on MindSpore's CPU backend the product of one row then
-reads the matrix at memory bandwidth.
+operators: on MindSpore's CPU backend with weights stored (in, out), so that the product of one row
+reads the matrix at memory bandwidth, on Ascend with fused ones in the matrix's data type.
 """
 
 from __future__ import annotations
 
 import mindspore as ms
 import numpy as np
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, mint, nn, ops
 
+from sparktts_ms.ops import ascend
 from sparktts_ms.ops.activation import GELU
 from sparktts_ms.ops.native import library
 from sparktts_ms.ops.native.library import custom_op
@@ -22,8 +23,9 @@ from sparktts_ms.weights.checkpoint import Checkpoint
 class Linear(nn.Cell):
     """y = x W + b on rows, float32 in and out. `matrix` is (out, in), as in checkpoints.
 
-    dtype: of the stored matrix, "float32", "bfloat16", or "int8" (CPU kernels only). eps: x passes
-    an RMS norm first. gelu: y is activated. A second argument of `construct` is added to y.
+    dtype: of the stored matrix, "float32", "bfloat16" (Ascend only; then also of x and y), or
+    "int8" (CPU kernels only). eps: x passes an RMS norm first. gelu: y is activated. A second
+    argument of `construct` is added to y.
     """
 
     def __init__(self, matrix: np.ndarray, bias: np.ndarray | None = None, dtype: str = "float32",
@@ -41,14 +43,18 @@ class Linear(nn.Cell):
             name = "linear_gelu" if gelu else "linear_bias"
             self.fused = custom_op("rms_norm_linear" if self.has_norm else name, outputs)
             self.fused_add = custom_op("linear_add", outputs)
+            return
+        self.ascend = ascend.on_ascend()
+        self.activation = GELU()
+        self.norm = RMSNorm(eps or 0.0, matrix.shape[1], dtype)
+        if self.ascend:
+            self.weight = weight(matrix, getattr(ms, dtype))
+            self.bias = None if bias is None else weight(bias, getattr(ms, dtype))
         else:
-            self.weight = weight(np.ascontiguousarray(matrix.T), getattr(ms, dtype))
+            self.weight = weight(np.ascontiguousarray(matrix.T))
             self.bias = None if bias is None else weight(bias)
             self.matmul = ops.MatMul()
             self.bias_add = ops.BiasAdd()
-            self.activation = GELU()
-            self.norm = RMSNorm(eps or 0.0)
-            self.cast = self.weight.dtype != ms.float32
 
     @classmethod
     def load(cls, weights: Checkpoint, inputs: int, outputs: int, gelu: bool = False) -> Linear:
@@ -66,13 +72,12 @@ class Linear(nn.Cell):
             return self.fused(x, self.weight, self.bias)
         if self.has_norm:
             x = self.norm(x)
-        if self.cast:
-            x = x.astype(self.weight.dtype)
-        y = self.matmul(x, self.weight)
-        if self.cast:
-            y = y.astype(ms.float32)
-        if self.has_bias:
-            y = self.bias_add(y, self.bias)
+        if self.ascend:
+            y = mint.nn.functional.linear(x, self.weight, self.bias)
+        else:
+            y = self.matmul(x, self.weight)
+            if self.has_bias:
+                y = self.bias_add(y, self.bias)
         if self.gelu:
             y = self.activation(y)
         return y if residual is None else residual + y
@@ -90,6 +95,7 @@ class SwiGLU(nn.Cell):
             self.weight = weight(library.pack(interleave(gate, up), dtype == "int8"))
             self.fused = custom_op("rms_norm_swiglu", self.inner)
         else:
+            self.ascend = ascend.on_ascend()
             self.gate_up = Linear(np.concatenate([gate, up]), None, dtype, eps)
 
     def construct(self, x: Tensor) -> Tensor:
@@ -97,6 +103,8 @@ class SwiGLU(nn.Cell):
         if self.native:
             return self.fused(x, self.eps, self.weight)
         y = self.gate_up(x)
+        if self.ascend:
+            return ops.swiglu(y, -1)
         return ops.silu(y[:, :self.inner]) * y[:, self.inner:]
 
 
@@ -126,14 +134,28 @@ class LogitsProjection(nn.Cell):
             self.weight = weight(library.pack(matrix, dtype == "int8"))
             self.fused = custom_op("rms_norm_logits", self.outputs)
         else:
+            self.ascend = ascend.on_ascend()
             self.linear = Linear(matrix, None, dtype, eps)
             self.columns = Tensor(np.arange(self.outputs, dtype=np.int32)[None])
 
-    def construct(self, x: Tensor, ranges: Tensor) -> Tensor:
-        # x [B, C], ranges int32 [B, 2]: first column, and last + 1, of each row -> [B, N].
-        # Other columns are minus infinity, or on the CPU, the logits that another row needs.
+    def construct(self, x: Tensor, ranges) -> Tensor:
+        # x [B, C], ranges int32 [B, 2]: first column, and last + 1, of each row; on Ascend a pair
+        # of [B, 1] -> [B, N] float32. Other columns are minus infinity, or on the CPU, the logits
+        # that another row needs.
         if self.native:
             return self.fused(x, self.eps, self.weight, ranges)
+        if self.ascend:
+            first, stop = ranges
+            inside = mint.logical_and(self.columns >= first, self.columns < stop)
+            return mint.where(inside, self.linear(x).astype(ms.float32), -np.inf)
         inside = ops.logical_and(self.columns >= ranges[:, :1], self.columns < ranges[:, 1:])
         masked = ops.full((x.shape[0], self.outputs), -np.inf, dtype=ms.float32)
         return ops.select(inside, self.linear(x), masked)
+
+    def top(self, logits: Tensor, k: int) -> Tensor:
+        """The `k` largest logits of each row [B, N] and their columns, float32 [B, 2 k]."""
+        if self.ascend:
+            values, columns = mint.topk(logits, k)
+            return mint.cat([values, columns.astype(ms.float32)], 1)
+        values, columns = ops.topk(logits, k)
+        return ops.concat([values, columns.astype(ms.float32)], 1)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparktts_ms.errors import InputError
-from sparktts_ms.qwen2.language_model import PREFILL_CHUNK, LanguageModel, LMHead, StepLogits
+from sparktts_ms.qwen2.language_model import LanguageModel, LMHead, StepLogits
 from sparktts_ms.qwen2.sampling import Sampling, sample
 
 MIN_PREFILL = 4     # uncached ids up to this number are fed by decode steps, not as a prefill chunk
@@ -136,7 +136,7 @@ class Engine:
         sequence = next((s for s in self.active if len(s.uncached) > MIN_PREFILL), None)
         if sequence is None:
             return
-        ids = sequence.uncached[:min(PREFILL_CHUNK, len(sequence.uncached) - 1)]
+        ids = sequence.uncached[:min(self.model.prefill_chunk, len(sequence.uncached) - 1)]
         self.model.prefill(sequence.slot, np.array(ids), sequence.num_cached)
         del sequence.uncached[:len(ids)]
         sequence.num_cached += len(ids)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from mindspore import Tensor, ops
+from mindspore import Tensor
 
 from sparktts_ms.config import Qwen2Config
 from sparktts_ms.ops.linear import LogitsProjection
@@ -19,7 +19,6 @@ from sparktts_ms.qwen2.model import Qwen2
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.weights.checkpoint import Checkpoint
 
-PREFILL_CHUNK = 64                  # prompt positions a prefill chunk
 MAX_LENGTH = 4096                   # positions of a sequence in the KV cache
 BATCH_SIZES = (1, 2, 4, 8, 16)      # of a decode step: one graph each, compiled when first needed
 DEVICE_TOP_K = 64                   # logits copied from a device where not all of them are needed
@@ -33,7 +32,8 @@ class LanguageModel:
         self.runtime = runtime
         self.num_slots = BATCH_SIZES[-1]
         length = min(MAX_LENGTH, config.max_position_embeddings)
-        self.max_length = length // PREFILL_CHUNK * PREFILL_CHUNK
+        self.prefill_chunk = runtime.prefill_chunk
+        self.max_length = length // self.prefill_chunk * self.prefill_chunk
         weights = Checkpoint(path)
         self.embedding = weights.at("model.embed_tokens").take_view(
             "weight", config.vocab_size, config.hidden_size)
@@ -41,48 +41,61 @@ class LanguageModel:
         self.network = Qwen2(weights.at("model"), config, self.num_slots, self.max_length,
                              runtime.llm_dtype, runtime.cache_dtype)
         weights.finish((r"lm_head\.weight",))       # tied: the same matrix as the embedding
-        self._prefill = runtime.compile_padded(self.network, "prefill")
+        network = self.network
+        step_inputs = network.step_inputs
+
+        def prefill(*packed):
+            x, inputs, _ = step_inputs(*packed, one_slot=True)
+            return network(x, inputs)
+
+        self._prefill = runtime.compile_padded(prefill, "prefill")
 
     def head(self, ids: np.ndarray) -> LMHead:
         """The decode step for sequences of the token ids `ids` [N]."""
         return LMHead(self, ids)
 
     def prefill(self, slot: int, ids: np.ndarray, start: int) -> Tensor:
-        """Extend the sequence in `slot` by `ids` [T <= PREFILL_CHUNK] from position `start`;
-        returns the hidden states [T or PREFILL_CHUNK, C]."""
-        length = self.runtime.padded_length(len(ids), (PREFILL_CHUNK,))
+        """Extend the sequence in `slot` by `ids` [T <= prefill_chunk] from position `start`;
+        returns the hidden states [T or prefill_chunk, C]."""
+        length = self.runtime.padded_length(len(ids), (self.prefill_chunk,))
         positions = np.full(length, -1, np.int32)
         positions[:len(ids)] = np.arange(start, start + len(ids))
-        return self._prefill(Tensor(pad_rows(self.embedding[ids], length)), Tensor(positions),
-                             Tensor(np.array([slot], np.int32)))
+        packed = self.network.step_inputs.pack(pad_rows(self.embedding[ids], length), positions,
+                                               np.array([slot]))
+        return self._prefill(*map(Tensor, packed))
 
 
 class StepLogits:
     """The logits of a decode step; they stay on the device until they are asked for.
 
-    logits: [B, N]. top: values and rows [B, DEVICE_TOP_K] of the largest, where a device has them.
+    logits: [B, N]. top: the largest DEVICE_TOP_K values and their rows, float32
+    [B, 2 DEVICE_TOP_K], where the logits are on a device.
     """
 
-    def __init__(self, logits: Tensor, top: tuple[Tensor, Tensor] | None):
+    def __init__(self, logits: Tensor, top: Tensor | None):
         self._logits = logits
         self._top = top
-        self._host: np.ndarray | None = None
+        self._host_logits: np.ndarray | None = None
+        self._host_top: np.ndarray | None = None
 
     def candidates(self, index: int, rows: np.ndarray, top_k: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows [M] and logits [M], float32, of sequence `index`, out of the LM head's `rows`
         (ascending): all of them, or where that saves copying all logits, at least the `top_k`
         largest."""
         if self._top is not None and 0 < top_k <= DEVICE_TOP_K < len(rows):
-            values, top_rows = (tensor.asnumpy()[index] for tensor in self._top)
+            if self._host_top is None:
+                self._host_top = self._top.asnumpy()
+            values, top_rows = np.split(self._host_top[index], 2)
+            top_rows = top_rows.astype(np.int32)
             order = np.argsort(top_rows)
             values = values[order]
             top_rows = top_rows[order]
             positions = np.minimum(np.searchsorted(rows, top_rows), len(rows) - 1)
             allowed = rows[positions] == top_rows
             return top_rows[allowed], values[allowed]
-        if self._host is None:
-            self._host = self._logits.asnumpy()
-        logits = self._host[index, rows[0]:rows[-1] + 1]
+        if self._host_logits is None:
+            self._host_logits = self._logits.asnumpy()
+        logits = self._host_logits[index, rows[0]:rows[-1] + 1]
         return rows, logits if len(logits) == len(rows) else logits[rows - rows[0]]
 
 
@@ -101,12 +114,13 @@ class LMHead:
         projection = self.projection
         top_k = min(DEVICE_TOP_K, len(ids))
 
-        def step(embeddings, positions, slots, ranges):
-            # embeddings [B, C], positions and slots [B], ranges [B, 2] of rows -> logits [B, N]
-            y = projection(network(embeddings, positions, slots), ranges)
-            if projection.native:
-                return y
-            return y, *ops.topk(y, top_k)
+        step_inputs = network.step_inputs
+
+        def step(*packed):
+            # -> logits [B, N], and where they stay on a device, the largest (see StepLogits)
+            x, inputs, ranges = step_inputs(*packed)
+            logits = projection(network(x, inputs), ranges)
+            return logits if projection.native else (logits, projection.top(logits, top_k))
 
         self._step = self.runtime.compile(step, f"decode step ({len(ids)} ids)")
 
@@ -120,9 +134,8 @@ class LMHead:
         padding = batch - len(ids)
         positions = np.concatenate([positions, np.full(padding, -1)])
         slots = np.concatenate([slots, np.full(padding, self.model.num_slots)])
-        result = self._step(Tensor(pad_rows(self.model.embedding[ids], batch)),
-                            Tensor(positions.astype(np.int32)), Tensor(slots.astype(np.int32)),
-                            Tensor(pad_rows(np.asarray(ranges, np.int32), batch)))
-        if self.projection.native:
-            return StepLogits(result, None)
-        return StepLogits(result[0], tuple(result[1:]))
+        packed = self.model.network.step_inputs.pack(
+            pad_rows(self.model.embedding[ids], batch), positions, slots,
+            pad_rows(np.asarray(ranges, np.int32), batch))
+        result = self._step(*map(Tensor, packed))
+        return StepLogits(result, None) if self.projection.native else StepLogits(*result)

@@ -1,22 +1,23 @@
 """Qwen2, decoder only. Source: arXiv 2407.10671, transformers' `Qwen2Model`.
 
 Norm gains and the attention scale are folded into the matrices that follow them. A row of the
-input is one position of one sequence. Hidden states are float32.
+input is one position of one sequence. Hidden states are float32, on Ascend of the weights' type.
 """
 
 from mindspore import Tensor, nn
 
 from sparktts_ms.config import Qwen2Config
-from sparktts_ms.ops.attention import CachedAttention, fuse_qkv
+from sparktts_ms.ops import ascend
+from sparktts_ms.ops.attention import CachedAttention, StepInputs, fuse_qkv
 from sparktts_ms.ops.linear import Linear, SwiGLU
+from sparktts_ms.ops.paged_attention import PagedAttention, PagedStepInputs
 from sparktts_ms.ops.parameter import weight
 from sparktts_ms.ops.rotary import rotary_tables
 from sparktts_ms.weights.checkpoint import Checkpoint
 
 
 class DecoderLayer(nn.Cell):
-    def __init__(self, weights: Checkpoint, config: Qwen2Config, attention: CachedAttention,
-                 dtype: str):
+    def __init__(self, weights: Checkpoint, config: Qwen2Config, attention: nn.Cell, dtype: str):
         super().__init__()
         size = config.hidden_size
         inner = config.intermediate_size
@@ -37,28 +38,42 @@ class DecoderLayer(nn.Cell):
         self.down_proj = Linear(weights.at("mlp.down_proj").take("weight", size, inner), None,
                                 dtype)
 
-    def construct(self, x: Tensor, positions: Tensor, slots: Tensor) -> Tensor:
-        # x [R, C] -> [R, C]
-        x = self.o_proj(self.attention(self.qkv_proj(x), positions, slots), x)
+    def construct(self, x: Tensor, *inputs: Tensor) -> Tensor:
+        # x [R, C], the attention's inputs -> [R, C]
+        x = self.o_proj(self.attention(self.qkv_proj(x), *inputs), x)
         return self.down_proj(self.gate_up_proj(x), x)
 
 
 class Qwen2(nn.Cell):
-    """Embeddings -> hidden states; the final norm belongs to the `LMHead`."""
+    """Hidden states of the embeddings; the final norm belongs to the `LMHead`.
+
+    step_inputs: makes the inputs of a step (see StepInputs).
+    """
 
     def __init__(self, weights: Checkpoint, config: Qwen2Config, num_slots: int, max_length: int,
                  dtype: str, cache_dtype):
         super().__init__()
-        cos, sin = map(weight, rotary_tables(max_length, config.head_dim, config.rope_theta))
+        heads = config.num_attention_heads
+        kv_heads = config.num_key_value_heads
+        tables = rotary_tables(max_length, config.head_dim, config.rope_theta)
+        paged = ascend.on_ascend()
+        self.step_inputs = StepInputs()
+        if paged:
+            self.step_inputs = PagedStepInputs(num_slots, *tables, cache_dtype)
+        else:
+            cos, sin = map(weight, tables)
         layers = []
         for n in range(config.num_hidden_layers):
-            attention = CachedAttention(config.num_attention_heads, config.num_key_value_heads,
-                                        num_slots, cos, sin, cache_dtype)
+            if paged:
+                attention = PagedAttention(heads, kv_heads, num_slots, max_length, config.head_dim,
+                                           cache_dtype)
+            else:
+                attention = CachedAttention(heads, kv_heads, num_slots, cos, sin, cache_dtype)
             layers.append(DecoderLayer(weights.at(f"layers.{n}"), config, attention, dtype))
         self.layers = nn.CellList(layers)
 
-    def construct(self, x: Tensor, positions: Tensor, slots: Tensor) -> Tensor:
-        # x [R, C], positions [R] (negative: padding), slots [R], or [1] for all rows -> [R, C]
+    def construct(self, x: Tensor, inputs: tuple) -> Tensor:
+        # x [R, C], the inputs of each layer -> [R, C]
         for layer in self.layers:
-            x = layer(x, positions, slots)
+            x = layer(x, *inputs)
         return x

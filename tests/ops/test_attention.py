@@ -5,13 +5,10 @@ import functools
 import mindspore as ms
 import numpy as np
 import pytest
-from mindspore import Tensor
 
-from sparktts_ms.ops import attention as attention_module
 from sparktts_ms.ops.attention import CachedAttention, SelfAttention
 from sparktts_ms.ops.parameter import weight
 from sparktts_ms.ops.rotary import rotary_tables
-from sparktts_ms.runtime import Runtime
 from tests.helpers import assert_close, random_normal, run_cell
 
 normal = functools.partial(random_normal, np.random.default_rng(5))
@@ -83,60 +80,3 @@ def test_cached_attention_checks_its_indices(kernels):
     for position, slot in ((64, 0), (0, 2), (0, -1)):
         with pytest.raises(RuntimeError):
             attend(attention, normal(1, 64), [position], [slot])
-
-
-def documented_incre_flash_attention(
-        query, key, value, attn_mask=None, actual_seq_lengths=None, *, block_table, num_heads,
-        num_key_value_heads, block_size, input_layout="BSH", scale_value=1.0):
-    """ops.incre_flash_attention with paged attention, as its documentation describes it.
-
-    query [B, 1, H]; key and value: a list of one tensor [blocks, block_size, kvH] each; lengths
-    int64 [B]; block_table int32 [B, blocks of a sequence].
-    """
-    (key,) = key
-    (value,) = value
-    batch, one, hidden = query.shape
-    dim = hidden // num_heads
-    assert attn_mask is None and one == 1 and input_layout == "BSH" and scale_value == 1.0
-    assert key.shape == value.shape == (key.shape[0], block_size, num_key_value_heads * dim)
-    assert block_size % 16 == 0
-    assert actual_seq_lengths.dtype == ms.int64 and actual_seq_lengths.shape == (batch,)
-    assert block_table.dtype == ms.int32 and block_table.shape[0] == batch
-    query, key, value, lengths, table = (
-        t.asnumpy() for t in (query, key, value, actual_seq_lengths, block_table))
-    out = np.zeros((batch, 1, num_heads, dim), np.float32)
-    for b in range(batch):
-        assert 1 <= lengths[b] <= table.shape[1] * block_size
-        keys = key[table[b]].reshape(-1, num_key_value_heads, dim)[:lengths[b]]
-        values = value[table[b]].reshape(-1, num_key_value_heads, dim)[:lengths[b]]
-        for h in range(num_heads):
-            g = h * num_key_value_heads // num_heads
-            scores = keys[:, g].astype(np.float64) @ query[b, 0, h * dim:(h + 1) * dim]
-            weights = np.exp(scores)
-            out[b, 0, h] = weights / weights.sum() @ values[:, g]
-    return Tensor(out.reshape(batch, 1, hidden))
-
-
-def test_flash_attention_is_called_as_documented(monkeypatch):
-    heads = 4
-    kv_heads = 2
-    dim = 16
-    with monkeypatch.context() as patch:
-        patch.setenv("SPARKTTS_NATIVE", "0")
-        Runtime.start("CPU")
-        patch.setattr(attention_module.ops, "incre_flash_attention",
-                      documented_incre_flash_attention)
-        attention = cached_attention(heads, kv_heads, dim, 256)
-        assert not attention.use_flash                  # for bfloat16 on Ascend only
-        attention.use_flash = True
-        rows = [normal(length, (heads + 2 * kv_heads) * dim, scale=0.5) for length in (140, 60)]
-        expected = [causal_attention(r, heads, kv_heads, dim) for r in rows]
-        for slot, r in enumerate(rows):                 # prefill uses the plain implementation
-            attend(attention, r[:50], range(50), [slot])
-        for t in range(50, 140):
-            second = min(t, 59)
-            batch = np.stack([rows[0][t], rows[1][second], rows[0][0]])
-            output = attend(attention, batch, [t, second, -1], [0, 1, 3])
-            expected_rows = np.stack([expected[0][t], expected[1][second]])
-            np.testing.assert_allclose(output[:2], expected_rows, atol=2e-5)
-    Runtime.start("CPU")

@@ -5,7 +5,6 @@ import pytest
 
 from sparktts_ms import Sampling
 from sparktts_ms.errors import InputError
-from sparktts_ms.qwen2.language_model import PREFILL_CHUNK
 from tests.helpers import fixed_length, mixed_requests, start_utterance
 
 
@@ -52,7 +51,7 @@ def test_chunked_prefill_does_not_block_decoding(tts):
     tokens = len(decoding.sequence.tokens)
     for step in range(1, 4):
         tts.engine.step()
-        assert prefilling.sequence.num_cached == step * PREFILL_CHUNK
+        assert prefilling.sequence.num_cached == step * tts.llm.prefill_chunk
         assert len(decoding.sequence.tokens) == tokens + step
     for utterance in (prefilling, decoding):
         tts.engine.cancel(utterance.sequence)

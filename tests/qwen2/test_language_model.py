@@ -80,7 +80,7 @@ class DeviceArray:
 
 
 def test_top_logits_are_copied_only():
-    top = (DeviceArray(np.float32([[3, 2, 1]])), DeviceArray(np.int32([[7, 5, 900]])))
+    top = DeviceArray(np.float32([[3, 2, 1, 7, 5, 900]]))
     logits = StepLogits(DeviceArray(), top)
     rows, values = logits.candidates(0, np.arange(3, 3 + DEVICE_TOP_K + 5), 50)
     assert rows.tolist() == [5, 7] and values.tolist() == [2.0, 3.0]
