@@ -3,57 +3,19 @@
 Source: upstream `ecapa_tdnn.py`; the attentive pooling behind it is not used in inference.
 """
 
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, mint, nn, ops
 
-from sparktts_ms.ops.activation import ChannelScale
-from sparktts_ms.ops.convolution import Conv1d
 from sparktts_ms.ops.linear import Linear
+from sparktts_ms.ops.planes import Conv1d, add_gated, time_mean
+from sparktts_ms.ops.res2 import ConvReluNorm, NormedConv, res2_block
 from sparktts_ms.weights.checkpoint import Checkpoint, fuse_batch_norm
 
 SCALE = 8           # channel groups of a Res2 block
 BOTTLENECK = 128    # of the squeeze-and-excitation block
 
 
-class ConvReluNorm(nn.Cell):
-    """Convolution, ReLU, batch norm."""
-
-    def __init__(self, conv: Checkpoint, norm: Checkpoint, inputs: int, outputs: int,
-                 kernel_size: int = 1, dilation: int = 1):
-        super().__init__()
-        kernel = conv.take("weight", outputs, inputs, kernel_size)
-        self.conv = Conv1d(kernel, conv.take("bias", outputs), dilation=dilation,
-                           padding=dilation * (kernel_size // 2))
-        self.norm = ChannelScale(*fuse_batch_norm(norm, outputs))
-
-    def construct(self, x: Tensor) -> Tensor:
-        # x [1, I, 1, T] -> [1, O, 1, T]
-        return self.norm(ops.relu(self.conv(x)))
-
-
-class Res2Block(nn.Cell):
-    """Channel groups, convolved after adding the previous output; the last stays as it is."""
-
-    def __init__(self, weights: Checkpoint, channels: int, dilation: int):
-        super().__init__()
-        width = channels // SCALE
-        convs = []
-        for n in range(SCALE - 1):
-            convs.append(ConvReluNorm(weights.at(f"convs.{n}"), weights.at(f"bns.{n}"), width,
-                                      width, kernel_size=3, dilation=dilation))
-        self.convs = nn.CellList(convs)
-
-    def construct(self, x: Tensor) -> Tensor:
-        groups = ops.split(x, x.shape[1] // SCALE, 1)
-        y = self.convs[0](groups[0])
-        outputs = [y]
-        for n in range(1, SCALE - 1):
-            y = self.convs[n](y + groups[n])
-            outputs.append(y)
-        return ops.concat([*outputs, groups[SCALE - 1]], 1)
-
-
 class SqueezeExcitation(nn.Cell):
-    """Each channel is multiplied by a gate that is computed from the channels' means over time."""
+    """A gate for each channel, computed from the channels' means over time."""
 
     def __init__(self, weights: Checkpoint, channels: int):
         super().__init__()
@@ -61,21 +23,26 @@ class SqueezeExcitation(nn.Cell):
         self.excite = Linear.load(weights.at("linear2"), BOTTLENECK, channels)
 
     def construct(self, x: Tensor) -> Tensor:
-        mean = x.reshape(x.shape[1], -1).mean(1).reshape(1, -1)
-        gate = ops.sigmoid(self.excite(ops.relu(self.squeeze(mean))))
-        return x * gate.reshape(1, -1, 1, 1)
+        # x [1, C, 1, T] -> [1, C]
+        return ops.sigmoid(self.excite(ops.relu(self.squeeze(time_mean(x)))))
 
 
 class SERes2Block(nn.Cell):
+    """x + y gate(y), where y is the output of a Res2 block."""
+
     def __init__(self, weights: Checkpoint, channels: int, dilation: int):
         super().__init__()
-        self.conv1 = ConvReluNorm(weights.at("0.conv"), weights.at("0.bn"), channels, channels)
-        self.res2 = Res2Block(weights.at("1"), channels, dilation)
-        self.conv2 = ConvReluNorm(weights.at("2.conv"), weights.at("2.bn"), channels, channels)
+        width = channels // SCALE
+        groups = [normed_conv(weights.at(f"1.convs.{n}"), weights.at(f"1.bns.{n}"), width, width, 3)
+                  for n in range(SCALE - 1)]
+        first = normed_conv(weights.at("0.conv"), weights.at("0.bn"), channels, channels)
+        last = normed_conv(weights.at("2.conv"), weights.at("2.bn"), channels, channels)
+        self.res2 = res2_block(first, groups, last, dilation)
         self.excitation = SqueezeExcitation(weights.at("3"), channels)
 
     def construct(self, x: Tensor) -> Tensor:
-        return x + self.excitation(self.conv2(self.res2(self.conv1(x))))
+        y = self.res2(x)
+        return add_gated(x, y, self.excitation(y))
 
 
 class Ecapa(nn.Cell):
@@ -84,7 +51,7 @@ class Ecapa(nn.Cell):
     def __init__(self, weights: Checkpoint, mels: int, channels: int):
         super().__init__()
         first = weights.at("layer1")
-        self.conv1 = ConvReluNorm(first.at("conv"), first.at("bn"), mels, channels, kernel_size=5)
+        self.conv1 = ConvReluNorm(normed_conv(first.at("conv"), first.at("bn"), mels, channels, 5))
         self.blocks = nn.CellList([
             SERes2Block(weights.at(f"layer{n}.se_res2block"), channels, dilation=n)
             for n in (2, 3, 4)])
@@ -93,10 +60,17 @@ class Ecapa(nn.Cell):
 
     def construct(self, mel: Tensor) -> Tensor:
         # mel [M, T] -> [3 C, T]
-        x = self.conv1(mel.reshape(1, mel.shape[0], 1, -1))
+        x = self.conv1(mint.unsqueeze(mint.unsqueeze(mel, 1), 0))
         outputs = []
         for block in self.blocks:
             x = block(x)
             outputs.append(x)
         y = ops.relu(self.conv2(ops.concat(outputs, 1)))
-        return y.reshape(y.shape[1], -1)
+        return mint.select(mint.select(y, 2, 0), 0, 0)
+
+
+def normed_conv(conv: Checkpoint, norm: Checkpoint, inputs: int, outputs: int,
+                kernel_size: int = 1) -> NormedConv:
+    """A convolution and the batch norm behind it."""
+    kernel = conv.take("weight", outputs, inputs, kernel_size)
+    return NormedConv(kernel, conv.take("bias", outputs), *fuse_batch_norm(norm, outputs))

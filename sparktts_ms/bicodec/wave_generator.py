@@ -6,12 +6,14 @@ samples as the bare utterance. Source: upstream `wave_generator.py`.
 """
 
 import numpy as np
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, nn
 
 from sparktts_ms.config import WaveGeneratorConfig
 from sparktts_ms.ops import convolution
 from sparktts_ms.ops.activation import tanh
-from sparktts_ms.ops.convolution import SnakeConvWeights, to_conv_layout
+from sparktts_ms.ops.convolution import to_conv_layout
+from sparktts_ms.ops.planes import apply_mask, repeat_mask
+from sparktts_ms.ops.residual_unit import ResidualUnitWeights, SnakeConvWeights
 from sparktts_ms.weights.checkpoint import Checkpoint, fuse_weight_norm
 
 DILATIONS = (1, 3, 9)
@@ -28,22 +30,15 @@ class UpsamplingStage(nn.Cell):
         kernel = fuse_weight_norm(weights.at("1"), inputs, outputs, kernel_size)
         bias = weights.at("1").take("bias", outputs)
         up = SnakeConvWeights(kernel / alpha[:, None, None], bias, alpha)
-        self.upsample = convolution.upsample(up, rate)
-        units = []
-        for n, dilation in enumerate(DILATIONS, 2):
-            block = weights.at(f"{n}.block")
-            conv1 = snake_conv(block.at("0"), block.at("1"), outputs, outputs, 7)
-            conv2 = snake_conv(block.at("2"), block.at("3"), outputs, outputs, 1)
-            units.append(convolution.residual_unit(conv1, conv2, dilation))
-        self.units = nn.CellList(units)
+        units = (residual_unit(weights.at(f"{n}.block"), outputs, dilation)
+                 for n, dilation in enumerate(DILATIONS, 2))
+        self.layers = nn.CellList(convolution.upsampling_stage(up, rate, units))
 
     def construct(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         # x of T frames, mask [T, 1] -> x of rate T frames, mask [rate T, 1]
-        if mask is not None:
-            mask = ops.tile(mask, (1, self.rate)).reshape(-1, 1)
-        x = apply_mask(self.upsample(x), mask)
-        for unit in self.units:
-            x = apply_mask(unit(x), mask)
+        mask = repeat_mask(mask, self.rate)
+        for layer in self.layers:
+            x = apply_mask(layer(x), mask)
         return x, mask
 
 
@@ -69,7 +64,7 @@ class WaveGenerator(nn.Cell):
         x = apply_mask(x, mask)
         for stage in self.stages:
             x, mask = stage(x, mask)
-        return tanh(self.conv_post(x)).reshape(-1)
+        return tanh(self.conv_post(x).reshape(-1))
 
 
 def receptive_field(config: WaveGeneratorConfig) -> int:
@@ -80,14 +75,6 @@ def receptive_field(config: WaveGeneratorConfig) -> int:
         reach += 3 * sum(DILATIONS)
         reach = max((rate - 1 + reach + padding) // rate, (reach - padding + size - 1) // rate)
     return reach + 3
-
-
-def apply_mask(x: Tensor, mask: Tensor | None) -> Tensor:
-    """A plane [1, C, 1, T] with zeros where `mask` [T, 1] is 0; `x` itself where `mask` is None."""
-    if mask is None:
-        return x
-    # tiled to full size, because broadcasting is slow on the CPU (see ops/convolution.py)
-    return x * ops.tile(mask.reshape(1, 1, 1, -1), (1, x.shape[1], 1, 1))
 
 
 def snake_alpha(weights: Checkpoint, channels: int) -> np.ndarray:
@@ -103,3 +90,10 @@ def snake_conv(snake: Checkpoint, conv: Checkpoint, inputs: int, outputs: int,
     alpha = snake_alpha(snake, inputs)
     kernel = fuse_weight_norm(conv, outputs, inputs, kernel_size) / alpha[:, None]
     return SnakeConvWeights(kernel, conv.take("bias", outputs), alpha)
+
+
+def residual_unit(block: Checkpoint, channels: int, dilation: int) -> ResidualUnitWeights:
+    """The unit stored as snake, convolution, snake, convolution."""
+    conv1 = snake_conv(block.at("0"), block.at("1"), channels, channels, 7)
+    conv2 = snake_conv(block.at("2"), block.at("3"), channels, channels, 1)
+    return ResidualUnitWeights(conv1, conv2, dilation)

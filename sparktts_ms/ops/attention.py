@@ -112,41 +112,6 @@ class CachedAttention(nn.Cell):
         return ops.concat(outputs, 1).astype(ms.float32)
 
 
-class SelfAttention(nn.Cell):
-    """softmax(Q K^T) V of each head over all frames that the mask does not exclude."""
-
-    def __init__(self, num_heads: int, head_dim: int):
-        super().__init__()
-        self.num_heads = num_heads
-        self.head_dim = head_dim
-        self.fused = None
-        if head_dim % 32 == 0:
-            self.fused = custom_op("self_attention", columns=num_heads * head_dim)
-        self.dim = Tensor(np.array([head_dim], np.int32))
-        self.query_key = ops.BatchMatMul(transpose_b=True)
-        self.weights_value = ops.BatchMatMul()
-
-    def construct(self, qkv: Tensor, mask: Tensor | None) -> Tensor:
-        # qkv [T, 3 H D] with the scale folded into the queries,
-        # mask [T, 1] (1 for a valid frame; None: all are) -> [T, H D]
-        if self.fused is not None and mask is None:
-            return self.fused(qkv, self.dim)
-        query, key, value = map(self.split_heads, ops.split(qkv, self.num_heads * self.head_dim, 1))
-        if mask is not None:
-            # One more dimension carries the mask through the product, because adding a broadcast
-            # mask to [H, T, T] costs a table of that size in every layer.
-            penalty = ((1.0 - mask) * MASKED).reshape(1, -1, 1)
-            penalty = ops.tile(penalty, (self.num_heads, 1, 1))
-            query = ops.concat([query, ops.ones_like(penalty)], -1)
-            key = ops.concat([key, penalty], -1)
-        output = self.weights_value(ops.softmax(self.query_key(query, key), -1), value)
-        return output.transpose(1, 0, 2).reshape(qkv.shape[0], -1)
-
-    def split_heads(self, x: Tensor) -> Tensor:
-        # [T, H D] -> [H, T, D]
-        return x.reshape(-1, self.num_heads, self.head_dim).transpose(1, 0, 2)
-
-
 def fuse_qkv(weights: Checkpoint, hidden_size: int, num_heads: int, num_kv_heads: int,
              head_dim: int, gain: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """One matrix [(num_heads + 2 num_kv_heads) head_dim, hidden_size] and bias for q, k and v.

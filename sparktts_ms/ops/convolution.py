@@ -1,46 +1,38 @@
 """Convolutions over time, in the layout that is fastest on each device.
 
 The convolution layout is [T, C] with the CPU kernels (native/convolution.cc) and a *plane*
-[1, C, 1, T] elsewhere, since `mint`'s 1-D convolutions have no CPU kernel and the 2-D operators
-with a height of one run everywhere. `to_conv_layout` and `to_frames` convert at the ends of a
+[1, C, 1, T] elsewhere (planes.py). `to_conv_layout` and `to_frames` convert at the ends of a
 network. Frames outside an utterance are zeros.
-
-On MindSpore's CPU backend a broadcasting multiplication or addition builds an index table of 16
-bytes an element (a third of a second for 7.7 M elements), so bias and per-channel scale of planes
-are BiasAdd and inference-mode BatchNorm, which do not.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
 
 import numpy as np
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, mint, nn
 
 from sparktts_ms.ops import toom_cook
 from sparktts_ms.ops.activation import GELU, Snake
+from sparktts_ms.ops.ascend import on_ascend
 from sparktts_ms.ops.native import library
 from sparktts_ms.ops.native.library import custom_op
 from sparktts_ms.ops.parameter import weight
-
-
-class SnakeConvWeights(NamedTuple):
-    """A convolution after a snake: kernel [O, I, K] divided by alpha, bias [O], alpha [I]."""
-
-    kernel: np.ndarray
-    bias: np.ndarray
-    alpha: np.ndarray
+from sparktts_ms.ops.planes import Conv1d, ConvTranspose1d, frames_to_plane, plane_to_frames
+from sparktts_ms.ops.residual_unit import (
+    ResidualUnit,
+    ResidualUnitWeights,
+    SnakeConvWeights,
+    scaled_stage,
+)
 
 
 def to_conv_layout(frames: Tensor) -> Tensor:
     """[T, C] -> convolution layout."""
-    if library.enabled():
-        return frames
-    return frames.transpose(1, 0).reshape(1, frames.shape[1], 1, frames.shape[0])
+    return frames if library.enabled() else frames_to_plane(frames)
 
 
 def to_frames(x: Tensor) -> Tensor:
     """Convolution layout -> [T, C]."""
-    return x if library.enabled() else x.reshape(x.shape[1], -1).transpose(1, 0)
+    return x if library.enabled() else plane_to_frames(x)
 
 
 class NativeOp(nn.Cell):
@@ -98,27 +90,25 @@ def upsample(weights: SnakeConvWeights, stride: int) -> nn.Cell:
                     rows=lambda frames: frames * stride)
 
 
-def residual_unit(conv1: SnakeConvWeights, conv2: SnakeConvWeights, dilation: int) -> nn.Cell:
-    """x + conv2(snake(conv1(snake(x)))): conv1 [C, C, 7] is dilated, conv2 is [C, C, 1]."""
+def residual_unit(weights: ResidualUnitWeights) -> nn.Cell:
+    """x + conv2(snake(conv1(snake(x)))) in convolution layout."""
     if not library.enabled():
-        return ResidualUnit(conv1, conv2, dilation)
+        return ResidualUnit(weights)
+    conv1, conv2, dilation = weights
     return NativeOp("residual_unit", pack_filters(conv1.kernel), conv1.bias, conv1.alpha,
                     library.pack(conv2.kernel[:, :, 0]), conv2.bias, conv2.alpha,
                     toom_cook.TRANSFORMS, np.array([dilation], np.int32))
 
 
-class ResidualUnit(nn.Cell):
-    """`residual_unit` on planes."""
+def upsampling_stage(up: SnakeConvWeights, stride: int,
+                     units: Iterable[ResidualUnitWeights]) -> list[nn.Cell]:
+    """`upsample`, then a `residual_unit` for each of `units`: cells to call one after another.
 
-    def __init__(self, conv1: SnakeConvWeights, conv2: SnakeConvWeights, dilation: int):
-        super().__init__()
-        self.snake1 = Snake(conv1.alpha)
-        self.conv1 = Conv1d(conv1.kernel, conv1.bias, 1, 3 * dilation, dilation)
-        self.snake2 = Snake(conv2.alpha)
-        self.conv2 = Conv1d(conv2.kernel, conv2.bias)
-
-    def construct(self, x: Tensor) -> Tensor:
-        return x + self.conv2(self.snake2(self.conv1(self.snake1(x))))
+    What passes between them may be scaled for each channel (see residual_unit.py).
+    """
+    if on_ascend():
+        return scaled_stage(up, stride, units)
+    return [upsample(up, stride), *map(residual_unit, units)]
 
 
 class FrameConv(nn.Cell):
@@ -163,45 +153,7 @@ class PositionalConv(nn.Cell):
         if self.native:
             return self.conv(x)
         y = self.conv(to_conv_layout(x if mask is None else x * mask))
-        return x + self.activation(to_frames(y)[:x.shape[0]])
-
-
-class Conv1d(nn.Cell):
-    """A convolution of planes; kernel [O, I / groups, K]."""
-
-    def __init__(self, kernel: np.ndarray, bias: np.ndarray, stride: int = 1, padding: int = 0,
-                 dilation: int = 1, groups: int = 1):
-        super().__init__()
-        outputs, _, size = kernel.shape
-        self.kernel = weight(kernel[:, :, None, :])
-        self.bias = weight(bias)
-        self.bias_add = ops.BiasAdd()
-        self.conv = ops.Conv2D(outputs, (1, size), pad_mode="pad", pad=(0, 0, padding, padding),
-                               stride=(1, stride), dilation=(1, dilation), group=groups)
-
-    def construct(self, x: Tensor) -> Tensor:
-        # x [1, I, 1, T] -> [1, O, 1, T']
-        return self.bias_add(self.conv(x, self.kernel), self.bias)
-
-
-class ConvTranspose1d(nn.Cell):
-    """Upsampling of planes by `stride`; kernel [I, O, K], K - stride even, so T' = stride T."""
-
-    def __init__(self, kernel: np.ndarray, bias: np.ndarray, stride: int):
-        super().__init__()
-        inputs, self.outputs, size = kernel.shape
-        padding = (size - stride) // 2
-        self.stride = stride
-        self.kernel = weight(kernel[:, :, None, :])
-        self.bias = weight(bias)
-        self.bias_add = ops.BiasAdd()
-        self.conv = ops.Conv2DTranspose(inputs, (1, size), pad_mode="pad",
-                                        pad=(0, 0, padding, padding), stride=(1, stride))
-
-    def construct(self, x: Tensor) -> Tensor:
-        # x [1, I, 1, T] -> [1, O, 1, stride T]
-        y = self.conv(x, self.kernel, (1, self.outputs, 1, self.stride * x.shape[3]))
-        return self.bias_add(y, self.bias)
+        return x + self.activation(mint.narrow(to_frames(y), 0, 0, x.shape[0]))
 
 
 def geometry(kernel_size: int, stride: int, padding: int, snake: bool) -> np.ndarray:

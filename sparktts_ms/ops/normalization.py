@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import mindspore as ms
 import numpy as np
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, mint, nn, ops
 
 from sparktts_ms.ops import ascend
 from sparktts_ms.ops.activation import GELU
 from sparktts_ms.ops.native.library import custom_op
 from sparktts_ms.ops.parameter import weight
 from sparktts_ms.weights.checkpoint import Checkpoint
+
+SHORTEST = 1e-12        # length by which a shorter row is divided
 
 
 class LayerNorm(nn.Cell):
@@ -23,6 +27,8 @@ class LayerNorm(nn.Cell):
         self.bias = None if bias is None else weight(bias)
         self.gelu = gelu
         self.activation = GELU()
+        self.ascend = ascend.on_ascend()
+        self.epsilon = eps
         self.eps = Tensor(np.array([eps], np.float32))
         self.fused = custom_op("layer_norm_gelu" if gelu else "layer_norm")
         self.normalize = ops.LayerNorm(begin_norm_axis=1, begin_params_axis=1, epsilon=eps)
@@ -39,7 +45,10 @@ class LayerNorm(nn.Cell):
         bias = self.bias if bias is None else bias
         if self.fused is not None:
             return self.fused(x, gain, bias, self.eps)
-        y = self.normalize(x, gain, bias)[0]
+        if self.ascend:
+            y = mint.nn.functional.layer_norm(x, x.shape[1:], gain, bias, self.epsilon)
+        else:
+            y = self.normalize(x, gain, bias)[0]
         return self.activation(y) if self.gelu else y
 
 
@@ -69,3 +78,22 @@ class RMSNorm(nn.Cell):
         size = x.shape[-1]
         mean_square = self.matmul(x * x, ops.full((size, 1), 1.0 / size, dtype=x.dtype))
         return x * self.matmul(ops.rsqrt(mean_square + self.eps), gain.reshape(1, size))
+
+
+class UnitNorm(nn.Cell):
+    """Rows divided by their lengths, times a gain."""
+
+    def __init__(self, gain: np.ndarray):
+        super().__init__()
+        self.ascend = ascend.on_ascend()
+        size = len(gain)
+        self.gain = weight(gain / np.float32(math.sqrt(size)) if self.ascend else gain)
+        self.sum = ops.ReduceSum(keep_dims=True)
+        self.eps = SHORTEST**2 / size
+
+    def construct(self, x: Tensor) -> Tensor:
+        # x [T, C] -> [T, C]
+        if self.ascend:
+            return ops.rms_norm(x, self.gain, self.eps)[0]
+        length = ops.sqrt(self.sum(x * x, -1))
+        return x / ops.maximum(length, SHORTEST) * self.gain

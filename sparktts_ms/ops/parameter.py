@@ -3,6 +3,8 @@
 import numpy as np
 from mindspore import Parameter, Tensor
 
+from sparktts_ms.ops.ascend import on_ascend
+
 
 def weight(array: np.ndarray, dtype=None) -> Parameter:
     """A Parameter without gradient; it shares a contiguous, writable `array` of type `dtype`."""
@@ -13,3 +15,12 @@ def weight(array: np.ndarray, dtype=None) -> Parameter:
     parameter = Parameter(Tensor(np.zeros(1, np.float32), tensor.dtype), requires_grad=False)
     parameter.set_data(tensor, slice_shape=True)
     return parameter
+
+
+def constant(array: np.ndarray) -> Tensor:
+    """A Tensor on the device, for what a network reads more than once.
+
+    In graph mode on Ascend a Parameter is copied at each read if there are views between them.
+    """
+    tensor = Tensor(array)
+    return tensor + 0.0 if on_ascend() else tensor       # an eager operator leaves it there

@@ -8,13 +8,14 @@ Padding samples are zeros, and attention and the positional convolution ignore t
 
 from pathlib import Path
 
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, mint, nn
 
 from sparktts_ms.config import Wav2Vec2Config
-from sparktts_ms.ops.attention import SelfAttention, fuse_qkv
+from sparktts_ms.ops.attention import fuse_qkv
 from sparktts_ms.ops.convolution import PositionalConv, conv, to_conv_layout, to_frames
 from sparktts_ms.ops.linear import Linear
 from sparktts_ms.ops.normalization import LayerNorm
+from sparktts_ms.ops.self_attention import SelfAttention, attention_mask
 from sparktts_ms.weights.checkpoint import Checkpoint, fuse_weight_norm
 
 POSITIONAL_CONV = "wav2vec2.encoder.pos_conv_embed.conv"
@@ -59,7 +60,7 @@ class EncoderLayer(nn.Cell):
         self.down_proj = Linear.load(feed_forward.at("output_dense"), inner, size)
 
     def construct(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        # x [T, C], mask [T, 1] or None -> [T, C]
+        # x [T, C], mask from `attention_mask` -> [T, C]
         x = self.out_proj(self.attention(self.qkv_proj(self.norm(x)), mask), x)
         return self.down_proj(self.up_proj(self.final_norm(x)), x)
 
@@ -92,15 +93,19 @@ class Wav2Vec2(nn.Cell):
 
     def construct(self, samples: Tensor, mask: Tensor | None) -> Tensor:
         # samples [N], mask [T, 1] with T = frames(N), or None -> [T, C]
-        x = to_conv_layout(samples.reshape(-1, 1))
+        x = to_conv_layout(mint.unsqueeze(samples, 1))
         for layer in self.conv_layers:
             x = layer(x)
         x = self.positional_conv(self.in_proj(self.norm(to_frames(x))), mask)
-        total = ops.zeros_like(x)
+        mask = attention_mask(mask)
+        mixed = []
         for n, layer in enumerate(self.layers):
             x = layer(x, mask)
             if n + 1 in self.mixed_layers:
-                total = total + x
+                mixed.append(x)
+        total = mixed[0]
+        for x in mixed[1:]:
+            total = total + x
         return total / len(self.mixed_layers)
 
 

@@ -5,10 +5,13 @@ import functools
 import mindspore as ms
 import numpy as np
 import pytest
+from mindspore import Tensor
 
-from sparktts_ms.ops.attention import CachedAttention, SelfAttention
+from sparktts_ms.ops.attention import CachedAttention
+from sparktts_ms.ops.padding import padding_mask
 from sparktts_ms.ops.parameter import weight
 from sparktts_ms.ops.rotary import rotary_tables
+from sparktts_ms.ops.self_attention import SelfAttention, attention_mask
 from tests.helpers import assert_close, random_normal, run_cell
 
 normal = functools.partial(random_normal, np.random.default_rng(5))
@@ -53,7 +56,11 @@ def test_self_attention(form, frames):
     weights = np.exp(query @ key.transpose(0, 2, 1))
     output = weights / weights.sum(-1, keepdims=True) @ value
     expected = output.transpose(1, 0, 2).reshape(frames, -1)
-    close(run_cell(SelfAttention(2, 32), qkv, None), expected)
+    attention = SelfAttention(2, 32)
+    close(run_cell(attention, qkv, None), expected)
+    padded = np.concatenate([qkv, normal(3, qkv.shape[1])])
+    mask = attention_mask(Tensor(padding_mask(frames, frames + 3)))
+    close(attention(Tensor(padded), mask).asnumpy()[:frames], expected)
 
 
 @pytest.mark.both_forms

@@ -4,19 +4,20 @@ import functools
 
 import numpy as np
 import pytest
-from mindspore import Tensor
+from mindspore import Tensor, nn
 
 from sparktts_ms.ops.convolution import (
     FrameConv,
     PositionalConv,
-    SnakeConvWeights,
     conv,
     conv7,
     residual_unit,
     to_conv_layout,
     to_frames,
     upsample,
+    upsampling_stage,
 )
+from sparktts_ms.ops.residual_unit import ResidualUnitWeights, SnakeConvWeights
 from tests.helpers import assert_close, gelu, random_normal, run_cell
 
 pytestmark = pytest.mark.both_forms
@@ -60,18 +61,22 @@ def test_conv(form, options, inputs, outputs):
     close(run(conv(w, b, alpha=alpha, **options), x), with_snake, tolerance=1e-5)
 
 
+def upsampled(x, weights, stride):
+    """Snake and transposed convolution of [T, I] -> [stride T, O]."""
+    kernel, bias, alpha = weights
+    taps = kernel.shape[2]
+    full = np.zeros((stride * (len(x) - 1) + taps, kernel.shape[1]))
+    for t, row in enumerate(snake(x, alpha)):
+        full[t * stride:t * stride + taps] += np.einsum("i,iok->ko", row, kernel)
+    cut = (taps - stride) // 2
+    return full[cut:cut + len(x) * stride] + bias
+
+
 @pytest.mark.parametrize("stride, taps", [(8, 16), (5, 11), (4, 8), (2, 4), (2, 8), (3, 3)])
 def test_upsample(form, stride, taps):
     x = normal(9, 6)
-    w = normal(6, 35, taps)
-    b = normal(35)
-    alpha = np.exp(normal(6))
-    full = np.zeros((stride * 8 + taps, 35))
-    for t, row in enumerate(snake(x, alpha)):
-        full[t * stride:t * stride + taps] += np.einsum("i,iok->ko", row, w)
-    cut = (taps - stride) // 2
-    actual = run(upsample(SnakeConvWeights(w, b, alpha), stride), x)
-    close(actual, full[cut:cut + 9 * stride] + b, tolerance=1e-5)
+    weights = SnakeConvWeights(normal(6, 35, taps), normal(35), np.exp(normal(6)))
+    close(run(upsample(weights, stride), x), upsampled(x, weights, stride), tolerance=1e-5)
 
 
 @pytest.mark.parametrize("frames", [1, 4, 5, 36, 37, 300])
@@ -83,19 +88,39 @@ def test_conv7(form, frames, channels):
     close(run(conv7(w, b), x), convolution(x, w, b, padding=3), tolerance=2e-5)
 
 
+def unit_weights(channels, dilation):
+    alpha1, alpha2 = np.exp(normal(2, channels, scale=0.3))
+    bias1, bias2 = normal(2, channels)
+    return ResidualUnitWeights(
+        SnakeConvWeights(normal(channels, channels, 7) / 9, bias1, alpha1),
+        SnakeConvWeights(normal(channels, channels, 1) / 9, bias2, alpha2), dilation)
+
+
+def unit_output(x, weights):
+    conv1, conv2, dilation = weights
+    hidden = convolution(snake(x, conv1.alpha), conv1.kernel, conv1.bias, padding=3 * dilation,
+                         dilation=dilation)
+    return x + convolution(snake(hidden, conv2.alpha), conv2.kernel, conv2.bias)
+
+
 @pytest.mark.parametrize("dilation", [1, 3, 9])
 @pytest.mark.parametrize("frames, channels", [(1, 8), (50, 8), (700, 8), (41, 33), (9000, 96)])
 def test_residual_unit(form, dilation, frames, channels):
     x = normal(frames, channels)
-    kernel1 = normal(channels, channels, 7) / 9
-    kernel2 = normal(channels, channels, 1) / 9
-    bias1, bias2 = normal(2, channels)
-    alpha1, alpha2 = np.exp(normal(2, channels, scale=0.3))
-    hidden = convolution(snake(x, alpha1), kernel1, bias1, padding=3 * dilation, dilation=dilation)
-    expected = x + convolution(snake(hidden, alpha2), kernel2, bias2)
-    unit = residual_unit(SnakeConvWeights(kernel1, bias1, alpha1),
-                         SnakeConvWeights(kernel2, bias2, alpha2), dilation)
-    close(run(unit, x), expected, tolerance=2e-5)
+    weights = unit_weights(channels, dilation)
+    close(run(residual_unit(weights), x), unit_output(x, weights), tolerance=2e-5)
+
+
+def test_upsampling_stage(form):
+    """What enters and leaves a stage is not scaled, also where it is between the units."""
+    x = normal(9, 6)
+    up = SnakeConvWeights(normal(6, 8, 4), normal(8), np.exp(normal(6)))
+    units = [unit_weights(8, dilation) for dilation in (1, 3)]
+    expected = upsampled(x, up, 2)
+    for unit in units:
+        expected = unit_output(expected, unit)
+    stage = nn.SequentialCell(upsampling_stage(up, 2, units))
+    close(run(stage, x), expected, tolerance=2e-5)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 200])

@@ -16,6 +16,7 @@ from sparktts_ms.bicodec.wave_generator import WaveGenerator
 from sparktts_ms.config_files import read_config
 from sparktts_ms.ops.convolution import to_conv_layout, to_frames
 from sparktts_ms.ops.padding import padding_mask
+from sparktts_ms.ops.self_attention import attention_mask
 from sparktts_ms.wav2vec2.encoder import load_wav2vec2
 from sparktts_ms.wav2vec2.features import normalize
 from sparktts_ms.weights.checkpoint import Checkpoint
@@ -87,8 +88,9 @@ class TestFeatures:
     def test_layers(self, networks, arrays, name):
         z = arrays[name]
         x = Tensor(z["w2v.hidden_0"])
+        mask = attention_mask(networks.mask(len(x)))
         for number, layer in enumerate(networks.wav2vec2.layers, 1):
-            x = layer(x, networks.mask(len(x)))
+            x = layer(x, mask)
             if f"w2v.hidden_{number}" in z:
                 close(x, z[f"w2v.hidden_{number}"])
         assert number == 16
