@@ -1,0 +1,39 @@
+"""pytest -p tests.ascend.plugin: what asks for the CPU gets MindSpore's Ascend backend.
+
+For tests that are written for the CPU, under `python -m tests.ascend`. There is one form of every
+operator on the device, so that tests of both forms run as "plain", without the CPU kernels.
+"""
+
+from typing import Any
+
+import pytest
+
+from sparktts_ms.runtime import Runtime
+
+
+def pytest_configure() -> None:
+    start = Runtime.start.__func__           # type: ignore[attr-defined]
+
+    def start_on_ascend(cls: type[Runtime], device_target: str = "auto", device_id: int = 0,
+                        mode: str = "graph", dtype: str | None = None,
+                        quantize: str = "none") -> Any:
+        if device_target == "CPU":
+            device_target = "Ascend"
+            dtype = dtype or "float32"
+        return start(cls, device_target, device_id, mode, dtype, quantize)
+
+    Runtime.start = classmethod(start_on_ascend)        # type: ignore[method-assign,assignment]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the CPU kernels; the form without them is not slow, but the only one."""
+    kept = []
+    left_out = []
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        form = callspec.params.get("form") if callspec else None
+        (left_out if form == "native" else kept).append(item)
+        if form == "plain" and item.own_markers and item.own_markers[-1].name == "slow":
+            item.own_markers.pop()
+    items[:] = kept
+    config.hook.pytest_deselected(items=left_out)

@@ -1,0 +1,24 @@
+// The environment variables STANDIN_LOG, STANDIN_COMPUTE and STANDIN_SOC, and the chips they name.
+#pragma once
+#include <string>
+
+namespace standin {
+
+// One bit each, so that a table can name several.
+enum Chip {
+  ASCEND_910A = 1,      // Atlas training products
+  ASCEND_310P = 2,      // Atlas inference products
+  ASCEND_910B = 4,      // Atlas A2
+  ASCEND_910_93 = 8,    // Atlas A3
+  OTHER_CHIP = 16,
+};
+
+struct Settings {
+  bool compute = false;         // STANDIN_COMPUTE: operators compute; otherwise they are recorded
+  std::string chip_name;        // STANDIN_SOC
+  Chip chip = OTHER_CHIP;
+};
+
+const Settings &settings();
+
+}  // namespace standin
