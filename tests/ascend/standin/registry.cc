@@ -17,6 +17,34 @@ std::unordered_map<std::string, Compute> &table() {
 
 std::mutex mutex;       // operators of several threads compute one after another, as on one device
 
+bool is_small(const ObjectPointer &object) {
+  if (!object) return true;
+  if (object->kind == Kind::tensor && element_count(object->shape) > settings().compute_limit)
+    return false;
+  for (const ObjectPointer &member : object->members)
+    if (!is_small(member)) return false;
+  return true;
+}
+
+// Whether no tensor of a call has more elements than `compute_limit`.
+bool is_small(const Call &call) {
+  if (!settings().compute_limit) return false;
+  for (const Argument &argument : call.arguments)
+    if (!is_small(argument.object)) return false;
+  for (const auto *objects : {&call.inputs, &call.outputs})
+    for (const ObjectPointer &object : *objects)
+      if (!is_small(object)) return false;
+  return true;
+}
+
+void ignore_errors(const Compute &compute, const Call &call) {
+  std::lock_guard<std::mutex> lock(mutex);
+  try {
+    compute(call);
+  } catch (const Refused &) {
+  }
+}
+
 }  // namespace
 
 Register::Register(const char *name, Compute compute) { table()[name] = compute; }
@@ -37,8 +65,12 @@ void check_call(const Call &call) {
 }
 
 void run(const Call &call) {
-  if (!settings().compute) return;
+  if (!settings().compute && !is_small(call)) return;
   const Compute *compute = find_operator(call.name);
+  if (!settings().compute) {            // its inputs may be undefined
+    if (compute) ignore_errors(*compute, call);
+    return;
+  }
   if (!compute) refuse("the stand-in does not compute this operator");
   std::lock_guard<std::mutex> lock(mutex);
   (*compute)(call);

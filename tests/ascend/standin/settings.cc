@@ -42,6 +42,7 @@ void read_environment(State &state) {
   state.log = log ? fopen(log, "a") : nullptr;
   const char *compute = variable("STANDIN_COMPUTE", "0");
   state.settings.compute = std::string(compute) != "0";
+  state.settings.compute_limit = atoll(variable("STANDIN_COMPUTE_LIMIT", "0"));
   state.settings.chip_name = variable("STANDIN_SOC", "Ascend910B2");
   state.settings.chip = chip_of(state.settings.chip_name);
 }

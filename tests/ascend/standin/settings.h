@@ -1,5 +1,7 @@
-// The environment variables STANDIN_LOG, STANDIN_COMPUTE and STANDIN_SOC, and the chips they name.
+// The environment variables STANDIN_LOG, STANDIN_COMPUTE, STANDIN_COMPUTE_LIMIT and STANDIN_SOC, and
+// the chips they name.
 #pragma once
+#include <cstdint>
 #include <string>
 
 namespace standin {
@@ -15,6 +17,7 @@ enum Chip {
 
 struct Settings {
   bool compute = false;         // STANDIN_COMPUTE: operators compute; otherwise they are recorded
+  int64_t compute_limit = 0;    // STANDIN_COMPUTE_LIMIT: but compute if no tensor has more elements
   std::string chip_name;        // STANDIN_SOC
   Chip chip = OTHER_CHIP;
 };

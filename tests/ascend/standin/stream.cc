@@ -52,7 +52,8 @@ int wait_on_host(const char *what) {
 // Device memory is host memory, so that the kind only matters for the log. Without arithmetic
 // nobody looks at what lies on the device.
 void move_bytes(void *to, const void *from, size_t size, int kind) {
-  if (kind != DEVICE_TO_DEVICE || settings().compute) memcpy(to, from, size);
+  if (kind != DEVICE_TO_DEVICE || settings().compute || settings().compute_limit)
+    memcpy(to, from, size);
 }
 
 std::string copy_text(int kind, size_t size, const char *how) {

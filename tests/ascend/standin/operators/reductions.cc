@@ -56,6 +56,12 @@ Register amin("aclnnAmin", [](const Call &call) {
                               [](double a, double b) { return std::min(a, b); }));
 });
 
+// self, axes, keep_dims, out
+Register all_("aclnnAll", [](const Call &call) {
+  write(call.tensor(-1), fold(call.tensor(0), call.integers(1), 1.0,
+                              [](double a, double b) { return double(a && b); }));
+});
+
 Register reduce_mean("ReduceMean", [](const Call &call) {
   write(call.output(0), mean(call.input(0), read_integers(call.input(1))));
 });
