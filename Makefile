@@ -1,6 +1,8 @@
 # `make demo` synthesizes a sentence. `make test` is what CI runs: lint, and all tests that are not
 # marked slow; `make test-all` runs every test. Both set up what they need in .venv.
 # `make bench` measures speed; after `make peers` it measures PyTorch and llama.cpp, too.
+# `make ascend-rehearsal` counts what our networks ask of an Ascend device, without one, also beside
+# another revision: REHEARSAL="--against REV"; `make ascend-peer` counts it of MindSpore ONE's.
 # `make eval` evaluates the demo model, `make eval EVAL="--model_dir DIR"` another English model.
 # MINDSPORE=2.7.1 uses another version of MindSpore, in an environment of its own.
 
@@ -11,13 +13,14 @@ BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 PEERS := .venv-peers
+ASCEND_PEER := .venv-ascend-peer
 WORKERS ?= $(shell env -u OMP_NUM_THREADS nproc)
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
 
 # Workers have one thread each, so the kernels also run once without workers, on all cores.
 THREADED = $(if $(TESTS),,$(BIN)/python -m pytest -m "not slow" -k "not plain" tests/ops/test_linear.py tests/ops/test_attention.py)
 
-.PHONY: demo test test-all lint bench peers eval clean
+.PHONY: demo test test-all lint bench peers eval ascend-rehearsal ascend-peer clean
 
 demo: $(RUN_READY)
 	$(BIN)/python -m cli.inference --model_dir pretrained_models/Spark-TTS-demo --save_dir example/results --seed 1 \
@@ -46,6 +49,17 @@ peers: $(PEERS)/.ready
 $(PEERS)/.ready: requirements-bench.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet -r requirements-bench.txt --extra-index-url https://download.pytorch.org/whl/cpu
+	@touch $@
+
+ascend-rehearsal: $(RUN_READY)
+	$(BIN)/python -m tools.ascend_rehearsal $(REHEARSAL)
+
+ascend-peer: $(RUN_READY) $(ASCEND_PEER)/.ready
+	$(BIN)/python -m tools.ascend_peer --peer_python $(ASCEND_PEER)/bin/python $(REHEARSAL)
+
+$(ASCEND_PEER)/.ready: requirements-ascend-peer.txt
+	$(PYTHON) -m venv $(ASCEND_PEER)
+	$(ASCEND_PEER)/bin/python -m pip install --quiet -r requirements-ascend-peer.txt
 	@touch $@
 
 $(BIN)/python:
