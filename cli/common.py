@@ -35,6 +35,9 @@ HINTS = {
     "no_model_dir": "Change --model_dir; `python -m cli.download` fetches the released model, and "
                     "pretrained_models/Spark-TTS-demo is a small one.",
     "no_ascend": "Check `npu-smi info` and the CANN environment, or use --device_target CPU.",
+    "unsuitable_chip": "Use an Atlas A2 (Ascend910B1 to B4) or A3 (Ascend910_93), or "
+                       "--device_target CPU.",
+    "ascend_settings": "Remove the file, or let `python -m cli.doctor --apply` write it again.",
     "no_model_id": "Add --model_id OWNER/NAME.",
     "target_exists": "Add --overwrite to replace it.",
     "not_a_voice": "--save_voice writes one.",

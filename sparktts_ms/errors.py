@@ -6,7 +6,8 @@ flags and a page its controls. As text it is one line. Codes, for hints of a fro
     text: no_text, not_unicode, prompt_too_long, unsupported_language
     request: no_voice, voice_and_gender, style_without_voice, number_needs_gender
     voice: recording_too_long, not_a_voice; generated: no_speech, incomplete_voice
-    model: no_model_dir, no_model_id, target_exists, no_ascend; server: busy, port_unavailable
+    model: no_model_dir, no_model_id, target_exists; server: busy, port_unavailable
+    device: no_ascend, unsuitable_chip, ascend_settings, no_settings
 """
 
 from __future__ import annotations

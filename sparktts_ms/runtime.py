@@ -22,6 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")     # idle threads must not 
 import mindspore as ms
 
 from sparktts_ms.errors import DeviceError
+from sparktts_ms.ops import ascend
 from sparktts_ms.ops.native import library
 from sparktts_ms.ops.padding import padded_length
 
@@ -146,6 +147,11 @@ def _ascend_count() -> int:
         return 0
 
 
+def _chip_name(device_id: int) -> str:
+    """The chip's name, such as Ascend910B2."""
+    return ms.hal.get_device_name(device_id, "Ascend")
+
+
 def _set_device(device_target: str, device_id: int) -> None:
     count = _ascend_count() if device_target == "Ascend" else 1
     if not count:
@@ -157,10 +163,13 @@ def _set_device(device_target: str, device_id: int) -> None:
                           f"below {count} on this machine.")
     if device_target == "Ascend":
         ms.set_device("Ascend", device_id)
+        chip = _chip_name(device_id)
+        ascend.check_chip(chip)
+        ascend.apply(ascend.read_settings(chip))
         # CANN computes float32 convolutions in HF32 (10 bits) by default; the codec needs float32.
         precision = ms.device_context.ascend.op_precision
-        precision.conv_allow_hf32(False)
-        precision.matmul_allow_hf32(False)
+        precision.conv_allow_hf32(ascend.settings().allow_hf32)
+        precision.matmul_allow_hf32(ascend.settings().allow_hf32)
         library.disable()
     else:
         ms.set_device("CPU")

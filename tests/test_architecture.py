@@ -33,6 +33,7 @@ IMPORTS = {
 IMPORTS["pipeline"] = {*IMPORTS["generation"], "config_files", "generation"}
 IMPORTS["service"] = {*IMPORTS["pipeline"], "pipeline"}
 IMPORTS["training"] = IMPORTS["service"]
+IMPORTS["doctor"] = {*IMPORTS["service"], "service"}
 IMPORTS["__init__"] = set(IMPORTS)
 
 WITHOUT_MINDSPORE = ("audio", "config", "config_files", "errors", "files", "text", "voice")

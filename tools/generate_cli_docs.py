@@ -15,6 +15,7 @@ MODULES = (
     "cli.webui",
     "cli.download",
     "cli.finetune",
+    "cli.doctor",
     "convert",
     "evaluation.__main__",
 )
