@@ -81,9 +81,18 @@ def run(args: argparse.Namespace) -> int:
     print(render(found))
     if args.json:
         write_json(args.json, found)
-    if args.apply and found.right and found.on_ascend:
-        print(f"{save_settings(found)} written.", file=sys.stderr)
+    if args.apply:
+        apply(found)
     return 0 if found.right else 1
+
+
+def apply(found: Diagnosis) -> None:
+    """Keep the best settings, if the networks that they do not concern are right, too."""
+    if found.best is None or not all(result.ok for result in found.networks):
+        print("No settings were written, because not everything is right on an Ascend device.",
+              file=sys.stderr)
+    else:
+        print(f"The settings were written to {save_settings(found)}.", file=sys.stderr)
 
 
 def default_model() -> Path:

@@ -134,8 +134,15 @@ def conclusion(found: Diagnosis) -> str:
         return f"Not suitable: {found.refused}"
     if found.right:
         return "Everything that is needed is right."
-    wrong = [result.step for result in found.needed if not result.ok]
-    return f"Not right: {', '.join(wrong)}." if wrong else "Nothing was compared."
+    if not found.networks:
+        return "Nothing was compared."
+    wrong = [result.step for result in found.networks if not result.ok]
+    if found.trials and not found.trials[0].network.ok:
+        wrong.append("defaults in bfloat16")
+    text = f"Not right: {', '.join(wrong)}."
+    if found.best is not None and found.best is not found.trials[0]:
+        text += " Settings that are right were found (*)."
+    return text
 
 
 def result_row(name: str, result: Result, *times: str, judged: bool = True) -> str:
