@@ -25,7 +25,8 @@ def standin_environment() -> dict[str, str]:
         variables = environment(build())
     except Unavailable as error:
         raise WorkerError(str(error)) from None
-    return {**variables, "STANDIN_COMPUTE": "0"}
+    # Not the settings that cli.doctor may have stored for a device.
+    return {"SPARKTTS_ASCEND_SETTINGS": "", **variables, "STANDIN_COMPUTE": "0"}
 
 
 class Worker:

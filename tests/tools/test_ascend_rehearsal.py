@@ -1,6 +1,8 @@
 """The rehearsal's table, and what it says of processes that fail."""
 
+import json
 import os
+import subprocess
 import sys
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from tests.ascend.log import tally
 from tests.ascend.standin import build
 from tools import ascend_rehearsal
-from tools.ascend_process import Worker, WorkerError
+from tools.ascend_process import ROOT, Worker, WorkerError
 from tools.ascend_worker import figures
 
 # A worker with answers of its own: a section "broken" fails, "crash" ends the process.
@@ -80,6 +82,24 @@ def test_a_missing_compiler_is_one_line(monkeypatch, tmp_path):
     with pytest.raises(SystemExit) as failure:
         ascend_rehearsal.main()
     assert str(failure.value) == "error: the stand-in for CANN needs g++ and binutils"
+
+
+@pytest.mark.slow
+def test_every_section_of_the_tiny_model(tiny_model, tmp_path):
+    try:
+        build.build()
+    except build.Unavailable as error:
+        pytest.skip(str(error))
+    file = tmp_path / "rehearsal.json"
+    command = [sys.executable, "-m", "tools.ascend_rehearsal", "--model_dir", str(tiny_model),
+               "--rounds", "1", "--json", str(file)]
+    output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    report = json.loads(file.read_text(encoding="utf-8"))
+    for section in ascend_rehearsal.SECTIONS:
+        assert report[section]["launches"] > 0
+        assert report[section]["aclop"] == 0
+        assert report[section]["host_ms"] > 0
+        assert section in output.stdout
 
 
 LOG = """\
