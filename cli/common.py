@@ -97,7 +97,7 @@ def deprecated_flag(parser: Parser, old: str, new: str, convert: Convert | None 
 
 
 def add_model_arguments(
-    parser: argparse.ArgumentParser, default: Path | None = RELEASED_MODEL, quantize: bool = True
+    parser: argparse.ArgumentParser, default: Path | None = RELEASED_MODEL, inference: bool = True
 ) -> None:
     """The model directory (required without a `default`) and how to run it, for `load_model`."""
     group = parser.add_argument_group("model and device")
@@ -111,7 +111,9 @@ def add_model_arguments(
                        help="graph: compiled at first use; pynative: operator by operator")
     group.add_argument("--dtype", choices=("float32", "bfloat16"),
                        help="of the language model (default: bfloat16 on Ascend, float32 on CPU)")
-    if quantize:
+    if inference:
+        group.add_argument("--capture", action="store_true", default=None,
+                           help="Ascend: record the launches of a decode step, replay them as one")
         group.add_argument("--quantize", choices=("none", "int8"), default="none",
                            help="int8: language model in 8 bits, three times as fast on CPU")
 
@@ -134,7 +136,8 @@ def load_model(args: argparse.Namespace) -> SparkTTS:
     from sparktts_ms import SparkTTS
 
     return SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode,
-                                    args.dtype, getattr(args, "quantize", "none"))
+                                    args.dtype, getattr(args, "quantize", "none"),
+                                    getattr(args, "capture", None))
 
 
 def error_message(error: SparkTTSError) -> str:

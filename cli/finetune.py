@@ -51,7 +51,7 @@ class _MovedFlag(argparse.Action):
 def build_parser(prog: str = "python -m cli.finetune",
                  description: str = "Fine-tune the language model on recordings.") -> Parser:
     parser = Parser(prog=prog, description=description)
-    add_model_arguments(parser, default=None, quantize=False)
+    add_model_arguments(parser, default=None, inference=False)
     files = parser.add_argument_group("files")
     files.add_argument("--data", type=Path, required=True, metavar="FILE",
                        help="manifest in JSON Lines: audio, text, speaker, gender")

@@ -51,8 +51,8 @@ class SparkTTS:
 
     @classmethod
     def from_pretrained(cls, model_dir: str | Path, device_target: str = "auto", device_id: int = 0,
-                        mode: str = "graph", dtype: str | None = None,
-                        quantize: str = "none") -> SparkTTS:
+                        mode: str = "graph", dtype: str | None = None, quantize: str = "none",
+                        capture: bool | None = None) -> SparkTTS:
         """Load a model directory in the released layout (SparkAudio/Spark-TTS-0.5B).
 
         device_target: "auto" (Ascend where there is one), "Ascend" or "CPU".
@@ -60,6 +60,8 @@ class SparkTTS:
         dtype: of the language model, "float32" or "bfloat16"; None: bfloat16 on Ascend only.
         quantize: "int8" stores the language model's matrices in 8 bits (CPU): three times as fast,
         from a quarter of the memory.
+        capture: record the launches of a decode step and replay them as one (Ascend, graph mode);
+        None: as the settings of `cli.doctor` say, else not.
         Networks are loaded when they are first needed (see `load`). Raises ModelError for a
         directory that is missing, incomplete or damaged, DeviceError for the other arguments.
         """
@@ -70,7 +72,8 @@ class SparkTTS:
                              "pretrained_models/Spark-TTS-demo is a small one to try.",
                              subject=folder, code="no_model_dir")
         config = read_config(folder)
-        return cls(folder, config, Runtime.start(device_target, device_id, mode, dtype, quantize))
+        return cls(folder, config, Runtime.start(device_target, device_id, mode, dtype, quantize,
+                                                 capture))
 
     def encode_voice(self, path: str | Path, transcript: str | None = None) -> Voice:
         """Turn a recording into a Voice: its first 6 s (repeated if shorter) define the speaker.

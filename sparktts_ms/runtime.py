@@ -10,14 +10,16 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-# All three are read when MindSpore is imported; a user's own setting wins.
+# All are read when MindSpore is imported; a user's own setting wins.
 # oneDNN in MindSpore 2.8 and later chooses a reference convolution on AVX-512, 100 times slower.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
 os.environ.setdefault("GLOG_v", "3")                    # MindSpore's log: errors only
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")     # idle threads must not compete with kernels
+# With capture MindSpore would use kernels of its own beside CANN's, which were never tried.
+os.environ.setdefault("MS_ENABLE_INTERNAL_BOOST", "off")
 
 import mindspore as ms
 
@@ -43,11 +45,13 @@ class Runtime:
     device_target: str      # "Ascend" or "CPU"
     graph_mode: bool        # networks are compiled
     llm_dtype: str          # of the language model, with "int8"; the codec is always float32
+    capture: bool = False   # decode steps are captured
     graphs: list[str] = field(default_factory=list)     # names of those compiled so far
 
     @classmethod
     def start(cls, device_target: str = "auto", device_id: int = 0, mode: str = "graph",
-              dtype: str | None = None, quantize: str = "none") -> Runtime:
+              dtype: str | None = None, quantize: str = "none",
+              capture: bool | None = None) -> Runtime:
         """Configure a device; the parameters are those of `SparkTTS.from_pretrained`.
 
         Without the CPU kernels `quantize` "int8" falls back to float32 with a warning. Raises
@@ -65,14 +69,22 @@ class Runtime:
         if quantize == "int8" and device_target == "Ascend":
             raise DeviceError("8-bit weights are computed by CPU kernels only.",
                               "Use quantize='none' on Ascend.")
+        if capture and (device_target == "CPU" or mode == "pynative"):
+            raise DeviceError("Launches are captured in graph mode on Ascend only.")
         _set_device(device_target, device_id)
+        if device_target == "Ascend":
+            captured = ascend.settings().capture if capture is None else capture
+            captured = captured and mode == "graph"
+            ascend.apply(replace(ascend.settings(), capture=captured))
+            ms.runtime.set_kernel_launch_capture(captured)
+            capture = captured
         if dtype is None:
             dtype = "bfloat16" if device_target == "Ascend" else "float32"
         if quantize == "int8" and not library.enabled():
             logger.warning("8-bit weights need the compiled CPU kernels; float32 is used.")
         elif quantize == "int8":
             dtype = "int8"
-        return cls(device_target, mode == "graph", dtype)
+        return cls(device_target, mode == "graph", dtype, bool(capture))
 
     @property
     def cache_dtype(self):
@@ -117,7 +129,29 @@ class Runtime:
         def call(*inputs):
             return network(*inputs)
 
-        graph = ms.jit(call if isinstance(network, ms.nn.Cell) else network)
+        options = {}
+        if self.device_target == "Ascend":
+            options["jit_level"] = ascend.settings().jit_level
+        graph = ms.jit(call if isinstance(network, ms.nn.Cell) else network, **options)
+        return self._logged(graph, name)
+
+    def compile_decode_step(self, step: ms.nn.Cell, name: str, *inputs: ms.Tensor) -> Callable:
+        """`compile` for a decode step; with `capture` its launches are recorded, and replayed as
+        one. inputs: what it takes, of shapes with None for the batch.
+
+        MindSpore captures one graph in a process, of a Cell in the phase "increment", for each
+        shape that it was given twice in succession; other decode steps are compiled.
+        """
+        global _captured_step
+        if not self.capture or _captured_step:
+            return self.compile(step, name)
+        _captured_step = True
+        step.phase = "increment"
+        step.set_inputs(*inputs)
+        return self._logged(ms.jit(step, jit_level="O0", infer_boost="on"), f"captured {name}")
+
+    def _logged(self, graph: Callable, name: str) -> Callable:
+        """The graph, with a line in the log for each compilation."""
         compiled = set()
 
         def run(*inputs):
@@ -134,6 +168,9 @@ class Runtime:
             return outputs
 
         return run
+
+
+_captured_step = False      # whether this process has captured a graph
 
 
 def _ascend_count() -> int:
@@ -171,6 +208,10 @@ def _set_device(device_target: str, device_id: int) -> None:
         precision.conv_allow_hf32(ascend.settings().allow_hf32)
         precision.matmul_allow_hf32(ascend.settings().allow_hf32)
         library.disable()
+        # With one thread, as on machines of few cores, MindSpore runs graphs by another executor,
+        # which synchronizes for every input and captures nothing. It can be set once.
+        with suppress(RuntimeError):
+            ms.runtime.dispatch_threads_num(max(2, min(5, os.cpu_count() or 1)))
     else:
         ms.set_device("CPU")
     ms.set_context(mode=ms.PYNATIVE_MODE)           # `compile` makes graphs, one network each

@@ -101,10 +101,10 @@ class SingleSequence:
             ids = np.asarray(prompt[start:min(start + size, len(prompt) - 1)])
             hidden = self.model.prefill(0, ids, start)
             first = np.zeros((len(hidden), 1), np.int32)
-            stop = np.full((len(hidden), 1), len(self.head.ids), np.int32)
-            ranges = (Tensor(first), Tensor(stop))
+            last = np.full((len(hidden), 1), len(self.head.ids) - 1, np.int32)
+            ranges = (Tensor(first), Tensor(last))
             if not ascend.on_ascend():
-                ranges = Tensor(np.concatenate([first, stop], 1))
+                ranges = Tensor(np.concatenate([first, last + 1], 1))
             chunk = self.head.projection(hidden, ranges).asnumpy()
             logits.append(chunk[:len(ids)])
         self.length = len(prompt) - 1

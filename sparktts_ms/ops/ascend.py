@@ -18,8 +18,8 @@ from sparktts_ms.errors import DeviceError
 logger = logging.getLogger("sparktts_ms")
 
 CHOICES = {
-    "attention": ("paged", "gathered"),
-    "cache_update": ("index_put", "scatter_nd_update"),
+    "attention": ("flash", "plain"),
+    "cache_update": ("index_put", "index_copy"),
     "jit_level": ("O0", "O1"),
     "capture": (False, True),
 }
@@ -38,11 +38,16 @@ SUITABLE = r"Ascend910(B\d|_93)"                    # Atlas A2, Atlas A3
 class AscendSettings:
     """Choices of operators. Raises ValueError for a value that is not among CHOICES."""
 
-    attention: str = "paged"            # fused over the blocks of the cache; gathered: written out
-    cache_update: str = "index_put"     # how rows are written to the KV cache
+    attention: str = "flash"            # flash_attention_score, or products and softmax
+    cache_update: str = "index_put"     # of the KV cache, by blocks; index_copy: by rows
     jit_level: str = "O0"               # of compiled graphs: O1 fuses element-wise operators
     capture: bool = False               # launch a decode step as one captured graph
     allow_hf32: bool = False            # float32 products in 10 bits: faster, and less exact
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether the KV cache is held by rows, not by blocks."""
+        return self.capture or self.cache_update == "index_copy"
 
     def __post_init__(self):
         for name, values in CHOICES.items():

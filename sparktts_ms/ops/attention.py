@@ -29,6 +29,10 @@ class StepInputs:
         integers = (positions, slots) if ranges is None else (positions, slots, ranges)
         return embeddings, *(np.asarray(array, np.int32) for array in integers)
 
+    def shapes(self, hidden_size: int) -> tuple[Tensor, ...]:
+        """Nothing: shapes are those of each call."""
+        return ()
+
     def __call__(self, embeddings: Tensor, positions: Tensor, slots: Tensor,
                  ranges: Tensor | None = None, one_slot: bool = False) -> tuple:
         # -> x [R, C], the inputs of each layer, ranges

@@ -139,14 +139,14 @@ class LogitsProjection(nn.Cell):
             self.columns = Tensor(np.arange(self.outputs, dtype=np.int32)[None])
 
     def construct(self, x: Tensor, ranges) -> Tensor:
-        # x [B, C], ranges int32 [B, 2]: first column, and last + 1, of each row; on Ascend a pair
-        # of [B, 1] -> [B, N] float32. Other columns are minus infinity, or on the CPU, the logits
-        # that another row needs.
+        # x [B, C], ranges int32 [B, 2]: first column, and last + 1, of each row; on Ascend first
+        # and last, [B, 1] each -> [B, N] float32. Other columns are minus infinity, or on the CPU,
+        # the logits that another row needs.
         if self.native:
             return self.fused(x, self.eps, self.weight, ranges)
         if self.ascend:
-            first, stop = ranges
-            inside = mint.logical_and(self.columns >= first, self.columns < stop)
+            first, last = ranges
+            inside = mint.logical_and(self.columns >= first, self.columns <= last)
             return mint.where(inside, self.linear(x).astype(ms.float32), -np.inf)
         inside = ops.logical_and(self.columns >= ranges[:, :1], self.columns < ranges[:, 1:])
         masked = ops.full((x.shape[0], self.outputs), -np.inf, dtype=ms.float32)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from mindspore import Tensor
+from mindspore import Tensor, nn
 
 from sparktts_ms.config import Qwen2Config
 from sparktts_ms.ops.linear import LogitsProjection
@@ -99,6 +99,25 @@ class StepLogits:
         return rows, logits if len(logits) == len(rows) else logits[rows - rows[0]]
 
 
+class DecodeStep(nn.Cell):
+    """The packed inputs of a step -> logits [B, N], and where they stay on a device, the largest
+    (see StepLogits)."""
+
+    def __init__(self, network: Qwen2, projection: LogitsProjection, top_k: int):
+        super().__init__(auto_prefix=False)
+        self.network = network
+        self.projection = projection
+        self.step_inputs = network.step_inputs
+        self.top_k = top_k
+
+    def construct(self, *packed):
+        x, inputs, ranges = self.step_inputs(*packed)
+        logits = self.projection(self.network(x, inputs), ranges)
+        if self.projection.native:
+            return logits
+        return logits, self.projection.top(logits, self.top_k)
+
+
 class LMHead:
     """The decode step with an output layer whose row n computes the logit of `ids[n]`."""
 
@@ -110,19 +129,10 @@ class LMHead:
         self.token_to_row[ids] = np.arange(len(ids), dtype=np.int32)
         self.projection = LogitsProjection(model.embedding[ids] * model.final_norm_gain,
                                            self.runtime.llm_dtype, model.config.rms_norm_eps)
-        network = model.network
-        projection = self.projection
-        top_k = min(DEVICE_TOP_K, len(ids))
-
-        step_inputs = network.step_inputs
-
-        def step(*packed):
-            # -> logits [B, N], and where they stay on a device, the largest (see StepLogits)
-            x, inputs, ranges = step_inputs(*packed)
-            logits = projection(network(x, inputs), ranges)
-            return logits if projection.native else (logits, projection.top(logits, top_k))
-
-        self._step = self.runtime.compile(step, f"decode step ({len(ids)} ids)")
+        step = DecodeStep(model.network, self.projection, min(DEVICE_TOP_K, len(ids)))
+        self._step = self.runtime.compile_decode_step(
+            step, f"decode step ({len(ids)} ids)", *model.network.step_inputs.shapes(
+                model.config.hidden_size))
 
     def decode_step(self, ids: np.ndarray, positions: np.ndarray, slots: np.ndarray,
                     ranges: np.ndarray) -> StepLogits:

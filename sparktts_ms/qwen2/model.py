@@ -59,7 +59,8 @@ class Qwen2(nn.Cell):
         paged = ascend.on_ascend()
         self.step_inputs = StepInputs()
         if paged:
-            self.step_inputs = PagedStepInputs(num_slots, *tables, cache_dtype)
+            self.step_inputs = PagedStepInputs(heads, kv_heads, num_slots, *tables,
+                                               cache_dtype)
         else:
             cos, sin = map(weight, tables)
         layers = []

@@ -17,7 +17,7 @@ from tests.helpers import ROOT
 
 DEMO = ROOT / "pretrained_models" / "Spark-TTS-demo"
 DEFAULTS = asdict(AscendSettings())
-CHOICES = {"attention": ["paged", "gathered"], "jit_level": ["O0", "O1"], "capture": [False, True]}
+CHOICES = {"attention": ["flash", "plain"], "jit_level": ["O0", "O1"], "capture": [False, True]}
 MACHINE = {"chip": "Ascend910B2", "mindspore": "2.10.0", "cann": "9.1.0"}
 GIGABYTE = 1 << 30
 
@@ -114,10 +114,10 @@ def test_the_fastest_right_settings_are_kept():
     times = {(): 4.0, ("attention",): 5.0, ("jit_level",): 3.0, ("capture", "jit_level"): 1.0}
     found, text = diagnose(FakeDevice(times=times))
     assert [trial.name for trial in found.trials] == [
-        "defaults", "attention gathered", "jit_level O1", "capture True"]
+        "defaults", "attention plain", "jit_level O1", "capture True"]
     assert found.best.settings == {**DEFAULTS, "jit_level": "O1", "capture": True}
     assert "capture True *" in text
-    assert "* attention paged" in text
+    assert "* attention flash" in text
     assert found.as_json()["best"] == found.best.settings
 
 
@@ -136,7 +136,7 @@ def test_alternatives_are_tried_where_the_defaults_fail():
     times = {(): "failed", ("attention",): 5.0, ("attention", "jit_level"): 6.0,
              ("attention", "capture"): 7.0}
     found, text = diagnose(FakeDevice(times=times))
-    assert found.best.settings == {**DEFAULTS, "attention": "gathered"}
+    assert found.best.settings == {**DEFAULTS, "attention": "plain"}
     assert not found.right
     assert "Not right: defaults in bfloat16." in text
     assert "Settings that are right were found" in text

@@ -10,7 +10,7 @@ from sparktts_ms.ops import ascend
 from sparktts_ms.ops.ascend import AscendSettings
 
 CHIP = "Ascend910B2"
-OTHERS = AscendSettings(attention="gathered", jit_level="O1")
+OTHERS = AscendSettings(attention="plain", jit_level="O1")
 
 
 @pytest.fixture

@@ -172,6 +172,23 @@ Register fused({"aclnnFusedInferAttentionScore", "aclnnFusedInferAttentionScoreV
          call.text(heads + 3), call.integer(heads), call.integer(heads + 4), call.tensor(-2));
 });
 
+// query, key, value, shift, drop mask, padding mask, mask, prefix, [scale, keep,] before, after,
+// heads, layout, precision, sparse mode, largest, sums, softmax, out
+Register training("aclnnFlashAttentionScore", [](const Call &call) {
+  refuse_given(call, 3, 5);
+  if (!optional_integers(call, 7).empty()) refuse("a prefix");
+  if (call.doubles[1] != 1.0) refuse("dropout of %g", 1.0 - call.doubles[1]);
+  if (call.integer(13)) refuse("sparse mode %lld", (long long)call.integer(13));
+  Attention a;
+  a.mask = call.optional_tensor(6);
+  a.scale = call.doubles[0];
+  const std::string layout = call.text(11);
+  const Object &key = call.tensor(1);
+  const int64_t kv_heads = layout == "BSND" ? key.shape[2] : layout == "BNSD" ? key.shape[1] : 0;
+  attend(a, call.tensor(0), key, call.tensor(2), layout, call.integer(10), kv_heads,
+         call.tensor(-1));
+});
+
 // x, cos, sin, mode (0: halves), out
 Register rotary("aclnnRotaryPositionEmbedding", [](const Call &call) {
   const Object &x = call.tensor(0);
