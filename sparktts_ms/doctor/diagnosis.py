@@ -23,7 +23,7 @@ GAIN = 0.98                                 # of the time of a step, that an alt
 NETWORKS = ("speaker_encoder", "wav2vec2", "semantic_encoder", "prenet", "wave_generator",
             "language_model")
 DECODE = ("language_model", "decode_1")
-SPEECH = ("prefill", "decode_16", "speech_1", "speech_4", "speech_8", "speech_16", "memory")
+SPEECH = ("prefill", "decode_16", "speech_1", "speech_4", "speech_8", "speech_16")
 Settings = dict[str, Any]
 Run = Callable[..., list[Result]]
 

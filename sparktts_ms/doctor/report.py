@@ -9,7 +9,8 @@ from sparktts_ms.doctor.diagnosis import Diagnosis, Trial
 from sparktts_ms.doctor.process import Result
 
 COLUMNS = 100
-NAME_WIDTH = 33
+NAME_WIDTH = 32
+STATUS_WIDTH = 8
 NOT_HERE = "not on this device"
 
 
@@ -44,16 +45,17 @@ def problems(found: Diagnosis) -> list[str]:
 
 
 def network_table(found: Diagnosis) -> list[str]:
-    lines = [row("float32 networks", "", "ids", "error", "ms")]
+    lines = [heading("float32 networks", "ids", "error", "ms")]
     for result in found.networks:
         lines.append(result_row(result.step, result, "ms"))
     return lines
 
 
 def hf32_table(found: Diagnosis) -> list[str]:
-    lines = [row("HF32 (float32 in 10 bits)", "", "", "error", "ms")]
+    title = "HF32 (float32 in 10 bits)"
     if not found.hf32:
-        return [f"{lines[0].split('  ')[0]:<{NAME_WIDTH}} {NOT_HERE}"]
+        return [f"{title:<{NAME_WIDTH}}{NOT_HERE}"]
+    lines = [heading(title, "", "error", "ms")]
     usual = {**found.basics, **{result.step: result for result in found.networks}}
     for step, allowed in found.hf32.items():
         if step in usual:
@@ -63,9 +65,10 @@ def hf32_table(found: Diagnosis) -> list[str]:
 
 
 def decode_table(found: Diagnosis) -> list[str]:
-    lines = [row("bfloat16 decode step", "", "ids", "error", "ms", "host ms", "device ms")]
+    title = "bfloat16 decode step"
     if not found.trials:
-        return [f"{'bfloat16 decode step':<{NAME_WIDTH}} {NOT_HERE}"]
+        return [f"{title:<{NAME_WIDTH}}{NOT_HERE}"]
+    lines = [heading(title, "ids", "error", "ms", "host ms", "device ms")]
     for trial in found.trials:
         mark = " *" if trial is found.best and trial.network.ok else ""
         lines.append(trial_row(trial, mark))
@@ -86,7 +89,7 @@ def trial_row(trial: Trial, mark: str) -> str:
 
 
 def speech_table(found: Diagnosis) -> list[str]:
-    lines = [row("sequences at a time", "", "RTF", "first audio", "last", "(ms)")]
+    lines = [heading("speech: sequences at a time", "RTF", "first audio", "last", "(ms)")]
     for result in found.speech:
         if not result.step.startswith("speech_"):
             continue
@@ -115,9 +118,10 @@ def machine_lines(found: Diagnosis) -> list[str]:
             lines.append(f"decode step of {count}: {number(values['ms'])} ms, "
                          f"host {number(values['host_ms'])} ms, "
                          f"device {number(values['device_ms'])} ms")
-        elif result.step == "memory" and values["used_bytes"] is not None:
-            lines.append(f"memory: {gigabytes(values['used_bytes'])} used, "
-                         f"{gigabytes(values['free_bytes'])} free")
+    used = [result.values["used_bytes"] for result in found.speech
+            if result.values.get("used_bytes")]
+    if used:
+        lines.append(f"memory of the device: at most {gigabytes(max(used))} used")
     bandwidth = found.basics.get("bandwidth")
     if bandwidth is not None and bandwidth.ok:
         text = f"memory bandwidth: {number(bandwidth.values['gb_per_s'])} GB/s"
@@ -147,16 +151,18 @@ def conclusion(found: Diagnosis) -> str:
 
 def result_row(name: str, result: Result, *times: str, judged: bool = True) -> str:
     if result.status in ("failed", "skipped") or result.message:
-        return f"  {name:<{NAME_WIDTH - 2}} {result.status:<9}{result.message}"
+        return f"  {name:<{NAME_WIDTH - 2}}{result.status:<{STATUS_WIDTH + 1}}{result.message}"
     status = result.status if judged else ""
     return row(name, status, ids(result), error(result),
                *(number(result.values.get(time)) for time in times))
 
 
+def heading(title: str, *cells: str) -> str:
+    return f"{title:<{NAME_WIDTH + STATUS_WIDTH}}" + "".join(f"{cell:>12}" for cell in cells)
+
+
 def row(name: str, status: str, *cells: str) -> str:
-    heading = not status and cells and not any(character.isdigit() for character in cells[-1])
-    indent = "" if heading else "  "
-    return f"{indent + name:<{NAME_WIDTH}} {status:<7}" + "".join(f"{c:>11}" for c in cells)
+    return heading(f"  {name:<{NAME_WIDTH - 2}}{status}", *cells)
 
 
 def ids(result: Result) -> str:

@@ -25,6 +25,7 @@ from sparktts_ms.doctor import reference
 from sparktts_ms.doctor.process import Context
 from sparktts_ms.doctor.reference import Arrays
 from sparktts_ms.generation.request import Chunks
+from sparktts_ms.generation.vocabulary import TOKENS_PER_SECOND
 from sparktts_ms.ops import ascend
 from sparktts_ms.ops.padding import PROMPT_FRAME_BUCKETS, pad_rows, padding_mask
 from sparktts_ms.pipeline import SparkTTS
@@ -41,14 +42,19 @@ DECODE_REPEATS = 20
 MATMUL_SIZE = 1024
 COPY_BYTES = {"Ascend": 1 << 28, "CPU": 1 << 25}
 SPEECH_TOKENS = 75                                  # 1.5 s
+SPEECH_LIMIT = 60.0                                 # seconds of work that a step may be expected
 SLOTS = (0, 5, 9, 15)                               # of the batch whose ids are compared
 
 
 class Session:
-    """What the steps of one worker share; the model is loaded when it is first needed."""
+    """What the steps of one worker share; the model is loaded when it is first needed.
+
+    rtf: seconds of work for a second of speech, as far as it has been measured.
+    """
 
     def __init__(self, context: Context):
         self.context = context
+        self.rtf = 0.0
 
     @cached_property
     def runtime(self) -> Runtime:
@@ -120,7 +126,7 @@ def bandwidth(session: Session) -> Row:
 def memory(session: Session) -> Row:
     """Bytes of device memory that this process used at most, and that are free now."""
     if not session.on_ascend:
-        return {"used_bytes": None, "free_bytes": None}
+        return {}
     properties = ms.hal.get_device_properties(session.context.device_id, "Ascend")
     return {"used_bytes": int(ms.runtime.max_memory_allocated()),
             "reserved_bytes": int(ms.runtime.max_memory_reserved()),
@@ -335,7 +341,7 @@ def decode(sequences: int) -> Callable[[Session], Row]:
                 on_device.append(elapsed_ms(events))
         times = [value for value in on_device if value]
         return {"ms": statistics.median(whole), "host_ms": statistics.median(host),
-                "device_ms": statistics.median(times) if times else None}
+                "device_ms": statistics.median(times) if times else None, **memory(session)}
 
     return step
 
@@ -352,15 +358,18 @@ def speech(sequences: int) -> Callable[[Session], Row]:
     """Requests at the same time: seconds of work for a second of speech, and until the first
     samples, median and largest."""
     def step(session: Session) -> Row:
+        seconds = 2 * sequences * session.rtf * SPEECH_TOKENS / TOKENS_PER_SECOND
+        if seconds > SPEECH_LIMIT:
+            return {"skipped": f"it would take {seconds:.0f} s"}
         voice = Voice(np.array(session.arrays["global_ids"]))
         length = SPEECH_TOKENS + 1
         sampling = Sampling(seed=1, min_new_tokens=length, max_new_tokens=length)
         with Service(session.tts) as service:
             speak(service, voice, sampling, sequences)          # compiles
             wall, firsts, seconds = speak(service, voice, sampling, sequences)
-        return {"sequences": sequences, "rtf": wall / seconds,
-                "first_audio_ms": 1e3 * statistics.median(firsts),
-                "last_first_audio_ms": 1e3 * max(firsts)}
+        session.rtf = wall / seconds
+        return {"rtf": session.rtf, "first_audio_ms": 1e3 * statistics.median(firsts),
+                "last_first_audio_ms": 1e3 * max(firsts), **memory(session)}
 
     return step
 
@@ -433,5 +442,4 @@ STEPS: dict[str, Callable[[Session], Row]] = {
     **{f"decode_{sequences}": decode(sequences) for sequences in (1, 16)},
     "prefill": prefill,
     **{f"speech_{sequences}": speech(sequences) for sequences in (1, 4, 8, 16)},
-    "memory": memory,
 }

@@ -45,6 +45,8 @@ def run_step(session: Any, function: Any, step: str) -> Result:
     except Exception as error:          # whatever MindSpore and CANN raise
         traceback.print_exc()
         return Result(step, "failed", f"{type(error).__name__}: {first_line(error)}")
+    if "skipped" in values:
+        return Result(step, "skipped", values["skipped"])
     status = "right" if values.pop("right", True) else "wrong"
     return Result(step, status, str(values.pop("note", "")), None, values)
 

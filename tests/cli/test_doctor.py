@@ -110,5 +110,5 @@ def test_a_whole_run_on_the_cpu(tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     content = json.loads(path.read_text())
     assert content["right"]
-    assert [row["status"] for row in content["speech"]] == ["right"] * 8
+    assert [row["status"] for row in content["speech"]] == ["right"] * 7
     assert {row["step"]: row["values"]["error"] for row in content["networks"]}["prenet"] < 1e-4

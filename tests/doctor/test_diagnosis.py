@@ -66,12 +66,11 @@ class FakeDevice:
                     "total_bytes": size, "free_bytes": size, "supported_cann": ["9.0", "9.1"],
                     "machine": MACHINE, "defaults": DEFAULTS, "choices": CHOICES}
         if step.startswith("speech_"):
-            return {"rtf": 0.123, "first_audio_ms": 150.0, "last_first_audio_ms": 1500.0}
+            return {"rtf": 0.123, "first_audio_ms": 150.0, "last_first_audio_ms": 1500.0,
+                    "used_bytes": 2 * GIGABYTE}
         values = {"ids": [32, 32], "error": 1e-6, "ms": 10.0, "host_ms": 5.0, "device_ms": 8.0}
         if step == "bandwidth":
             values = {"gb_per_s": 1234.5, "to_device_gb_per_s": 12.0}
-        if step == "memory":
-            values = {"used_bytes": 2 * GIGABYTE, "free_bytes": 60 * GIGABYTE}
         if step == "prefill":
             values["positions"] = 256
         return values
@@ -95,6 +94,7 @@ def test_everything_right_on_ascend():
     assert "CANN 9.1.0" in text
     assert "prefill of 256 positions: 10 ms" in text
     assert "memory bandwidth: 1234 GB/s, host to device 12 GB/s" in text
+    assert "memory of the device: at most 2.0 GB used" in text
     # the stored reference is used
     assert all("reference" not in steps for _, steps in device.calls)
     assert device.calls[1][0].reference == str(DEMO / "reference.npz")
@@ -175,7 +175,7 @@ def test_a_stage_that_is_not_right(result, words):
 
 def test_a_failed_basic_step_is_a_line():
     outcomes = {name: Result(name, "failed", f"broken {name}") for name in (
-        "matmul", "bandwidth", "memory", "prefill", "decode_16", "speech_4")}
+        "matmul", "bandwidth", "prefill", "decode_16", "speech_4")}
     found, text = diagnose(FakeDevice(outcomes=outcomes))
     assert found.right
     for name in outcomes:

@@ -24,11 +24,12 @@ def statuses(results):
 
 
 def test_results_come_in_order():
-    results, begun = run("right", "wrong")
-    assert statuses(results) == ["right", "wrong"]
+    results, begun = run("right", "wrong", "skips")
+    assert statuses(results) == ["right", "wrong", "skipped"]
+    assert results[2].message == "it would take 70 s"
     assert results[0].values == {"error": 1e-6, "ids": [3, 3], "ms": 2.0}
     assert results[1].values["error"] is None           # JSON has no NaN
-    assert begun == ["right", "wrong"]
+    assert begun == ["right", "wrong", "skips"]
 
 
 def test_an_error_ends_only_its_step():
