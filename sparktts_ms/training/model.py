@@ -11,9 +11,10 @@ import zlib
 
 import mindspore as ms
 import numpy as np
-from mindspore import Parameter, Tensor, nn, ops
+from mindspore import Parameter, Tensor, mint, nn, ops
 
 from sparktts_ms.config import Qwen2Config
+from sparktts_ms.ops.ascend import on_ascend
 from sparktts_ms.ops.attention import MASKED
 from sparktts_ms.ops.rotary import rotary_tables, rotate_half_matrix
 from sparktts_ms.training.ops import Softmax, TrainableRMSNorm
@@ -39,6 +40,7 @@ class Linear(nn.Cell):
             lora_a = random.standard_normal((lora_rank, inputs)) / math.sqrt(inputs)
             self.lora_a = Parameter(Tensor(lora_a.astype(np.float32)))
             self.lora_b = Parameter(Tensor(np.zeros((outputs, lora_rank), np.float32)))
+        self.ascend = on_ascend()
         self.matmul = ops.MatMul(transpose_b=True)
         self.bias_add = ops.BiasAdd()
 
@@ -47,9 +49,11 @@ class Linear(nn.Cell):
         if self.lora_rank:
             down = self.matmul(x, self.lora_a.astype(self.dtype))
             y = y + self.matmul(down, self.lora_b.astype(self.dtype))
-        if self.bias is not None:
-            y = self.bias_add(y, self.bias.astype(self.dtype))
-        return y
+        if self.bias is None:
+            return y
+        bias = self.bias.astype(self.dtype)
+        # on Ascend BiasAdd and its gradient are compiled online
+        return y + bias if self.ascend else self.bias_add(y, bias)
 
     def merged_weight(self) -> np.ndarray:
         """The weight [outputs, inputs], LoRA included."""
@@ -163,6 +167,7 @@ class TrainableQwen2(nn.Cell):
         super().__init__()
         self.config = config
         self.dtype = dtype
+        self.ascend = on_ascend()
         embedding = weights.at("embed_tokens").take("weight", config.vocab_size, config.hidden_size)
         self.embed_tokens = nn.Cell()
         self.embed_tokens.weight = Parameter(Tensor(embedding), requires_grad=not lora_rank)
@@ -189,7 +194,8 @@ class TrainableQwen2(nn.Cell):
         weight = self.embed_tokens.weight.astype(self.dtype)
         logits = self.lm_head(self.norm(x), weight).astype(ms.float32)
         log_probs = ops.gather_d(ops.log_softmax(logits, -1), 1, targets.reshape(-1, 1))
-        correct = (ops.argmax(logits, -1).astype(ms.int32) == targets).astype(ms.float32)
+        best = mint.argmax(logits, -1) if self.ascend else ops.argmax(logits, -1)
+        correct = (best.astype(ms.int32) == targets).astype(ms.float32)
         return -(log_probs.reshape(-1) * loss_mask).sum(), (correct * loss_mask).sum()
 
     def expand_context(self, batch: int, cos: Tensor, sin: Tensor,
