@@ -5,6 +5,7 @@
     speech = tts.synthesize("Hello.", voice=tts.encode_voice("prompt.wav"))
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Chunks", "Sampling", "Service", "SparkTTS", "SparkTTSError", "Speech", "SpeechRequest",
            "Voice"]
+
+# MindSpore reads these when it is imported, which no module does before this one; a user's own
+# setting wins. oneDNN in MindSpore 2.8 and later chooses a reference convolution on AVX-512, 100
+# times slower.
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+os.environ.setdefault("GLOG_v", "3")                    # MindSpore's log: errors only
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")     # idle threads must not compete with kernels
+# With capture MindSpore would use kernels of its own beside CANN's, which were never tried.
+os.environ.setdefault("MS_ENABLE_INTERNAL_BOOST", "off")
+
 _MODULES = {
     "Chunks": "generation.request", "SpeechRequest": "generation.request", "SparkTTS": "pipeline",
     "Sampling": "qwen2.sampling", "Service": "service", "Speech": "voice", "Voice": "voice",

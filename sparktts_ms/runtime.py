@@ -13,14 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-# All are read when MindSpore is imported; a user's own setting wins.
-# oneDNN in MindSpore 2.8 and later chooses a reference convolution on AVX-512, 100 times slower.
-os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
-os.environ.setdefault("GLOG_v", "3")                    # MindSpore's log: errors only
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")     # idle threads must not compete with kernels
-# With capture MindSpore would use kernels of its own beside CANN's, which were never tried.
-os.environ.setdefault("MS_ENABLE_INTERNAL_BOOST", "off")
-
 import mindspore as ms
 
 from sparktts_ms.errors import DeviceError

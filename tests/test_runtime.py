@@ -1,11 +1,16 @@
 """Devices, data types and modes."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
 
 from sparktts_ms.errors import DeviceError
 from sparktts_ms.runtime import Runtime
+from tests.helpers import ROOT
 
 
 def test_int8_on_ascend_is_refused():
@@ -20,6 +25,11 @@ def test_unknown_values_are_refused(options):
         Runtime.start(**options)
 
 
+def test_capture_on_the_cpu_is_refused():
+    with pytest.raises(DeviceError, match="Ascend only"):
+        Runtime.start("CPU", capture=True)
+
+
 def relu_function(x):
     return ops.relu(x)
 
@@ -32,3 +42,26 @@ def test_compile_makes_one_graph_a_shape(network):
         x = np.arange(size, dtype=np.float32) - 1
         np.testing.assert_array_equal(relu(Tensor(x)).asnumpy(), np.maximum(x, 0))
     assert runtime.graphs == ["relu 2", "relu 3"]
+
+
+@pytest.mark.parametrize("name", ["SparkTTS", "Service", "Speech"])
+def test_environment_is_set_before_mindspore_reads_it(name):
+    """MindSpore reads these variables when it is imported."""
+    program = f"""
+import importlib.abc, os, sys
+
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, fullname, path, target=None):
+        if fullname == "mindspore":
+            print(os.environ.get("GLOG_v"), os.environ.get("ONEDNN_MAX_CPU_ISA"))
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Finder())
+from sparktts_ms import {name}
+"""
+    environment = {key: value for key, value in os.environ.items()
+                   if key not in ("GLOG_v", "ONEDNN_MAX_CPU_ISA")}
+    process = subprocess.run([sys.executable, "-c", program], env=environment, cwd=ROOT, text=True,
+                             capture_output=True)
+    assert process.stdout.strip() in ("3 AVX2", "")      # nothing, where it needs no MindSpore
+    assert name != "SparkTTS" or process.stdout
