@@ -32,14 +32,14 @@ def file(tmp_path, monkeypatch):
 
 def write(path, **machine):
     content = {"machine": {**ascend.machine("Ascend910B2"), **machine},
-               "settings": {"attention": "gathered"}}
+               "settings": {"attention": "plain"}}
     path.write_text(json.dumps(content))
 
 
 def test_runtime_reads_settings(file):
     write(file)
     Runtime.start("Ascend")
-    assert ascend.settings() == AscendSettings(attention="gathered")
+    assert ascend.settings() == AscendSettings(attention="plain")
 
 
 def test_runtime_ignores_settings_of_another_version(file, caplog):
