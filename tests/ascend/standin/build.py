@@ -27,6 +27,10 @@ LIBRARIES = [
     "acl_op_compiler", "acl_tdt_channel", "acl_tdt_queue", "ascend_hal", "ascendalog", "ascendcl",
     "c_sec", "ge_runner", "graph", "hccl", "mmpa", "msprofiler", "nnopbase", "opapi", "platform",
     "profapi", "register", "runtime",
+    # before MindSpore 2.9
+    "acl_dvpp", "acl_dvpp_mpi", "acl_dvpp_op", "aoe_executor", "cann_kb", "compress",
+    "error_manager", "hcom_graph_adaptor", "hcom_opskernel_builder", "host_cpu_engine",
+    "opskernel", "opt_feature", "ra", "slice",
 ]
 PYTHON = "opp/built-in/op_impl/ai_core/tbe"
 CANN_VERSION = "9.1.0"          # that MindSpore 2.10 is made for: it prints no warning
@@ -61,7 +65,7 @@ def build() -> Path:
     """
     compiler, mindspore = check()
     folder = CACHE / fingerprint(compiler)
-    home = folder / "cann"                  # MindSpore looks for this name
+    home = folder / "latest"                # every MindSpore looks for this name
     if home.is_dir():
         return home
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -104,7 +108,7 @@ def make_home(compiler: str, mindspore: Path, home: Path, scratch: Path) -> None
     names = [line.split()[-1] for line in defined.splitlines() if line.split()]
     stubs = scratch / "stubs.S"
     stubs.write_text(generate_stubs(functions.result(), names))
-    for folder in ("lib64/driver", "compiler", "dev", PYTHON):
+    for folder in ("lib64/driver", "compiler", "dev", "opp_kernel", PYTHON):
         (home / folder).mkdir(parents=True)
     run([compiler, "-shared", "-fPIC", "-o", str(home / "lib64" / "libstandin.so"),
          *map(str, objects), str(FOLDER / "entry.S"), str(stubs), "-lpthread"])
