@@ -15,12 +15,12 @@ def pytest_configure() -> None:
     start = Runtime.start.__func__           # type: ignore[attr-defined]
 
     def start_on_ascend(cls: type[Runtime], device_target: str = "auto", device_id: int = 0,
-                        mode: str = "graph", dtype: str | None = None,
-                        quantize: str = "none") -> Any:
+                        mode: str = "graph", dtype: str | None = None, *others: Any,
+                        **options: Any) -> Any:
         if device_target == "CPU":
             device_target = "Ascend"
             dtype = dtype or "float32"
-        return start(cls, device_target, device_id, mode, dtype, quantize)
+        return start(cls, device_target, device_id, mode, dtype, *others, **options)
 
     Runtime.start = classmethod(start_on_ascend)        # type: ignore[method-assign,assignment]
 
