@@ -63,7 +63,7 @@ def main() -> None:
 def run(python: str, args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Section -> figures; those of ours are called "ours: SECTION"."""
     standin = standin_environment()
-    peer_standin = {**standin, "STANDIN_COMPUTE_LIMIT": COMPUTE_LIMIT}
+    peer_standin = {**standin, "STANDIN_COMPUTE_LIMIT": COMPUTE_LIMIT, "STANDIN_LIMITS": "0"}
     model_dir = generated_model(ROOT / ".cache" / "full-model").resolve()
     ours_command = worker_command(ROOT, model_dir, "graph", "bfloat16", args.capture)
     peer_command = [python, "-m", "tools.ascend_peer_worker"]

@@ -43,6 +43,7 @@ void read_environment(State &state) {
   const char *compute = variable("STANDIN_COMPUTE", "0");
   state.settings.compute = std::string(compute) != "0";
   state.settings.compute_limit = atoll(variable("STANDIN_COMPUTE_LIMIT", "0"));
+  state.settings.limits = std::string(variable("STANDIN_LIMITS", "1")) != "0";
   state.settings.chip_name = variable("STANDIN_SOC", "Ascend910B2");
   state.settings.chip = chip_of(state.settings.chip_name);
 }

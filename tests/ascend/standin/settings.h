@@ -1,5 +1,5 @@
-// The environment variables STANDIN_LOG, STANDIN_COMPUTE, STANDIN_COMPUTE_LIMIT and STANDIN_SOC, and
-// the chips they name.
+// The environment variables STANDIN_LOG, STANDIN_COMPUTE, STANDIN_COMPUTE_LIMIT, STANDIN_LIMITS and
+// STANDIN_SOC, and the chips they name.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -18,6 +18,7 @@ enum Chip {
 struct Settings {
   bool compute = false;         // STANDIN_COMPUTE: operators compute; otherwise they are recorded
   int64_t compute_limit = 0;    // STANDIN_COMPUTE_LIMIT: but compute if no tensor has more elements
+  bool limits = true;           // STANDIN_LIMITS: refuse what public documents exclude
   std::string chip_name;        // STANDIN_SOC
   Chip chip = OTHER_CHIP;
 };
