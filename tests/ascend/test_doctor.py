@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from sparktts_ms.doctor.diagnosis import Doctor, save_settings
-from sparktts_ms.doctor.process import Context
+from sparktts_ms.doctor.process import Clock, Context, run_steps
 from sparktts_ms.doctor.report import render
 from sparktts_ms.errors import DeviceError
 from sparktts_ms.ops import ascend
@@ -64,6 +64,17 @@ def test_an_unsuitable_chip_is_refused_in_one_line():
     assert result.returncode == 1, result.stderr
     assert result.stdout.splitlines()[-1].startswith(
         "Not suitable: The chip Ascend310P3 is not supported: it has no bfloat16")
+
+
+def test_hf32_can_be_allowed(tmp_path, monkeypatch):
+    log = tmp_path / "log.txt"
+    monkeypatch.setenv("STANDIN_LOG", str(log))
+    content = {"machine": ascend.machine("Ascend910B2"), "settings": {"allow_hf32": True}}
+    [result] = run_steps(Context("", "Ascend", settings=content), ["matmul"], Clock(90), 90, print)
+    assert result.ok, result.message
+    products = [line for line in log.read_text().splitlines() if "launch aclnnMatmul" in line]
+    assert products
+    assert all(line.endswith("cube_math_type=3") for line in products)
 
 
 @pytest.mark.slow
