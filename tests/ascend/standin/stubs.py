@@ -30,7 +30,7 @@ def ascend_libraries(mindspore: Path) -> list[Path]:
     """The libraries of MindSpore's Ascend backend."""
     plugins = mindspore / "lib" / "plugin"
     patterns = ("libmindspore_ascend.so*", "libmindspore_ops_ascend.so*", "ascend/*.so",
-                "ascend/ms_kernels_*/**/*.so")
+                "ascend/ms_kernels_*/**/lib/*.so")
     found = {path for pattern in patterns for path in plugins.glob(pattern)}
     # a process of another kind, with a C library of its own
     return sorted(path for path in found if "cpu_kernels" not in path.name)
