@@ -1,5 +1,6 @@
 # `make demo` synthesizes a sentence. `make test` is what CI runs: lint, and all tests that are not
 # marked slow; `make test-all` runs every test. Both set up what they need in .venv.
+# `make test-ascend` runs what both run on MindSpore's Ascend backend, with a stand-in for CANN.
 # `make bench` measures speed; after `make peers` it measures PyTorch and llama.cpp, too.
 # `make ascend-rehearsal` counts what our networks ask of an Ascend device, without one, also beside
 # another revision: REHEARSAL="--against REV"; `make ascend-peer` counts it of MindSpore ONE's.
@@ -20,7 +21,13 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --di
 # Workers have one thread each, so the kernels also run once without workers, on all cores.
 THREADED = $(if $(TESTS),,$(BIN)/python -m pytest -m "not slow" -k "not plain" tests/ops/test_linear.py tests/ops/test_attention.py)
 
-.PHONY: demo test test-all lint bench peers eval ascend-rehearsal ascend-peer clean
+# Tests of the device, and those of the CPU that run there, too: see tests/ascend/standin/README.md.
+ASCEND_PYTEST = $(BIN)/python -m tests.ascend $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 \
+    --dist loadfile -p tests.ascend.plugin
+ASCEND_TESTS = tests/ascend tests/parity/test_golden_runs.py
+ASCEND_NIGHTLY = $(ASCEND_TESTS) tests/parity tests/ops tests/qwen2 tests/bicodec tests/wav2vec2 tests/training
+
+.PHONY: demo test test-all test-ascend lint bench peers eval ascend-rehearsal ascend-peer clean
 
 demo: $(RUN_READY)
 	$(BIN)/python -m cli.inference --model_dir pretrained_models/Spark-TTS-demo --save_dir example/results --seed 1 \
@@ -29,10 +36,15 @@ demo: $(RUN_READY)
 test: lint
 	$(THREADED)
 	$(PYTEST) -m "not slow" $(TESTS)
+	$(if $(TESTS),,$(ASCEND_PYTEST) -m "not slow" $(ASCEND_TESTS))
+
+test-ascend: $(DEV_READY)
+	$(ASCEND_PYTEST) -m "not slow" $(or $(TESTS),$(ASCEND_TESTS))
 
 test-all: lint
 	$(THREADED)
 	$(PYTEST) --hypothesis-profile nightly $(TESTS)
+	$(if $(TESTS),,$(ASCEND_PYTEST) $(ASCEND_NIGHTLY))
 
 lint: $(DEV_READY)
 	$(BIN)/python -m ruff check .

@@ -110,14 +110,15 @@ def recorded(folder: Path) -> Iterator[Tally]:
     """What happens within the `with` statement; the tally is complete when it ends."""
     import mindspore as ms
 
-    ms.runtime.synchronize()            # what was started before
     path = folder / "recorded.log"
     path.unlink(missing_ok=True)
     result = Tally()
+    ms.runtime.synchronize()            # what was started before
     with variables(STANDIN_LOG=str(path)):
         yield result
-        count_syncs = tally(path.read_text().splitlines()).syncs if path.exists() else 0
-        ms.runtime.synchronize()
-    if path.exists():
-        vars(result).update(vars(tally(path.read_text(errors="replace").splitlines())))
-    result.syncs = min(result.syncs, count_syncs)       # not the one of synchronize()
+        before = len(path.read_text(errors="replace").splitlines()) if path.exists() else 0
+        ms.runtime.synchronize()        # PyNative mode may not have launched everything yet
+    lines = path.read_text(errors="replace").splitlines()
+    waits = [line for line in lines[before:] if line.startswith("sync")]
+    vars(result).update(vars(tally(lines)))
+    result.syncs -= len(waits)          # those are ours

@@ -1,7 +1,7 @@
 """pytest -p tests.ascend.plugin: what asks for the CPU gets MindSpore's Ascend backend.
 
 For tests that are written for the CPU, under `python -m tests.ascend`. There is one form of every
-operator on the device, so that tests of both forms run as "plain", without the CPU kernels.
+operator on the device, so that of tests of both forms the one without the CPU kernels runs.
 """
 
 from typing import Any
@@ -26,14 +26,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the CPU kernels; the form without them is not slow, but the only one."""
+    """Leave out tests of the CPU kernels."""
     kept = []
     left_out = []
     for item in items:
         callspec = getattr(item, "callspec", None)
-        form = callspec.params.get("form") if callspec else None
-        (left_out if form == "native" else kept).append(item)
-        if form == "plain" and item.own_markers and item.own_markers[-1].name == "slow":
-            item.own_markers.pop()
+        native = callspec is not None and callspec.params.get("form") == "native"
+        native = native or "kernels" in getattr(item, "fixturenames", ())
+        (left_out if native else kept).append(item)
     items[:] = kept
     config.hook.pytest_deselected(items=left_out)
