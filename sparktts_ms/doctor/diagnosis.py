@@ -20,6 +20,7 @@ logger = logging.getLogger("sparktts_ms")
 
 SPEECH_SHARE = 0.3                          # of the time, that trying alternatives leaves
 GAIN = 0.98                                 # of the time of a step, that an alternative must reach
+STEP_LIMIT = 90.0                           # seconds of one step, with starting its process
 NETWORKS = ("speaker_encoder", "wav2vec2", "semantic_encoder", "prenet", "wave_generator",
             "language_model")
 DECODE = ("language_model", "decode_1")
@@ -156,14 +157,15 @@ class Doctor:
         self.context = replace(self.context, reference=str(path))
         result = self._make_reference(path, self.clock.limit / 2)
         if not result.ok:
-            found.refused = f"No reference outputs: {result.message}"
+            found.refused = (f"No reference outputs: {result.message}. They need more time, or can "
+                             "be computed and stored beforehand.")
         return result.ok
 
     def _make_reference(self, path: Path, limit: float) -> Result:
         context = replace(self.context, device_target="CPU", device_id=0, dtype="float32",
                           reference=str(path))
         title = "reference outputs, on the CPU"
-        [result] = self._run(["reference"], title, context, limit)
+        [result] = self._run(["reference"], title, context, limit, limit)
         return result
 
     def _compare(self, found: Diagnosis) -> None:
@@ -209,13 +211,14 @@ class Doctor:
         found.speech = self._run(steps, "speech", context)
 
     def _run(self, steps: Sequence[str], title: str, context: Context | None = None,
-             limit: float | None = None) -> list[Result]:
+             limit: float | None = None, step_limit: float = STEP_LIMIT) -> list[Result]:
         def progress(step: str) -> None:
             name = step if step == title else f"{title}: {step}"
             logger.info("%4.0f s  %s", self.clock.elapsed, name)
 
         return self._run_steps(context or self.context, steps, self.clock,
-                               self.clock.left if limit is None else limit, progress)
+                               self.clock.left if limit is None else limit, progress,
+                               step_limit)
 
     @staticmethod
     def _file(found: Diagnosis, settings: Settings) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class Clock:
 
 
 def run_steps(context: Context, steps: Sequence[str], clock: Clock, limit: float,
-              progress: Callable[[str], None], step_limit: float = 90.0) -> list[Result]:
+              progress: Callable[[str], None], step_limit: float) -> list[Result]:
     """Run `steps` in a worker, and in another one those behind a step that ended it.
 
     limit: seconds for all of them; what is left of `clock` may be less. step_limit: seconds for one

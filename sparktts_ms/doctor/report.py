@@ -1,4 +1,7 @@
-"""A diagnosis as one screen of text: at most 100 columns, about 40 lines."""
+"""A diagnosis as one screen of text: at most 100 columns, about 40 lines.
+
+The last line is the conclusion, of any length; other messages are cut off, and whole in the JSON.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,8 @@ def render(found: Diagnosis) -> str:
     if found.networks:
         lines += ["", *network_table(found), "", *hf32_table(found), "", *decode_table(found)]
         lines += ["", *speech_table(found), *machine_lines(found)]
-    lines += ["", conclusion(found)]
-    return "\n".join(line[:COLUMNS].rstrip() for line in lines)
+    screen = [line[:COLUMNS].rstrip() for line in lines]
+    return "\n".join([*screen, "", conclusion(found)])
 
 
 def header(found: Diagnosis) -> list[str]:

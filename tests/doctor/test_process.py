@@ -73,7 +73,7 @@ def test_interruption_ends_the_worker(monkeypatch):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_steps(CONTEXT, ["hangs"], Clock(60), 30, interrupt)
+        run_steps(CONTEXT, ["hangs"], Clock(60), 30, interrupt, 30)
     assert killed[0].returncode is not None
 
 
