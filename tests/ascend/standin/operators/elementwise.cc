@@ -162,6 +162,17 @@ Register swiglu("aclnnSwiGlu", [](const Call &call) {
 
 // ---- by the older interface ---------------------------------------------------------------------
 
+// Two inputs; MindSpore launches some by these names in PyNative mode.
+template <typename F>
+Compute binary_older(const F &f) {
+  return [f](const Call &call) { combine(call.input(0), call.input(1), call.output(0), f); };
+}
+
+Register add_older("Add", binary_older([](auto a, auto b) { return a + b; }));
+Register sub_older("Sub", binary_older([](auto a, auto b) { return a - b; }));
+Register mul_older("Mul", binary_older([](auto a, auto b) { return a * b; }));
+Register div_older({"Div", "RealDiv"}, binary_older([](auto a, auto b) { return a / b; }));
+
 // x [N, C, ...] + bias [C]
 Register bias_add("BiasAdd", [](const Call &call) {
   const Object &x = call.input(0);
