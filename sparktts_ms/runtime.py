@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import mindspore as ms
+import numpy as np
 
 from sparktts_ms.errors import DeviceError
 from sparktts_ms.ops import ascend
@@ -65,11 +66,9 @@ class Runtime:
             raise DeviceError("Launches are captured in graph mode on Ascend only.")
         _set_device(device_target, device_id)
         if device_target == "Ascend":
-            captured = ascend.settings().capture if capture is None else capture
-            captured = captured and mode == "graph"
-            ascend.apply(replace(ascend.settings(), capture=captured))
-            ms.runtime.set_kernel_launch_capture(captured)
-            capture = captured
+            capture = ascend.settings().capture if capture is None else capture
+            capture = capture and mode == "graph"
+            _set_capture(capture)
         if dtype is None:
             dtype = "bfloat16" if device_target == "Ascend" else "float32"
         if quantize == "int8" and not library.enabled():
@@ -96,6 +95,13 @@ class Runtime:
     def padded_length(self, length: int, buckets: Sequence[int]) -> int:
         """The length at which to compute."""
         return length if self.variable_length else padded_length(length, buckets)
+
+    def tensors(self, arrays: Sequence[np.ndarray]) -> list[ms.Tensor]:
+        """The arrays on the device. A graph that is given host tensors waits for each copy."""
+        tensors = [ms.Tensor(array) for array in arrays]
+        if self.device_target == "Ascend":
+            return [tensor.move_to("Ascend", blocking=False) for tensor in tensors]
+        return tensors
 
     def release_memory(self) -> None:
         """Free networks that are not referenced: PyNative mode remembers every Parameter."""
@@ -181,6 +187,17 @@ def _chip_name(device_id: int) -> str:
     return ms.hal.get_device_name(device_id, "Ascend")
 
 
+def _set_capture(capture: bool) -> None:
+    ascend.apply(replace(ascend.settings(), capture=capture))
+    if capture:
+        # With one thread, MindSpore's default on few cores, nothing can be captured. The number can
+        # be set once in a process.
+        with suppress(RuntimeError):
+            ms.runtime.dispatch_threads_num(max(2, min(5, os.cpu_count() or 1)))
+    if capture or hasattr(ms.runtime, "set_kernel_launch_capture"):     # not in 2.7
+        ms.runtime.set_kernel_launch_capture(capture)
+
+
 def _set_device(device_target: str, device_id: int) -> None:
     count = _ascend_count() if device_target == "Ascend" else 1
     if not count:
@@ -200,10 +217,6 @@ def _set_device(device_target: str, device_id: int) -> None:
         precision.conv_allow_hf32(ascend.settings().allow_hf32)
         precision.matmul_allow_hf32(ascend.settings().allow_hf32)
         library.disable()
-        # With one thread, as on machines of few cores, MindSpore runs graphs by another executor,
-        # which synchronizes for every input and captures nothing. It can be set once.
-        with suppress(RuntimeError):
-            ms.runtime.dispatch_threads_num(max(2, min(5, os.cpu_count() or 1)))
     else:
         ms.set_device("CPU")
     ms.set_context(mode=ms.PYNATIVE_MODE)           # `compile` makes graphs, one network each

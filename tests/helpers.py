@@ -85,6 +85,14 @@ def start_utterance(tts, text, **options):
     return tts.generator.start(Segment(request.text, 0.0), request, request.sampling)
 
 
+def logit_ranges(ranges):
+    """Ranges [B, 2] of columns, first and last + 1, as LogitsProjection takes them."""
+    ranges = ranges.astype(np.int32)
+    if ascend.on_ascend():
+        return Tensor(ranges[:, :1]), Tensor(ranges[:, 1:] - 1)
+    return Tensor(ranges)
+
+
 class SingleSequence:
     """A sequence in slot 0 without the engine."""
 
@@ -100,11 +108,7 @@ class SingleSequence:
         for start in range(0, len(prompt) - 1, size):
             ids = np.asarray(prompt[start:min(start + size, len(prompt) - 1)])
             hidden = self.model.prefill(0, ids, start)
-            first = np.zeros((len(hidden), 1), np.int32)
-            last = np.full((len(hidden), 1), len(self.head.ids) - 1, np.int32)
-            ranges = (Tensor(first), Tensor(last))
-            if not ascend.on_ascend():
-                ranges = Tensor(np.concatenate([first, last + 1], 1))
+            ranges = logit_ranges(np.tile([[0, len(self.head.ids)]], (len(hidden), 1)))
             chunk = self.head.projection(hidden, ranges).asnumpy()
             logits.append(chunk[:len(ids)])
         self.length = len(prompt) - 1
