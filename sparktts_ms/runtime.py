@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import mindspore as ms
-import numpy as np
 
 from sparktts_ms.errors import DeviceError
 from sparktts_ms.ops import ascend
@@ -95,13 +94,6 @@ class Runtime:
     def padded_length(self, length: int, buckets: Sequence[int]) -> int:
         """The length at which to compute."""
         return length if self.variable_length else padded_length(length, buckets)
-
-    def tensors(self, arrays: Sequence[np.ndarray]) -> list[ms.Tensor]:
-        """The arrays on the device. A graph that is given host tensors waits for each copy."""
-        tensors = [ms.Tensor(array) for array in arrays]
-        if self.device_target == "Ascend":
-            return [tensor.move_to("Ascend", blocking=False) for tensor in tensors]
-        return tensors
 
     def release_memory(self) -> None:
         """Free networks that are not referenced: PyNative mode remembers every Parameter."""
@@ -189,11 +181,6 @@ def _chip_name(device_id: int) -> str:
 
 def _set_capture(capture: bool) -> None:
     ascend.apply(replace(ascend.settings(), capture=capture))
-    if capture:
-        # With one thread, MindSpore's default on few cores, nothing can be captured. The number can
-        # be set once in a process.
-        with suppress(RuntimeError):
-            ms.runtime.dispatch_threads_num(max(2, min(5, os.cpu_count() or 1)))
     if capture or hasattr(ms.runtime, "set_kernel_launch_capture"):     # not in 2.7
         ms.runtime.set_kernel_launch_capture(capture)
 
@@ -217,6 +204,10 @@ def _set_device(device_target: str, device_id: int) -> None:
         precision.conv_allow_hf32(ascend.settings().allow_hf32)
         precision.matmul_allow_hf32(ascend.settings().allow_hf32)
         library.disable()
+        # With one thread, its default on few cores, MindSpore has another executor, three times
+        # slower, which waits for each input and captures nothing. The number can be set once.
+        with suppress(RuntimeError):
+            ms.runtime.dispatch_threads_num(max(2, min(5, os.cpu_count() or 1)))
     else:
         ms.set_device("CPU")
     ms.set_context(mode=ms.PYNATIVE_MODE)           # `compile` makes graphs, one network each

@@ -62,7 +62,7 @@ class LanguageModel:
         positions[:len(ids)] = np.arange(start, start + len(ids))
         packed = self.network.step_inputs.pack(pad_rows(self.embedding[ids], length), positions,
                                                np.array([slot]))
-        return self._prefill(*self.runtime.tensors(packed))
+        return self._prefill(*map(Tensor, packed))
 
 
 class StepLogits:
@@ -147,5 +147,5 @@ class LMHead:
         packed = self.model.network.step_inputs.pack(
             pad_rows(self.model.embedding[ids], batch), positions, slots,
             pad_rows(np.asarray(ranges, np.int32), batch))
-        result = self._step(*self.runtime.tensors(packed))
+        result = self._step(*map(Tensor, packed))
         return StepLogits(result, None) if self.projection.native else StepLogits(*result)
