@@ -8,12 +8,13 @@ Source: upstream `vocos.py`.
 from collections.abc import Iterable
 
 import numpy as np
-from mindspore import Tensor, mint, nn
+from mindspore import Tensor, nn
 
 from sparktts_ms.config import FeatureStackConfig
 from sparktts_ms.ops.convolution import FrameConv
 from sparktts_ms.ops.linear import Linear
 from sparktts_ms.ops.normalization import LayerNorm
+from sparktts_ms.ops.planes import select, split
 from sparktts_ms.weights.checkpoint import Checkpoint
 
 EPS = 1e-6
@@ -35,7 +36,7 @@ class NormPredictor(nn.Cell):
 
     def construct(self, condition: Tensor) -> tuple[Tensor, ...]:
         # condition [1, D] -> scale and shift [C] of the first norm, of the second norm, ...
-        return mint.split(mint.select(self.linear(condition), 0, 0), self.dim, 0)
+        return split(select(self.linear(condition), 0), self.dim)
 
 
 class ConvNeXtBlock(nn.Cell):

@@ -6,7 +6,7 @@ Source: upstream `ecapa_tdnn.py`; the attentive pooling behind it is not used in
 from mindspore import Tensor, mint, nn, ops
 
 from sparktts_ms.ops.linear import Linear
-from sparktts_ms.ops.planes import Conv1d, add_gated, time_mean
+from sparktts_ms.ops.planes import Conv1d, add_gated, plane_to_rows, time_mean
 from sparktts_ms.ops.res2 import ConvReluNorm, NormedConv, res2_block
 from sparktts_ms.weights.checkpoint import Checkpoint, fuse_batch_norm
 
@@ -66,7 +66,7 @@ class Ecapa(nn.Cell):
             x = block(x)
             outputs.append(x)
         y = ops.relu(self.conv2(ops.concat(outputs, 1)))
-        return mint.select(mint.select(y, 2, 0), 0, 0)
+        return plane_to_rows(y)
 
 
 def normed_conv(conv: Checkpoint, norm: Checkpoint, inputs: int, outputs: int,

@@ -11,6 +11,7 @@ from sparktts_ms.ops.activation import GELU
 from sparktts_ms.ops.linear import Linear
 from sparktts_ms.ops.normalization import UnitNorm
 from sparktts_ms.ops.parameter import constant
+from sparktts_ms.ops.planes import select
 from sparktts_ms.weights.checkpoint import Checkpoint
 
 HEADS = 8
@@ -36,8 +37,8 @@ class CrossAttention(nn.Cell):
         query = self.q_proj(latents).reshape(-1, HEADS, HEAD_DIM).transpose(1, 0, 2)
         key_value = self.kv_proj(ops.concat([latents, frames], 0))
         key_value = key_value.reshape(-1, 2, HEADS, HEAD_DIM).transpose(1, 2, 0, 3)
-        weights = ops.softmax(self.query_key(query, mint.select(key_value, 0, 0)), -1)
-        output = self.weights_value(weights, mint.select(key_value, 0, 1)).transpose(1, 0, 2)
+        weights = ops.softmax(self.query_key(query, select(key_value, 0)), -1)
+        output = self.weights_value(weights, select(key_value, 1)).transpose(1, 0, 2)
         return self.o_proj(output.reshape(latents.shape[0], -1), latents)
 
 

@@ -27,11 +27,28 @@ def frames_to_plane(frames: Tensor) -> Tensor:
     return frames.transpose(1, 0).reshape(1, frames.shape[1], 1, frames.shape[0])
 
 
+def plane_to_rows(x: Tensor) -> Tensor:
+    """[1, C, 1, T] -> [C, T]; on Ascend a view."""
+    if _on_ascend():
+        return mint.select(mint.select(x, 2, 0), 0, 0)
+    return x.reshape(x.shape[1], -1)
+
+
 def plane_to_frames(x: Tensor) -> Tensor:
     """[1, C, 1, T] -> [T, C]; on Ascend a view."""
     if _on_ascend():
-        return mint.transpose(mint.select(mint.select(x, 2, 0), 0, 0), 0, 1)
-    return x.reshape(x.shape[1], -1).transpose(1, 0)
+        return mint.transpose(plane_to_rows(x), 0, 1)
+    return plane_to_rows(x).transpose(1, 0)
+
+
+def split(x: Tensor, size: int) -> tuple[Tensor, ...]:
+    """Pieces of `size` along the first axis; on Ascend views."""
+    return mint.split(x, size, 0) if _on_ascend() else ops.split(x, size, 0)
+
+
+def select(x: Tensor, index: int) -> Tensor:
+    """x[index]; on Ascend a view."""
+    return mint.select(x, 0, index) if _on_ascend() else x[index]
 
 
 def apply_mask(x: Tensor, mask: Tensor | None) -> Tensor:

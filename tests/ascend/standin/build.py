@@ -141,5 +141,6 @@ def environment(home: Path) -> dict[str, str]:
         "LD_LIBRARY_PATH": prepend("LD_LIBRARY_PATH", home / "lib64", home / "lib64" / "driver"),
         "PYTHONPATH": prepend("PYTHONPATH", home / PYTHON),
         "SPARKTTS_DEVICE_FOLDER": str(home / "dev"),
+        "SPARKTTS_ASCEND_SETTINGS": os.environ.get("SPARKTTS_ASCEND_SETTINGS", ""),
         "STANDIN_COMPUTE": os.environ.get("STANDIN_COMPUTE", "1"),
     }
