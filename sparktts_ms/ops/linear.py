@@ -46,7 +46,8 @@ class Linear(nn.Cell):
             return
         self.ascend = ascend.on_ascend()
         self.activation = GELU()
-        self.norm = RMSNorm(eps or 0.0, matrix.shape[1], dtype)
+        if eps is not None:
+            self.norm = RMSNorm(eps, matrix.shape[1], dtype)
         if self.ascend:
             self.weight = weight(matrix, getattr(ms, dtype))
             self.bias = None if bias is None else weight(bias, getattr(ms, dtype))
