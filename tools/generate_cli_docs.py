@@ -16,6 +16,7 @@ MODULES = (
     "cli.download",
     "cli.finetune",
     "cli.doctor",
+    "cli.normalize",
     "convert",
     "evaluation.__main__",
 )

@@ -1,6 +1,7 @@
 """The language of a text and of its clauses, and whether a model speaks it."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,22 +11,77 @@ from sparktts_ms.text.syllables import CJK
 NAMES = {"en": "English", "zh": "Chinese"}
 CLAUSE_END = re.compile(rf"(?<=[。！？；，、：\n])|(?<=[.!?;])(?=\s+[A-Z{CJK}])")
 CJK_CHARACTER = re.compile(f"[{CJK}]")
-COUNTED_IN_CHINESE = re.compile(rf"\d ?[{CJK}]")
 # Lower case only: names stand in texts of any language.
 ENGLISH_WORD = re.compile(r"(?<![\w/@.:&-])[a-z]{2,}(?![\w@:/])")
-UNITS = set("am cm ft gb hz kb kg km kph lb lbs mb mg min ml mm mph oz pm rpm tb yd".split())
+UNITS = frozenset(
+    "am bn cm dl fm fps ft gb hr hrs hz kb kbps km kph kpa lb lbs lm mb mbps mg mhz min ml mm mph "
+    "ms nm ns oz pm pcs pt px qt rpm sec secs sq tb vs yd".split())
+# Words that only a sentence of the language has, not a name or a quotation in another.
+ENGLISH_FUNCTION_WORDS = frozenset(
+    "the an is are was were be been has have had do does did of and or to in on at by for with "
+    "from that this it its he she they we you his her their our not but as if will would can "
+    "could should there here about into than then".split())
+CHINESE_FUNCTION_CHARACTER = re.compile(
+    "[的了是在我你他她有这這那不和就都要把被给給吗嗎呢吧也还還]")
+# Outside of Latin and Han; a single Greek letter is a unit or a variable.
+LAST_LATIN = "\u024f"
+GREEK = "\u0370-\u03ff\u1f00-\u1fff"
+FOREIGN_LETTER = re.compile(
+    rf"(?![{CJK}])[^\W\d_\u0000-{LAST_LATIN}{GREEK}]"
+    rf"|(?<=[{GREEK}])[{GREEK}]|[{GREEK}](?=[{GREEK}])")
+CHINESE_SIGN = re.compile("[，。！？、；：￥]")
+YEN_SIGN_WITHOUT_WORDS = re.compile(r"[^A-Za-z]*¥[^A-Za-z]*", re.ASCII)
+BESIDE_CHINESE = re.compile(rf"[{CJK}0-9.,:%~-]+")
 
 
 def clause_language(clause: str) -> str | None:
     """zh, en, "other" for other scripts, None where only names, units or numbers are written."""
     chinese = len(CJK_CHARACTER.findall(clause))
-    other = sum(c.isalpha() and c > "\u024f" for c in clause) - chinese
-    english = sum(word not in UNITS for word in ENGLISH_WORD.findall(clause))
-    if other > chinese + english:
+    other = 0
+    for letter in FOREIGN_LETTER.findall(clause):
+        other += max(unicodedata.normalize("NFKC", letter)) > LAST_LATIN
+    words = [word for word in ENGLISH_WORD.findall(clause) if word not in UNITS]
+    if other > chinese + len(words):
         return "other"
-    if chinese > english or COUNTED_IN_CHINESE.search(clause):
+    if chinese and words:
+        is_english = not ENGLISH_FUNCTION_WORDS.isdisjoint(words)
+        is_chinese = CHINESE_FUNCTION_CHARACTER.search(clause) is not None
+        if is_english != is_chinese:
+            return "en" if is_english else "zh"
+    if chinese > len(words):
         return "zh"
-    return "en" if english else None
+    return "en" if words else None
+
+
+def clause_languages(text: str) -> list[tuple[str, str]]:
+    """(language, part) of all of a text, in order: a clause, or within an English clause what is
+    counted in Chinese. A clause without a language has that of the clause before it."""
+    clauses = [(clause_language(clause), clause) for clause in CLAUSE_END.split(text)]
+    is_chinese = CHINESE_SIGN.search(text) or YEN_SIGN_WITHOUT_WORDS.fullmatch(text)
+    default = "zh" if is_chinese else "en"
+    language = next((found for found, _ in clauses if found), default)
+    parts = []
+    for found, clause in clauses:
+        language = found or language
+        if language == "en":
+            parts += _english_parts(clause)
+        else:
+            parts.append((language, clause))
+    return parts
+
+
+def _english_parts(clause: str) -> list[tuple[str, str]]:
+    """An English clause, but numbers directly beside Han are Chinese."""
+    if not CJK_CHARACTER.search(clause):
+        return [("en", clause)]
+    parts = []
+    end = 0
+    for match in BESIDE_CHINESE.finditer(clause):
+        part = match[0].rstrip(".,:~-")
+        if CJK_CHARACTER.search(part) and re.search("[0-9]", part):
+            parts += [("en", clause[end:match.start()]), ("zh", part)]
+            end = match.start() + len(part)
+    return [*parts, ("en", clause[end:])]
 
 
 def main_language(text: str) -> str | None:

@@ -1,68 +1,137 @@
 """Numbers and symbols as the words that are said for them, in Chinese and in English.
 
-A text is cut into runs of one language. In each, the rules of the language are applied in order;
-the last rule lets wetext read what is left. wetext gets numbers with their units, never the words
-around them, so that no word can be lost.
+A text is cut into runs of one language. In each, the rules of the language are applied in order:
+one rule a line, each with its example. What no rule matches stays as it is, so no word is lost.
+
+    normalize("It costs $5.")       # It costs five dollars.
+    explain("It costs $5.")         # what each rule matched, and what became of it
 """
 
 import re
-import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from sparktts_ms.text import normalize_en, normalize_zh
-from sparktts_ms.text.language import CLAUSE_END, clause_language
-from sparktts_ms.text.rules import Rule
+from sparktts_ms.text.language import clause_languages
+from sparktts_ms.text.rules import PLAIN_CHARACTERS, Grammar, Rule
+from sparktts_ms.text.syllables import CJK
 
-RULES = {"zh": normalize_zh.RULES, "en": normalize_en.RULES}
+GRAMMARS = {"zh": normalize_zh.GRAMMAR, "en": normalize_en.GRAMMAR}
 
-# A text without any of these stays as it is.
-TRIGGER = re.compile(r"[0-9０-９½⅓⅔¼¾&＆@＠+＋=＝]|www\.|://")
-CHINESE_SIGN = re.compile("[，。！？、；：¥￥]")
+# Rules see at most so many characters at once, which bounds the time of every pattern.
+MAX_PIECE = 400
+# Where a longer run is cut, the best first.
+BOUNDARIES = tuple(map(re.compile, (
+    r"[。！？；\n]|[.!?;]\s", r"[，、：]|,\s", r"(?<=[^\s0-9])\s(?=[^\W\d])", r"\s",
+    rf"(?<=[{CJK}])(?=[{CJK}])", r"\b")))
 
-FRACTIONS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
-FULL_WIDTH = "０１２３４５６７８９％＄＆＠＃＋＝￥℃℉㎡㎏㎝㎜㎞"
-PLAIN = {ord(c): unicodedata.normalize("NFKC", c) for c in FULL_WIDTH} | {ord("−"): "-"}
+
+class Step(NamedTuple):
+    """A rule that was applied."""
+
+    rule: Rule
+    position: int       # in the text, of what became `matched`
+    matched: str        # in the text, or what earlier rules made of it
+    spoken: str
 
 
-def normalize(text: str) -> str:
+def normalize(text: str, language: str | None = None) -> str:
     """The text with its numbers and symbols in words; clauses in other scripts than Han and Latin
-    stay as they are."""
-    if not TRIGGER.search(text):
-        return text
+    stay as they are.
+
+    language: "zh" or "en" for all of the text; None finds that of each clause.
+    """
     spoken = []
-    for language, run in _language_runs(text):
-        if language in RULES and TRIGGER.search(run):
-            run = _plain_characters(run)
-            for rule in RULES[language]:
-                run = _apply_rule(rule, run, spaced=language == "en")
-        spoken.append(run)
+    for name, _, piece in _pieces(text, language):
+        spoken.append(_apply_rules(piece, GRAMMARS.get(name)))
     return "".join(spoken)
 
 
-def _language_runs(text: str) -> Iterator[tuple[str, str]]:
-    """(language, run) in order; a clause without a language has that of the clause before it."""
-    clauses = [(clause_language(clause), clause) for clause in CLAUSE_END.split(text)]
-    default = "zh" if CHINESE_SIGN.search(text) else "en"
-    language = next((found for found, _ in clauses if found), default)
+def explain(text: str, language: str | None = None) -> list[Step]:
+    """What each rule does in `normalize`, in the order of the text, then of the rules."""
+    steps: list[Step] = []
+    for name, position, piece in _pieces(text, language):
+        trace = _Trace(range(position, position + len(piece)), [])
+        _apply_rules(piece, GRAMMARS.get(name), trace)
+        steps += sorted(trace.steps, key=lambda step: step.position)
+    return steps
+
+
+def _pieces(text: str, language: str | None) -> Iterator[tuple[str, int, str]]:
+    """(language, position, piece) in order; a piece is in one language, of at most MAX_PIECE
+    characters."""
+    clauses = [(language, text)] if language else clause_languages(text)
+    position = 0
+    for name, run in _merge(clauses):
+        begin = 0
+        while len(run) - begin > MAX_PIECE:
+            end = _boundary(run, begin)
+            yield name, position + begin, run[begin:end]
+            begin = end
+        yield name, position + begin, run[begin:]
+        position += len(run)
+
+
+def _merge(clauses: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Consecutive clauses of a language as one run."""
+    language = None
     run: list[str] = []
     for found, clause in clauses:
-        if found not in (None, language):
+        if language is not None and found != language:
             yield language, "".join(run)
-            language = found
             run = []
+        language = found
         run.append(clause)
-    yield language, "".join(run)
+    if language is not None:
+        yield language, "".join(run)
 
 
-def _plain_characters(run: str) -> str:
-    """Full-width characters and fractions in ASCII, as the rules expect them."""
-    run = run.translate(PLAIN)
-    run = re.sub("([0-9]?)([½⅓⅔¼¾])", lambda m: f"{m[1]} {FRACTIONS[m[2]]}".lstrip(), run)
-    return re.sub(
-        "(?<=[0-9])[：．／－～](?=[0-9])", lambda m: unicodedata.normalize("NFKC", m[0]), run)
+def _boundary(run: str, begin: int) -> int:
+    """Where a piece ends that begins there and would be too long: as late as possible, but at the
+    end of a clause or between words if there is one in its second half."""
+    for boundary in BOUNDARIES:
+        found = list(boundary.finditer(run, begin + MAX_PIECE // 2, begin + MAX_PIECE))
+        if found:
+            return found[-1].end()
+    return begin + MAX_PIECE
 
 
-def _apply_rule(rule: Rule, text: str, spaced: bool) -> str:
+class _Trace:
+    """Keeps where in the text each character comes from, while rules replace parts of it."""
+
+    def __init__(self, positions: Sequence[int], steps: list[Step]):
+        self.positions = positions
+        self.steps = steps
+        self.replaced: list[tuple[int, int, int]] = []      # begin, end, length of replacement
+
+    def add(self, rule: Rule, match: re.Match[str], spoken: str) -> None:
+        begin, end = match.span()
+        if spoken != match[0]:
+            position = self.positions[begin] if self.positions else 0
+            self.steps.append(Step(rule, position, match[0], spoken))
+        self.replaced.append((begin, end, len(spoken)))
+
+    def finish_rule(self) -> None:
+        positions: list[int] = []
+        last = 0
+        for begin, end, length in self.replaced:
+            positions += self.positions[last:begin]
+            source = self.positions[begin] if begin < len(self.positions) else 0
+            positions += [source] * length
+            last = end
+        self.positions = [*positions, *self.positions[last:]]
+        self.replaced = []
+
+
+def _apply_rules(text: str, grammar: Grammar | None, trace: _Trace | None = None) -> str:
+    if grammar is None or not grammar.trigger.search(text):
+        return text
+    for rule in (*PLAIN_CHARACTERS, *grammar.rules):
+        text = _apply_rule(rule, text, grammar.spaced, trace)
+    return text
+
+
+def _apply_rule(rule: Rule, text: str, spaced: bool, trace: _Trace | None) -> str:
     """`spaced` keeps a replacement apart from the letters beside it."""
 
     def replace(match: re.Match[str]) -> str:
@@ -72,6 +141,11 @@ def _apply_rule(rule: Rule, text: str, spaced: bool) -> str:
             spoken = " " + spoken
         if spaced and spoken[-1:].isalnum() and text[match.end():match.end() + 1].isalpha():
             spoken += " "
+        if trace is not None:
+            trace.add(rule, match, spoken)
         return spoken
 
-    return rule.pattern.sub(replace, text)
+    text = rule.pattern.sub(replace, text)
+    if trace is not None and trace.replaced:
+        trace.finish_rule()
+    return text

@@ -2,7 +2,15 @@
 
 import re
 
-from sparktts_ms.text.rules import ADDRESS, NUMBER, WetextReader, one_of, rule, spell_address
+from sparktts_ms.text.rules import (
+    ADDRESS,
+    NUMBER,
+    Grammar,
+    WetextReader,
+    one_of,
+    rule,
+    spell_address,
+)
 
 DIGITS = "zero one two three four five six seven eight nine".split()
 ADDRESS_NAMES = {
@@ -171,3 +179,6 @@ RULES = (
          rf"(?:{CODE}{WETEXT_NUMBER}|(?<!\w)\.\d+)(?: \d+/\d+)?(?: x {WETEXT_NUMBER})*"
          rf"(?: ?{WETEXT_UNIT})?|(?<!\w)[A-Z]\+\+", lambda m: read(m[0])),
 )
+
+TRIGGER = re.compile(r"[0-9０-９½⅓⅔¼¾&＆@＠+＋=＝]|www\.|://")
+GRAMMAR = Grammar(RULES, TRIGGER, spaced=True)

@@ -3,7 +3,15 @@
 import re
 
 from sparktts_ms.text.normalize_en import read_ordinal
-from sparktts_ms.text.rules import ADDRESS, NUMBER, WetextReader, one_of, rule, spell_address
+from sparktts_ms.text.rules import (
+    ADDRESS,
+    NUMBER,
+    Grammar,
+    WetextReader,
+    one_of,
+    rule,
+    spell_address,
+)
 from sparktts_ms.text.syllables import CJK
 
 read = WetextReader("zh")
@@ -130,3 +138,6 @@ RULES = (
          r"(?:[-+±]?[$€£¥]?\d(?:[A-Za-z0-9.,:/%°²³+×÷=<>≥≤-]*[A-Za-z0-9%°²³])?"
          rf"(?: ?[{CJK}]{{1,3}})?)+", lambda m: read(m[0])),
 )
+
+TRIGGER = re.compile(r"[0-9０-９½⅓⅔¼¾&＆@＠+＋=＝]|www\.|://")
+GRAMMAR = Grammar(RULES, TRIGGER, spaced=False)

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -10,17 +11,33 @@ log = logging.getLogger(__name__)
 Replacement = str | Callable[[re.Match[str]], str]
 
 NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,6}(?:\.\d+)?|\d{1,15}(?:\.\d+)?)"
-ADDRESS = r"(?:https?://|www\.)[\w.:/@~_-]*[\w/]|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+ADDRESS = (
+    r"(?:https?://|(?<![\w.+-])www\.)[\w.:/@~_-]*[\w/]"
+    r"|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 MAX_WETEXT_LENGTH = 100     # characters; more is no number, and would take seconds
+
+FRACTIONS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
+FULL_WIDTH = "％＄＆＠＃＋＝￥℃℉㎡㎏㎝㎜㎞－"
 
 
 class Rule(NamedTuple):
-    """All matches of `pattern` become `replacement`: what is said for them, or a form that wetext
-    reads well. `example`: a text -> what is said for it."""
+    """All matches of `pattern` become `replacement`: what is said for them, or a form that a later
+    rule reads well. `example`: a text -> what is said for it.
+
+    Patterns take linear time: what repeats is bounded or begins where nothing of its kind precedes.
+    """
 
     example: str
     pattern: re.Pattern[str]
     replacement: Replacement
+
+
+class Grammar(NamedTuple):
+    """How numbers and symbols are said in a language."""
+
+    rules: tuple[Rule, ...]         # applied from the first to the last
+    trigger: re.Pattern[str]        # a text without any match stays as it is
+    spaced: bool                    # whether there are spaces between words
 
 
 def rule(example: str, pattern: str, replacement: Replacement) -> Rule:
@@ -36,6 +53,21 @@ def spell_address(address: str, names: Mapping[str, str], separator: str) -> str
     """A web or mail address with `names` for its signs and digits; words stay as they are."""
     address = re.sub("^https?://", "", address).rstrip("/")
     return separator.join(names.get(part, part) for part in re.findall(r"[A-Za-z]+|.", address))
+
+
+def _plain(match: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKC", match[0])
+
+
+# Characters that mean the same as others, for the rules of all languages.
+PLAIN_CHARACTERS = (
+    rule("全角１２３个 -> 全角一百二十三个", "[０-９]+", _plain),
+    rule("占５０％ -> 占百分之五十", f"[{FULL_WIDTH}]", _plain),
+    rule("早上８：０５ -> 早上八点零五分", "(?<=[0-9])[：．／～](?=[0-9])", _plain),
+    rule("It is −5. -> It is minus five.", "−", "-"),
+    rule("1½ cups -> one and a half cups",
+         "([0-9]?)([½⅓⅔¼¾])", lambda m: f"{m[1]} {FRACTIONS[m[2]]}".lstrip()),
+)
 
 
 class WetextReader:
@@ -69,4 +101,4 @@ def load_wetext(language: str) -> Callable[[str], str]:
     with the first number."""
     from wetext import Normalizer
 
-    return Normalizer(lang=language, operator="tn").normalize
+    return lru_cache(4096)(Normalizer(lang=language, operator="tn").normalize)

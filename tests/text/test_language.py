@@ -3,7 +3,7 @@
 import pytest
 
 from sparktts_ms.errors import InputError
-from sparktts_ms.text.language import check_language, main_language
+from sparktts_ms.text.language import check_language, clause_languages, main_language
 
 
 @pytest.mark.parametrize("text, language", [
@@ -16,9 +16,30 @@ from sparktts_ms.text.language import check_language, main_language
     ("안녕하세요.", "other"),
     ("9:30", None),
     ("MindSpore 2.7", None),
+    ("10 Ω", None),
+    ("Add 5 μg of salt.", "en"),
+    ("剂量5μg，电阻5kΩ", "zh"),
+    ("Καλημέρα σας.", "other"),
+    ("Ⅲ ＡＢＣ Å", None),
+    ("The words 你好世界朋友们 are Chinese.", "en"),
+    ("我的 camera sensor resolution 是48MP", "zh"),
 ])
 def test_main_language(text, language):
     assert main_language(text) == language
+
+
+@pytest.mark.parametrize("text, parts", [
+    ("OK, ¥500!", [("en", "OK, ¥500!")]),
+    ("¥500", [("zh", "¥500")]),
+    ("￥5", [("zh", "￥5")]),
+    ("5", [("en", "5")]),
+    ("价格120", [("zh", "价格120")]),
+    ("The sign says 限速60公里, 2 of them.",
+     [("en", "The sign says "), ("zh", "限速60公里"), ("en", ", 2 of them.")]),
+    ("I have 3. 我有3个。Yes", [("en", "I have 3."), ("zh", " 我有3个。"), ("zh", "Yes")]),
+])
+def test_clause_languages(text, parts):
+    assert [part for part in clause_languages(text) if part[1]] == parts
 
 
 @pytest.mark.parametrize("languages, refused", [

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparktts_ms.text import normalize_en, normalize_zh, rules
-from sparktts_ms.text.normalize import normalize
+from sparktts_ms.text.normalize import MAX_PIECE, explain, normalize
 
 CHINESE = """
 dates
@@ -196,7 +196,8 @@ def cases(table):
 
 
 CASES = [*cases(CHINESE), *cases(ENGLISH), *cases(MIXED)]
-EXAMPLES = [rule.example for rule in (*normalize_zh.RULES, *normalize_en.RULES)]
+ALL_RULES = (*rules.PLAIN_CHARACTERS, *normalize_zh.RULES, *normalize_en.RULES)
+EXAMPLES = [rule.example for rule in ALL_RULES]
 
 
 @pytest.mark.parametrize("written, spoken", CASES)
@@ -213,6 +214,41 @@ def test_normalize_is_idempotent(written, spoken):
 def test_rule_examples(example):
     written, spoken = example.split(" -> ")
     assert normalize(written) == spoken
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_rule_examples_show_their_rule(example):
+    written = example.split(" -> ")[0]
+    assert example in [step.rule.example for step in explain(written)]
+
+
+def test_explain_in_the_order_of_the_text():
+    text = "全角１２３个，3只。The $5 is 5."
+    steps = explain(text)
+    assert [step.position for step in steps] == sorted(step.position for step in steps)
+    assert {text[step.position] for step in steps} == set("１3$5")
+    assert [step.spoken for step in steps if step.matched == "１２３"] == ["123"]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["我有5个", "I have 5 of 7 ", "$5 ", "１２", "x", "。", " "])))
+def test_explain_begins_with_what_is_written(tokens):
+    text = "".join(tokens)
+    steps = explain(text)
+    assert bool(steps) == (normalize(text) != text)
+    written = [step for step in steps if text.startswith(step.matched, step.position)]
+    assert bool(steps) == bool(written)
+
+
+def test_language_of_all_of_a_text():
+    assert normalize("5个 5", "zh") == "五个 五"
+    assert normalize("5 of 我", "en") == "five of 我"
+
+
+@pytest.mark.parametrize("word", ["我有5个，", "I have 5 of 7 cups, ", "5只", "5 cups "])
+def test_pieces_of_a_long_text_are_cut_between_words(word):
+    count = 5 * MAX_PIECE // len(word)
+    assert normalize(word * count) == normalize(word) * count
 
 
 def test_plain_text_does_not_load_wetext(monkeypatch):
