@@ -1,6 +1,7 @@
 """Long texts: where they are cut, and that nothing of them is lost."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -69,6 +70,33 @@ def test_segments_are_complete_and_short_enough(text, max_syllables):
         assert segment.text
         assert segment.text == segment.text.strip()
         assert estimate_syllables(segment.text) <= max_syllables or len(segment.text) == 1
+
+
+def test_a_sentence_goes_on_in_the_next_line():
+    segments = split_text("第一行没有完\n接着说完。\n新的一行从这里开始说话。")
+    assert [segment.text for segment in segments] == ["第一行没有完接着说完。",
+                                                      "新的一行从这里开始说话。"]
+    assert segments[0].pause > 0.4
+
+
+@pytest.mark.parametrize("text", ["b" * 20000, "привет world " * 1000, "天" + "！" * 20000,
+                                  "a" + " !" * 9000, "ก" * 20000])
+def test_what_has_no_syllables_is_split_by_length(text):
+    assert max(len(segment.text) for segment in split_text(text)) <= 2000
+
+
+@pytest.mark.parametrize("unit", ["Short one. ", "天", "天\n", "a.", "a ", "a !", "1", "b", "mr. ",
+                                  "a,", "\"", "- a\n", " ", "привет a ", "第一"])
+def test_time_is_linear(unit):
+    def seconds(repeats):
+        best = float("inf")
+        for _ in range(3):
+            began = time.perf_counter()
+            split_text("a" + unit * repeats + "b")
+            best = min(best, time.perf_counter() - began)
+        return best
+
+    assert seconds(32000 // len(unit)) < 16 * seconds(8000 // len(unit)) + 0.05     # 4 if linear
 
 
 def test_split_ten_thousand_characters():
