@@ -22,7 +22,7 @@ ENGLISH_FUNCTION_WORDS = frozenset(
     "from that this it its he she they we you his her their our not but as if will would can "
     "could should there here about into than then".split())
 CHINESE_FUNCTION_CHARACTER = re.compile(
-    "[的了是在我你他她有这這那不和就都要把被给給吗嗎呢吧也还還]")
+    "[的了是在有这這那不和就都要把被给給吗嗎呢吧也还還]")
 # Outside of Latin and Han; a single Greek letter is a unit or a variable.
 LAST_LATIN = "\u024f"
 GREEK = "\u0370-\u03ff\u1f00-\u1fff"
