@@ -53,7 +53,7 @@ def test_every_kind_has_cases():
     expected = {f"zh/{kind}" for kind in KINDS + CHINESE_KINDS}
     expected |= {f"en/{kind}" for kind in KINDS + ENGLISH_KINDS}
     assert kinds.keys() == expected | {"mixed/language"}
-    assert min(kinds.values()) >= 4
+    assert min(kinds.values()) >= 8
 
 
 def test_no_text_occurs_twice():
