@@ -5,6 +5,7 @@
 # `make ascend-rehearsal` counts what our networks ask of an Ascend device, without one, also beside
 # another revision: REHEARSAL="--against REV"; `make ascend-peer` counts it of MindSpore ONE's.
 # `make eval` evaluates the demo model, `make eval EVAL="--model_dir DIR"` another English model.
+# `make normalizer-report` counts what text normalizers read right; REPORT="--failures ours" lists it.
 # MINDSPORE=2.7.1 uses another version of MindSpore, in an environment of its own.
 
 PYTHON ?= python3
@@ -15,6 +16,7 @@ RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 PEERS := .venv-peers
 ASCEND_PEER := .venv-ascend-peer
+NORMALIZERS := .venv-normalizers
 WORKERS ?= $(shell env -u OMP_NUM_THREADS nproc)
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
 
@@ -27,7 +29,8 @@ ASCEND_PYTEST = $(BIN)/python -m tests.ascend $(BIN)/python -m pytest --numproce
 ASCEND_TESTS = tests/ascend tests/parity/test_golden_runs.py
 ASCEND_NIGHTLY = $(ASCEND_TESTS) tests/parity tests/ops tests/qwen2 tests/bicodec tests/wav2vec2 tests/training
 
-.PHONY: demo test test-all test-ascend lint bench peers eval ascend-rehearsal ascend-peer clean
+.PHONY: demo test test-all test-ascend lint bench peers eval ascend-rehearsal ascend-peer \
+    normalizer-report clean
 
 demo: $(RUN_READY)
 	$(BIN)/python -m cli.inference --model_dir pretrained_models/Spark-TTS-demo --save_dir example/results --seed 1 \
@@ -73,6 +76,15 @@ $(ASCEND_PEER)/.ready: requirements-ascend-peer.txt
 	$(PYTHON) -m venv $(ASCEND_PEER)
 	$(ASCEND_PEER)/bin/python -m pip install --quiet -r requirements-ascend-peer.txt
 	@touch $@
+
+normalizer-report: $(RUN_READY) $(NORMALIZERS)/WeTextProcessing/.ready $(NORMALIZERS)/nemo_text_processing/.ready
+	$(BIN)/python -m tools.normalizer_report $(REPORT)
+
+# Where a peer does not install, the report says so, and the next `make` tries again.
+$(NORMALIZERS)/%/.ready: requirements-normalizers.txt
+	$(PYTHON) -m venv $(@D)
+	-grep "^$*==" $< >$(@D)/requirements.txt && \
+	    $(@D)/bin/python -m pip install --quiet -r $(@D)/requirements.txt && touch $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

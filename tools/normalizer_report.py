@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import unicodedata
@@ -37,8 +38,12 @@ class Case:
 
     @property
     def language(self) -> str:
-        """The language that a peer is told; a mixed text counts as Chinese."""
-        return "en" if self.kind.startswith("en/") else "zh"
+        """The language that a peer is told; of a mixed text, that of most words."""
+        language = self.kind.split("/")[0]
+        if language == "mixed":
+            han = len(re.findall(r"[\u4e00-\u9fff]", self.text))
+            language = "zh" if han >= len(re.findall("[A-Za-z]+", self.text)) else "en"
+        return language
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ writes {"version": ..., "said": [...]} to standard output. It imports nothing of
 """
 
 import json
+import os
 import sys
 from importlib.metadata import version
 
@@ -26,7 +27,8 @@ def load_wetextprocessing(language):
 def load_nemo(language):
     from nemo_text_processing.text_normalization.normalize import Normalizer
 
-    return Normalizer(input_case="cased", lang=language).normalize
+    cache = os.path.join(sys.prefix, "grammars")            # they take a minute to compile
+    return Normalizer(input_case="cased", lang=language, cache_dir=cache).normalize
 
 
 LOADERS = {

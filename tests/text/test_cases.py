@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from sparktts_ms.text.normalize import normalize
+from tests.helpers import ROOT
 from tools.normalizer_report import CASES, KNOWN_FAILURES, canonical, is_right, read_cases
 
 TABLE = read_cases()
@@ -83,3 +84,13 @@ def test_table_states_its_sources():
     assert head.startswith("#")
     for source in ("GB/T 15835", "WeTextProcessing", "NeMo"):
         assert source in head
+
+
+def test_examples_of_the_document_are_in_the_table():
+    lines = (ROOT / "docs" / "text.md").read_text(encoding="utf-8").splitlines()
+    cells = [cell.strip() for line in lines if line.startswith("| ") for cell in line.split("|")]
+    examples = [cell.split(" → ") for cell in cells if " → " in cell]
+    assert len(examples) > 50
+    by_text = {case.text: case for case in TABLE}
+    for text, reading in examples:
+        assert is_right(by_text[text], reading), text

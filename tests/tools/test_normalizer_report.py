@@ -55,6 +55,7 @@ def test_names_the_line_of_another_form(tmp_path, line):
 
 def test_peers_are_told_the_language():
     assert [case.language for case in CASES] == ["zh", "en", "zh"]
+    assert Case("mixed/language", "I met 张伟 at 3:00.", ("",)).language == "en"
 
 
 def test_counts_by_kind():
