@@ -23,6 +23,15 @@ class MelConfig:
     mel_fmin: float = 0.0
     mel_fmax: float | None = None
 
+    def __post_init__(self):
+        if self.win_length > self.n_fft:
+            raise ModelError(f"mel_params in BiCodec/config.yaml: win_length {self.win_length} is "
+                             f"longer than n_fft {self.n_fft}.")
+        highest = self.sample_rate / 2 if self.mel_fmax is None else self.mel_fmax
+        if not self.mel_fmin < highest <= self.sample_rate / 2:
+            raise ModelError(f"mel_params in BiCodec/config.yaml: mel_fmin {self.mel_fmin:g} and "
+                             f"mel_fmax {highest:g} must ascend, up to half the sample_rate.")
+
 
 @dataclass(frozen=True)
 class FeatureStackConfig:
@@ -140,6 +149,14 @@ class Wav2Vec2Config:
     mixed_layers: tuple[int, ...] = (11, 14, 16)    # fixed upstream in BiCodecTokenizer
 
     def __post_init__(self):
+        lengths = {len(self.conv_dim), len(self.conv_kernel), len(self.conv_stride)}
+        if len(lengths) > 1 or not self.conv_dim:
+            raise ModelError("conv_dim, conv_kernel and conv_stride of wav2vec2 differ in length.")
+        for name, parts in (("num_attention_heads", self.num_attention_heads),
+                            ("num_conv_pos_embedding_groups", self.num_conv_pos_embedding_groups)):
+            if self.hidden_size % parts:
+                raise ModelError(f"hidden_size {self.hidden_size} of wav2vec2 is no multiple of "
+                                 f"{name} {parts}.")
         if self.num_hidden_layers <= self.used_layers:
             raise ModelError(f"wav2vec2 has {self.num_hidden_layers} layers; Spark-TTS uses hidden "
                              f"state {self.used_layers}, so it needs {self.used_layers + 1}.")
@@ -166,6 +183,12 @@ class Wav2Vec2Config:
 
 @dataclass(frozen=True)
 class Qwen2Config:
+    """What inference needs of Qwen2.
+
+    tie_word_embeddings: whether the output matrix is the embedding; None: unless the weights have
+    one of their own.
+    """
+
     hidden_size: int
     intermediate_size: int
     num_hidden_layers: int
@@ -176,6 +199,7 @@ class Qwen2Config:
     max_position_embeddings: int
     rms_norm_eps: float = 1e-6
     rope_theta: float = 1e6
+    tie_word_embeddings: bool | None = None
 
     @property
     def head_dim(self) -> int:

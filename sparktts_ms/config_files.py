@@ -8,14 +8,15 @@ Source: SparkAudio/Spark-TTS `BiCodec/config.yaml`, `LLM/config.json`,
 """
 
 import dataclasses
-import math
+import os
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from sparktts_ms import config
-from sparktts_ms.errors import ModelError
+from sparktts_ms.errors import ModelError, quoted
 from sparktts_ms.files import read_mapping
+from sparktts_ms.weights import formats
 
 # Keys that only training reads, or that upstream itself ignores.
 IGNORED_KEYS = {
@@ -46,11 +47,28 @@ INTERFACES = (
 TYPE_NAMES = {
     "int": "whole number", "float": "number", "bool": "true or false",
     "tuple[int, ...]": "list of whole numbers"}
+# Smallest and largest value of a number, or of each in a list. Larger ones would take memory and
+# time before any weight shows that they are wrong.
+LIMITS = {
+    "eos_token_id": (0, 1 << 24), "max_position_embeddings": (256, 1 << 31),
+    "vocab_size": (1, 1 << 24), "num_hidden_layers": (1, 1000), "vocos_num_layers": (1, 1000),
+    "n_fft": (2, 1 << 16), "num_mels": (1, 4096), "sample_rate": (8000, 192_000),
+    "ref_segment_duration": (0.1, 60.0), "mel_fmin": (0.0, 96_000.0), "mel_fmax": (1.0, 96_000.0),
+    "rms_norm_eps": (1e-12, 1.0), "layer_norm_eps": (1e-12, 1.0), "rope_theta": (1.0, 1e12),
+    "rates": (1, 1000), "kernel_sizes": (1, 1000), "conv_stride": (1, 1000),
+    "conv_kernel": (1, 1000), "fsq_levels": (2, 1000), "token_num": (1, 4096),
+}
+DEFAULT_LIMITS = (1, 1 << 20)
+MAX_ITEMS = 64          # of a list
+MODEL_PARTS = ("LLM", "BiCodec", "wav2vec2-large-xlsr-53")
+SEARCH_DEPTH = 4        # levels below a folder in which a model directory is looked for
+SEARCH_FOLDERS = 500
 
 
 def read_config(model_dir: Path) -> config.ModelConfig:
     """Read every settings file of a model directory; ModelError names what is wrong."""
-    audio = _read_audio(model_dir / "config.yaml")
+    check_layout(model_dir)
+    audio = _read_audio(model_dir / "config.yaml", model_dir)
     languages = _languages(audio.pop("languages", None))
     model = config.ModelConfig(
         audio=_build(config.AudioConfig, audio, "config.yaml"),
@@ -63,27 +81,98 @@ def read_config(model_dir: Path) -> config.ModelConfig:
         values = (attrgetter(left)(model), attrgetter(right)(model))
         if values[0] != values[1]:
             raise ModelError("The model directory contradicts itself: "
-                             f"{left} is {values[0]}, but {right} is {values[1]}.")
+                             f"{left} is {quoted(values[0])}, but {right} is "
+                             f"{quoted(values[1])}.")
     return model
 
 
-def _read_audio(file: Path, depth: int = 0) -> dict[str, Any]:
+def check_layout(folder: Path) -> None:
+    """Raise ModelError for a folder that is a part of a model directory, or holds one further
+    down; it says which folder to give."""
+    if _is_model_dir(folder):
+        return
+    real = Path(os.path.realpath(folder))
+    for parent in list(real.parents)[:2]:
+        if _is_model_dir(parent) and real.relative_to(parent).parts[0] in MODEL_PARTS:
+            raise ModelError("{subject} is a part of a model directory.", f"Give {parent}.",
+                             subject=folder, code="wrong_model_dir")
+    found = _model_dirs_below(folder)
+    if found:
+        others = f" (or {len(found) - 1} others)" if len(found) > 1 else ""
+        raise ModelError("{subject} holds a model directory further down.",
+                         f"Give {found[0]}{others}.", subject=folder, code="wrong_model_dir")
+    if (folder / "config.yaml").exists():
+        return
+    adapter = (folder / "adapter_config.json").exists()
+    if adapter or (folder / "config.json").exists():
+        kind = formats.ADAPTER.name if adapter else "a language model alone"
+        remedy = f"{formats.ADAPTER.remedy} Then put it there." if adapter else ""
+        raise ModelError(f"{{subject}} is {kind}, which a model directory has as LLM, beside "
+                         "BiCodec and wav2vec2-large-xlsr-53.", "Copy the model directory that it "
+                         f"was trained on, and replace LLM there. {remedy}", subject=folder,
+                         code="wrong_model_dir")
+
+
+def _is_model_dir(folder: Path) -> bool:
+    return (folder / "LLM").is_dir() and (folder / "BiCodec").is_dir()
+
+
+def _model_dirs_below(folder: Path) -> list[Path]:
+    """Model directories some levels down, the main revision of a Hugging Face cache first."""
+    level = [folder]
+    visited = 0
+    for _ in range(SEARCH_DEPTH):
+        subfolders = []
+        for parent in level:
+            try:
+                paths = sorted(path for path in parent.iterdir()
+                               if not path.name.startswith(".") and path.is_dir())
+            except OSError:
+                continue
+            subfolders += paths
+            visited += len(paths)
+            if visited > SEARCH_FOLDERS:
+                return []
+        found = [path for path in subfolders if _is_model_dir(path)]
+        if found:
+            return sorted(found, key=lambda path: not _is_main_revision(path))
+        level = subfolders
+    return []
+
+
+def _is_main_revision(snapshot: Path) -> bool:
+    """Whether models--OWNER--NAME/snapshots/COMMIT is what refs/main there names."""
+    try:
+        content = (snapshot.parent.parent / "refs" / "main").read_bytes()[:100]
+    except OSError:
+        return False
+    return content.decode("ascii", "replace").strip() == snapshot.name
+
+
+def _read_audio(file: Path, model_dir: Path, depth: int = 0) -> dict[str, Any]:
     """The values of config.yaml over those of the file that its base_config names."""
-    values = read_mapping(file)
+    values = read_mapping(file, folder=model_dir)
     base = values.get("base_config")
     if base is None:
         return values
     if depth > 8:
         raise ModelError("{subject}: base_config refers to itself.", subject=file)
-    return {**_read_audio(file.parent / str(base), depth + 1), **values}
+    path = Path(os.path.normpath(file.parent / base)) if isinstance(base, str) else None
+    if (path is None or not base.isprintable() or Path(base).is_absolute()
+            or not path.is_relative_to(os.path.normpath(model_dir))):
+        raise ModelError(f"{{subject}}: base_config is {quoted(base)}; it must name a file in the "
+                         "model directory.", subject=file)
+    return {**_read_audio(path, model_dir, depth + 1), **values}
 
 
 def _languages(codes: Any) -> tuple[str, ...] | None:
     """The languages that config.yaml states; a key of this project, which upstream ignores."""
     if codes is None:
         return None
-    if not isinstance(codes, list) or not codes or not all(isinstance(c, str) for c in codes):
-        raise ModelError(f"languages in config.yaml is {codes!r}; it should be like [en, zh].")
+    valid = isinstance(codes, list) and 0 < len(codes) <= MAX_ITEMS
+    if not valid or not all(isinstance(c, str) and 0 < len(c) <= 8 for c in codes):
+        raise ModelError(f"languages in config.yaml is {quoted(codes)}; it should be like "
+                         "[en, zh].")
     return tuple(codes)
 
 
@@ -105,37 +194,97 @@ def _section(file: Path, values: dict[str, Any], name: str) -> dict[str, Any]:
 def _read_wav2vec2(folder: Path) -> config.Wav2Vec2Config:
     file = folder / "config.json"
     values = read_mapping(file)
-    _require(file, values, do_stable_layer_norm=True, feat_extract_norm="layer", conv_bias=True,
-             feat_extract_activation="gelu", hidden_act="gelu")
-    preprocessor = folder / "preprocessor_config.json"
-    _require(preprocessor, read_mapping(preprocessor), do_normalize=True, sampling_rate=16000)
+    _refuse_quantized(file, values)
+    _require(file, values, model_type="wav2vec2", do_stable_layer_norm=True,
+             feat_extract_norm="layer", conv_bias=True, feat_extract_activation="gelu",
+             hidden_act="gelu")
+    preprocessor, settings = _read_preprocessor(folder)
+    _require(preprocessor, settings, do_normalize=True, sampling_rate=16000)
     return _build(config.Wav2Vec2Config, values, str(file), ignore_unknown=True)
 
 
+def _read_preprocessor(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The feature extractor's settings; a processor of transformers 5 has them in its own file."""
+    file = folder / "preprocessor_config.json"
+    processor = folder / "processor_config.json"
+    if not file.exists() and processor.exists():
+        values = read_mapping(processor).get("feature_extractor")
+        if isinstance(values, dict):
+            return processor, values
+    return file, read_mapping(file)
+
+
 def _read_qwen2(file: Path) -> config.Qwen2Config:
+    if not file.exists():
+        kind = formats.identify_folder(file.parent)
+        if kind:
+            raise ModelError(f"{{subject}} holds {kind.name}.", kind.remedy, subject=file.parent)
     values = read_mapping(file)
-    _require(file, values, hidden_act="silu", tie_word_embeddings=True, use_sliding_window=False)
+    _refuse_quantized(file, values)
+    _require(file, values, model_type="qwen2", hidden_act="silu", use_sliding_window=False)
     # transformers 5 nests rope_theta.
     rope = values.get("rope_parameters") or values.get("rope_scaling") or {}
-    if rope.get("rope_type", rope.get("type", "default")) != "default":
-        problem = f"{{subject}}: scaled rotary positions {rope} are not supported."
-        raise ModelError(problem, subject=file)
+    if not isinstance(rope, dict) or rope.get("rope_type", rope.get("type")) not in (
+            None, "default"):
+        raise ModelError(f"{{subject}}: rotary positions {quoted(rope)} are not supported.",
+                         subject=file)
     values.setdefault("rope_theta", rope.get("rope_theta", 1e6))
+    layer_types = values.get("layer_types")
+    if isinstance(layer_types, list) and any(kind != "full_attention" for kind in layer_types):
+        raise ModelError(f"{{subject}}: layer_types is {quoted(layer_types)}; only "
+                         "'full_attention' is supported.", subject=file)
+    values["eos_token_id"] = _eos_token(file, values)
     llm = _build(config.Qwen2Config, values, str(file), ignore_unknown=True)
     heads = llm.num_attention_heads
     if llm.hidden_size % heads or heads % llm.num_key_value_heads:
         problem = "hidden_size or num_attention_heads is no multiple of the number of heads."
         raise ModelError(f"{{subject}}: {problem}", subject=file)
+    if llm.head_dim % 2:
+        raise ModelError(f"{{subject}}: hidden_size / num_attention_heads is {llm.head_dim}; it "
+                         "must be even.", subject=file)
     if values.get("head_dim") not in (None, llm.head_dim):
-        problem = f"head_dim {values['head_dim']} is not hidden_size / num_attention_heads."
+        problem = f"head_dim {quoted(values['head_dim'])} is not hidden_size / num_attention_heads."
         raise ModelError(f"{{subject}}: {problem}", subject=file)
     return llm
 
 
+def _eos_token(file: Path, values: dict[str, Any]) -> Any:
+    """The id that ends an utterance: the first of several; some tools leave it to
+    generation_config.json."""
+    value = values.get("eos_token_id")
+    generation = file.with_name("generation_config.json")
+    if value is None and generation.exists():
+        value = read_mapping(generation).get("eos_token_id")
+    if value is None:
+        raise ModelError("Key 'eos_token_id' is missing in {subject}.", subject=file)
+    return value[0] if isinstance(value, list) and value else value
+
+
+def _refuse_quantized(file: Path, values: dict[str, Any]) -> None:
+    """Raise ModelError for the configuration of quantized weights."""
+    for key in ("quantization_config", "compression_config", "quantization"):
+        settings = values.get(key)
+        if not settings:
+            continue
+        tool = settings.get("quant_method") if isinstance(settings, dict) else None
+        if key == "quantization":
+            tool = "MLX"
+        name = formats.QUANTIZERS.get(tool, quoted(tool)[1:-1]) if isinstance(tool, str) else key
+        bits = ""
+        if isinstance(settings, dict):
+            bits = ", 4 bits" if settings.get("load_in_4bit") is True else ""
+            if type(settings.get("bits")) is int:
+                bits = f", {quoted(settings['bits'])} bits"
+        raise ModelError(f"{{subject}}: the weights are quantized ({name}{bits}), which is not "
+                         "supported.", formats.QUANTIZED, subject=file)
+
+
 def _require(file: Path, values: dict[str, Any], **expected: Any) -> None:
     for key, value in expected.items():
-        if values.get(key, value) != value:
-            problem = f"{{subject}}: {key} is {values[key]!r}; only {value!r} is supported."
+        given = values.get(key, value)
+        # 1 is not true, nor 16000.0 the whole number 16000.
+        if type(given) is not type(value) or given != value:
+            problem = f"{{subject}}: {key} is {quoted(given)}; only {value!r} is supported."
             raise ModelError(problem, subject=file)
 
 
@@ -145,7 +294,8 @@ def _build(record: type, values: dict[str, Any], source: str, ignore_unknown: bo
     unknown = (values.keys() - fields.keys()).difference(IGNORED_KEYS.get(source, ()))
     if unknown and not ignore_unknown:
         known = ", ".join(sorted(fields))
-        raise ModelError(f"Unknown key {sorted(unknown)[0]!r} in {source}; known are {known}.")
+        first = min(map(quoted, unknown))
+        raise ModelError(f"Unknown key {first} in {source}; known are {known}.")
     arguments = {}
     for name, field in fields.items():
         if name in values:
@@ -156,18 +306,26 @@ def _build(record: type, values: dict[str, Any], source: str, ignore_unknown: bo
 
 
 def _convert(value: Any, type_name: str, source: str, name: str) -> Any:
+    """The value if it has the type and lies in the limits of the field `name`."""
     if value is None and "None" in type_name:
         return None
     type_name = type_name.split(" | ")[0]
-    is_number = type(value) in (int, float) and math.isfinite(value)
-    if type_name == "int" and type(value) is int and 0 <= value < 2**31:
-        return value
-    if type_name == "float" and is_number:
-        return float(value)
+    low, high = LIMITS.get(name, DEFAULT_LIMITS)
+    number_types = {"int": (int,), "float": (int, float), "tuple[int, ...]": (int,), "bool": ()}
+    is_list = type_name == "tuple[int, ...]"
+    numbers = value if is_list and isinstance(value, list) else [value]
     if type_name == "bool" and isinstance(value, bool):
         return value
-    is_list = isinstance(value, list) and all(type(v) is int and 0 < v < 2**31 for v in value)
-    if type_name == "tuple[int, ...]" and is_list:
-        return tuple(value)
-    expected = TYPE_NAMES[type_name]
-    raise ModelError(f"{name} in {source} is {value!r}; it should be a {expected}.")
+    if is_list != isinstance(value, list) or any(
+            type(number) not in number_types[type_name] for number in numbers):
+        raise ModelError(f"{name} in {source} is {quoted(value)}; it should be a "
+                         f"{TYPE_NAMES[type_name]}.")
+    if is_list and not 0 < len(numbers) <= MAX_ITEMS:
+        raise ModelError(f"{name} in {source} has {len(numbers)} numbers; 1 to {MAX_ITEMS} are "
+                         "possible.")
+    if not all(low <= number <= high for number in numbers):        # NaN does not, either
+        raise ModelError(f"{name} in {source} is {quoted(value)}; it must lie between {low:g} and "
+                         f"{high:g}.")
+    if is_list:
+        return tuple(numbers)
+    return float(value) if type_name == "float" else value

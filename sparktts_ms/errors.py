@@ -12,7 +12,11 @@ flags and a page its controls. As text it is one line. Codes, for hints of a fro
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
+from typing import Any
+
+MAX_QUOTED = 80     # characters of a quoted value
 
 
 class SparkTTSError(Exception):
@@ -81,3 +85,27 @@ class DownloadError(SparkTTSError):
 
 class ServiceClosed(SparkTTSError):
     """A call of a service that has been closed."""
+
+
+def quoted(value: Any) -> str:
+    """A value from outside for an error message: one line of at most MAX_QUOTED characters.
+
+    Strings and containers look as in Python, with control characters escaped; however large or
+    deep the value is, only its beginning is looked at.
+    """
+    try:
+        text = _SHORT.repr(value[:2 * MAX_QUOTED] if isinstance(value, str) else value)
+    except ValueError:                  # Python does not write numbers of that many digits
+        text = f"a {type(value).__name__} of very many digits"
+    return text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED - 3]}..."
+
+
+def one_line(text: object, limit: int = 2 * MAX_QUOTED) -> str:
+    """The first line of a message of another library, at most `limit` printable characters."""
+    line = (str(text).splitlines() or [""])[0][:limit]
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 3
+_SHORT.maxstring = _SHORT.maxother = 2 * MAX_QUOTED

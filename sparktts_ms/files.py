@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,11 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from sparktts_ms.errors import ModelError, OutputError, SparkTTSError
+from sparktts_ms.errors import ModelError, OutputError, SparkTTSError, one_line
+
+MAX_JSON_BYTES = 1 << 20
+MAX_YAML_BYTES = 1 << 17        # PyYAML is slow
+UTF8_BOM = b"\xef\xbb\xbf"
 
 
 @contextlib.contextmanager
@@ -68,27 +73,105 @@ def unused_path(folder: str | Path, stem: str, suffix: str) -> Path:
     return path
 
 
+def read_file(
+    path: str | Path,
+    max_bytes: int,
+    error: type[SparkTTSError] = ModelError,
+    missing_hint: str = "",
+    folder: str | Path | None = None,
+) -> bytes:
+    """The content of a regular file of at most `max_bytes` bytes.
+
+    Pipes and devices are not opened. folder: where the file must lie, by default the one that
+    `path` names; a link may lead out of it only into a cache of Hugging Face. Raises `error`, also
+    for a git-lfs pointer.
+    """
+    path = Path(path)
+    try:
+        # A pipe would block `open`, and its content could be of any size.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with open(descriptor, "rb") as file:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+                raise error(f"{{subject}} is {kind}.", subject=path)
+            if not _lies_in(path, path.parent if folder is None else Path(folder)):
+                raise error("{subject} is a link that leads out of its folder.",
+                            "Copy the file there.", subject=path)
+            content = file.read(max_bytes + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise error("{subject} is missing.", missing_hint, subject=path) from None
+    except IsADirectoryError:
+        raise error("{subject} is a folder.", subject=path) from None
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or one_line(problem)
+        raise error(f"{{subject}} cannot be read: {reason}.", subject=path) from None
+    if len(content) > max_bytes:
+        raise error(f"{{subject}} is larger than {max_bytes / (1 << 20):g} MB, as no such file is.",
+                    subject=path)
+    if is_lfs_pointer(content):
+        raise error("{subject} is a git-lfs pointer, not the file.", "Get it with `git lfs pull`.",
+                    subject=path)
+    return content
+
+
+def is_lfs_pointer(start: bytes) -> bool:
+    """Whether a file that begins with these (at least 50) bytes is a pointer of git-lfs.
+
+    Source: git-lfs, docs/spec.md, with the names of earlier versions.
+    """
+    return start.removeprefix(UTF8_BOM).startswith((
+        b"version https://git-lfs", b"version https://hawser.github.com", b"version http://git-media"))
+
+
 def read_mapping(
     path: str | Path,
     error: type[SparkTTSError] = ModelError,
     missing_hint: str = "`python -m cli.download` fetches a whole model directory.",
+    max_bytes: int | None = None,
+    folder: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Read a JSON (by its suffix) or YAML file that holds a mapping.
+    """Read a JSON (by its suffix) or YAML file that holds a mapping, with or without a BOM.
 
-    Raises `error` for a file that is missing, unreadable, not UTF-8, malformed, or no mapping.
+    max_bytes: by default MAX_JSON_BYTES or MAX_YAML_BYTES; folder: see `read_file`. Raises `error`
+    for a file that is missing, unreadable, too large, not UTF-8, malformed, or no mapping.
     """
     path = Path(path)
+    is_json = path.suffix == ".json"
+    limit = max_bytes or (MAX_JSON_BYTES if is_json else MAX_YAML_BYTES)
+    content = read_file(path, limit, error, missing_hint, folder)
     try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except FileNotFoundError:
-        raise error("{subject} is missing.", missing_hint, subject=path) from None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as problem:
-        reason = (str(problem).splitlines() or [type(problem).__name__])[0][:160]
+        text = content.removeprefix(UTF8_BOM).decode("utf-8")
+        values = json.loads(text) if is_json else yaml.load(text, _SettingsLoader)
+    except UnicodeDecodeError:
+        raise error("{subject} is not UTF-8 text.", subject=path) from None
+    except RecursionError:
+        raise error("{subject} cannot be read: it is nested too deeply.", subject=path) from None
+    except Exception as problem:    # PyYAML raises whatever its conversions do
+        reason = one_line(problem) or type(problem).__name__
         raise error(f"{{subject}} cannot be read: {reason}", subject=path) from None
     if not isinstance(values, dict):
         raise error("{subject} holds no settings.", subject=path)
     return values
+
+
+class _SettingsLoader(yaml.SafeLoader):
+    """PyYAML's safe loader without merge keys (<<): a few lines of them can fill any memory."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.YAMLError("merge keys (<<) are not supported")
+        super().flatten_mapping(node)
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    """Whether a file is in a folder, itself or in the Hugging Face cache that it is linked to.
+
+    There `models--OWNER--NAME/snapshots/COMMIT/FILE` is a link to `models--OWNER--NAME/blobs/ID`.
+    """
+    real = Path(os.path.realpath(path))
+    in_cache = real.parent.name == "blobs" and real.parent.parent.name.startswith("models--")
+    return in_cache or real.is_relative_to(os.path.realpath(folder))
 
 
 def _make_folder(folder: Path) -> None:

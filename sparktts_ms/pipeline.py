@@ -67,7 +67,8 @@ class SparkTTS:
         """
         folder = Path(model_dir)
         if not folder.is_dir():
-            raise ModelError("The model directory {subject} does not exist.",
+            problem = "is no folder" if folder.exists() else "does not exist"
+            raise ModelError(f"The model directory {{subject}} {problem}.",
                              "`python -m cli.download` fetches the released model; "
                              "pretrained_models/Spark-TTS-demo is a small one to try.",
                              subject=folder, code="no_model_dir")

@@ -18,7 +18,7 @@ IMPORTS = {
     "errors": set(),
     "config": {"errors"},
     "files": {"errors"},
-    "config_files": {"errors", "config", "files"},
+    "config_files": {"errors", "config", "files", "weights"},
     "text": {"errors"},
     "audio": {"errors", "files"},
     "weights": {"errors", "config", "files"},

@@ -95,7 +95,7 @@ PREPROCESSOR = "wav2vec2-large-xlsr-53/preprocessor_config.json"
     (CODEC, ["audio_tokenizer"], {"prenet": 7}, "prenet"),
     ("config.yaml", [], {"sample_rate": 24000}, "sample_rate"),
     ("config.yaml", [], {"sample_rat": 16000}, "sample_rat"),
-    (LLM, [], {"tie_word_embeddings": False}, "tie_word_embeddings"),
+    (LLM, [], {"tie_word_embeddings": "yes"}, "tie_word_embeddings"),
     (LLM, [], {"use_sliding_window": True}, "use_sliding_window"),
     (LLM, [], {"hidden_act": "gelu"}, "hidden_act"),
     (LLM, [], {"rope_scaling": {"rope_type": "yarn", "factor": 4}}, "rotary"),

@@ -19,9 +19,11 @@ from sparktts_ms.bicodec.wave_generator import WaveGenerator
 from sparktts_ms.config import BiCodecConfig
 from sparktts_ms.ops.padding import PROMPT_FRAME_BUCKETS, pad_rows, padding_mask
 from sparktts_ms.runtime import Runtime
-from sparktts_ms.weights.checkpoint import Checkpoint
+from sparktts_ms.weights.checkpoint import Checkpoint, Layout
 
 SPEECH_FRAME_BUCKETS = (64, 256, 1024, 3072)    # 1.3 s to 60 s, the default of max_new_tokens
+
+LAYOUT = Layout("", "quantizer.codebook.weight")
 
 # Patterns of the tensor names of each part of the checkpoint. Unused in inference: the feature
 # decoder of training, the x-vector head, running counts.
@@ -72,12 +74,12 @@ class BiCodec:
 
     @cached_property
     def codebook(self) -> Codebook:
-        weights = Checkpoint(self.path).at("quantizer.codebook")
+        weights = Checkpoint(self.path, LAYOUT).at("quantizer.codebook")
         return Codebook(weights, self.config.quantizer)
 
     @cached_property
     def semantic_encoder(self) -> Callable:
-        weights = Checkpoint(self.path)
+        weights = Checkpoint(self.path, LAYOUT)
         encoder = SemanticEncoder(weights.at("encoder"), weights.at("quantizer.in_project"),
                                   self.config.encoder, self.config.quantizer)
         finish(weights, "semantic_encoder")
@@ -85,7 +87,7 @@ class BiCodec:
 
     @cached_property
     def speaker_encoder(self) -> Callable:
-        weights = Checkpoint(self.path)
+        weights = Checkpoint(self.path, LAYOUT)
         encoder = SpeakerEncoder(weights.at("speaker_encoder"), self.config.speaker_encoder)
         finish(weights, "speaker_encoder")
         return self.runtime.compile_padded(encoder, "speaker encoder")
@@ -93,7 +95,7 @@ class BiCodec:
     def load_decoder(self) -> tuple[Callable, Callable]:
         """Front end and wave generator, loaded on first use."""
         if self._decoder is None:
-            weights = Checkpoint(self.path)
+            weights = Checkpoint(self.path, LAYOUT)
             front_end = DecoderFrontEnd(weights, self.config)
             generator = WaveGenerator(weights.at("decoder"), self.config.decoder)
             finish(weights, "decoder")

@@ -16,10 +16,11 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from sparktts_ms.config import BiCodecConfig
-from sparktts_ms.errors import InputError, ModelError
+from sparktts_ms.errors import InputError, ModelError, one_line, quoted
 from sparktts_ms.files import read_mapping
 
 TOKENS_PER_SECOND = 50      # semantic ids in a second of speech
+MAX_TOKENIZER_BYTES = 32 << 20      # the released one has 14 MB
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,17 @@ class Vocabulary:
 
         Raises ModelError for a file that is not the tokenizer of a Spark-TTS model.
         """
-        description = read_mapping(path)
+        if not path.exists() and path.with_name("vocab.json").exists():
+            raise ModelError("{subject} is missing; vocab.json and merges.txt alone are not read.",
+                             "transformers writes it: `AutoTokenizer.from_pretrained(folder)"
+                             ".save_pretrained(folder)`.", subject=path)
+        description = read_mapping(path, max_bytes=MAX_TOKENIZER_BYTES)
         try:
-            added = {token["content"]: int(token["id"]) for token in description["added_tokens"]}
-        except (KeyError, TypeError, ValueError):
+            added = {token["content"]: token["id"] for token in description["added_tokens"]}
+        except (KeyError, TypeError):
             raise _wrong_tokenizer(path, "its added_tokens are malformed") from None
+        if not all(type(name) is str and type(token_id) is int for name, token_id in added.items()):
+            raise _wrong_tokenizer(path, "its added_tokens are malformed")
         self.end = end
         for name, kind in Vocabulary.__annotations__.items():
             if kind == "TokenRange":
@@ -90,13 +97,16 @@ class Vocabulary:
                 setattr(self, name, added[f"<|{name}|>"])
             else:
                 raise _wrong_tokenizer(path, f"it lacks <|{name}|>")
-        if max(added.values()) >= size or not 0 <= end < size:
+        used = [end, min(added.values()), max(added.values()), *_vocabulary_ids(description)]
+        if not all(0 <= token_id < size for token_id in used):
             raise _wrong_tokenizer(path, f"it has ids beyond the language model's {size}")
         description["added_tokens"] = []
         try:
             self.plain = Tokenizer.from_str(json.dumps(description))
-        except Exception as error:              # the library raises bare Exception
-            raise _wrong_tokenizer(path, str(error)) from None
+        except BaseException as error:          # bare Exception, or a panic of Rust
+            if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
+                raise
+            raise _wrong_tokenizer(path, one_line(error)) from None
 
     def check_codec(self, codec: BiCodecConfig) -> None:
         """Raise ModelError unless the families of speech have as many ids as the codec."""
@@ -104,7 +114,7 @@ class Vocabulary:
         sizes = (codec.quantizer.codebook_size, codec.speaker_encoder.codebook_size)
         if counts != sizes:
             raise ModelError(f"The tokenizer has {counts} semantic and global ids, the codec "
-                             f"{sizes}; LLM and BiCodec do not belong together.")
+                             f"{quoted(sizes)}; LLM and BiCodec do not belong together.")
 
     def encode(self, text: str) -> list[int]:
         """Ids of plain text. Raises InputError for text that is not valid Unicode."""
@@ -126,7 +136,7 @@ class Vocabulary:
 
 
 def _family(path: Path, added: dict[str, int], name: str) -> TokenRange:
-    pattern = re.compile(rf"<\|{name}_(\d+)\|>")
+    pattern = re.compile(rf"<\|{name}_([0-9]{{1,9}})\|>")
     numbered = []
     for token, token_id in added.items():
         if match := pattern.fullmatch(str(token)):
@@ -136,6 +146,14 @@ def _family(path: Path, added: dict[str, int], name: str) -> TokenRange:
     if not numbered or numbered != [(n, first + n) for n in range(len(numbered))]:
         raise _wrong_tokenizer(path, f"<|{name}_0|> ... are missing or not consecutive")
     return TokenRange(first, len(numbered))
+
+
+def _vocabulary_ids(description: dict) -> list[int]:
+    """The largest id of the vocabulary without added tokens, if it has the usual form."""
+    model = description.get("model")
+    table = model.get("vocab") if isinstance(model, dict) else None
+    ids = table.values() if isinstance(table, dict) else ()
+    return [max((value for value in ids if type(value) is int), default=0)]
 
 
 def _wrong_tokenizer(path: Path, reason: str) -> ModelError:

@@ -2,23 +2,28 @@
 
 It knows ids, positions and slots, nothing of text, grammars or sampling. Embeddings are gathered
 on the host from the mapped weights file. An `LMHead` holds the output rows of the ids that may be
-generated, so most of the embedding matrix (vocabulary x hidden size) is never in memory.
+generated, so most of the output matrix (vocabulary x hidden size) is never in memory.
 """
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
 from mindspore import Tensor, nn
 
 from sparktts_ms.config import Qwen2Config
+from sparktts_ms.errors import WeightsError
 from sparktts_ms.ops.linear import LogitsProjection
 from sparktts_ms.ops.padding import pad_rows, padded_length
 from sparktts_ms.qwen2.model import Qwen2
 from sparktts_ms.runtime import Runtime
-from sparktts_ms.weights.checkpoint import Checkpoint
+from sparktts_ms.weights.checkpoint import Checkpoint, Layout
 
+logger = logging.getLogger("sparktts_ms")
+
+LAYOUT = Layout("model.", "embed_tokens.weight", ("lm_head.",))
 MAX_LENGTH = 4096                   # positions of a sequence in the KV cache
 BATCH_SIZES = (1, 2, 4, 8, 16)      # of a decode step: one graph each, compiled when first needed
 DEVICE_TOP_K = 64                   # logits copied from a device where not all of them are needed
@@ -34,13 +39,15 @@ class LanguageModel:
         length = min(MAX_LENGTH, config.max_position_embeddings)
         self.prefill_chunk = runtime.prefill_chunk
         self.max_length = length // self.prefill_chunk * self.prefill_chunk
-        weights = Checkpoint(path)
+        weights = Checkpoint(path, LAYOUT)
         self.embedding = weights.at("model.embed_tokens").take_view(
             "weight", config.vocab_size, config.hidden_size)
         self.final_norm_gain = weights.at("model.norm").take("weight", config.hidden_size)
         self.network = Qwen2(weights.at("model"), config, self.num_slots, self.max_length,
                              runtime.llm_dtype, runtime.cache_dtype)
-        weights.finish((r"lm_head\.weight",))       # tied: the same matrix as the embedding
+        self.output_embedding = self.embedding if is_tied(weights, config) else weights.take_view(
+            "lm_head.weight", config.vocab_size, config.hidden_size)
+        weights.finish((r"lm_head\.weight",))
         network = self.network
         step_inputs = network.step_inputs
 
@@ -63,6 +70,28 @@ class LanguageModel:
         packed = self.network.step_inputs.pack(pad_rows(self.embedding[ids], length), positions,
                                                np.array([slot]))
         return self._prefill(*map(Tensor, packed))
+
+
+def is_tied(weights: Checkpoint, config: Qwen2Config) -> bool:
+    """Whether the output matrix is the embedding.
+
+    A head of its own is used where the configuration does not say that they are one. Raises
+    WeightsError if it says that there is one, and there is none.
+    """
+    head, embedding = "lm_head.weight", "model.embed_tokens.weight"
+    if not weights.has(head):
+        if config.tie_word_embeddings is False:
+            raise WeightsError(
+                f"{{subject}} lacks {head}, which its config.json asks for.", "If the output is "
+                "the embedding, set tie_word_embeddings to true there.", subject=weights.path)
+        return True
+    if not weights.has(embedding) or weights.equal(head, embedding):
+        return True
+    if config.tie_word_embeddings:
+        logger.warning("%s has a lm_head.weight that differs from the embedding, but its "
+                       "config.json says tie_word_embeddings: true. The embedding is used; set it "
+                       "to false to use lm_head.weight.", weights.path)
+    return bool(config.tie_word_embeddings)
 
 
 class StepLogits:
@@ -127,7 +156,7 @@ class LMHead:
         self.runtime = model.runtime
         self.token_to_row = np.full(model.config.vocab_size, -1, np.int32)
         self.token_to_row[ids] = np.arange(len(ids), dtype=np.int32)
-        self.projection = LogitsProjection(model.embedding[ids] * model.final_norm_gain,
+        self.projection = LogitsProjection(model.output_embedding[ids] * model.final_norm_gain,
                                            self.runtime.llm_dtype, model.config.rms_norm_eps)
         step = DecodeStep(model.network, self.projection, min(DEVICE_TOP_K, len(ids)))
         self._step = self.runtime.compile_decode_step(

@@ -11,13 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from sparktts_ms.errors import InputError, OutputError
-from sparktts_ms.files import atomic_write
+from sparktts_ms.files import atomic_write, read_mapping
 from sparktts_ms.training.json_lines import read_json_lines
 from sparktts_ms.weights.safetensors_file import SafetensorsFile, TensorInfo, write_safetensors
 
 DTYPES = {"float32": ("F32", np.float32), "float16": ("F16", np.float16)}
-LLM_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json",
-                    "LLM-Q8_0.gguf")
+# Files of a language model that are not the new one's: weights, and what a trainer leaves.
+REPLACED_FILES = (
+    "model*.safetensors", "pytorch_model*.bin", "*.index.json", "*.gguf", "adapter_*",
+    "optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "trainer_state.json",
+    "training_args.bin", "checkpoint-*", "global_step*")
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], dtype: str = "float32",
@@ -78,16 +81,29 @@ def write_model(base: Path, output_dir: Path, weights: dict[str, np.ndarray], dt
 
     Files that do not change are hard links where the file system allows it.
     """
+    replaced = shutil.ignore_patterns(*REPLACED_FILES)
+
     def ignore(folder: str, names: list[str]) -> set[str]:
-        return set(LLM_WEIGHT_FILES) if Path(folder) == base / "LLM" else set()
+        return replaced(folder, names) if Path(folder) == base / "LLM" else set()
 
     try:
         shutil.copytree(base, output_dir, ignore=ignore, copy_function=_link_or_copy,
                         dirs_exist_ok=True)
+        _state_tied(output_dir / "LLM" / "config.json")
         write_arrays(output_dir / "LLM" / "model.safetensors", weights, dtype)
     except OSError as problem:
         reason = f"The model cannot be written to {{subject}}: {problem.strerror or problem}."
         raise OutputError(reason, subject=output_dir) from None
+
+
+def _state_tied(path: Path) -> None:
+    """Let a config.json say that the output matrix is the embedding, as it was trained."""
+    values = read_mapping(path)
+    if values.get("tie_word_embeddings") is not True:
+        values["tie_word_embeddings"] = True
+        path.unlink()       # it may be a link to that of the base
+        with atomic_write(path) as file:
+            file.write((json.dumps(values, indent=2) + "\n").encode())
 
 
 def _link_or_copy(source: str, target: str) -> None:

@@ -16,6 +16,7 @@ from mindspore import Tensor
 from sparktts_ms.config import ModelConfig
 from sparktts_ms.errors import InputError
 from sparktts_ms.generation.vocabulary import Vocabulary
+from sparktts_ms.qwen2.language_model import LAYOUT, is_tied
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.training.batches import Batch, DataLoader, make_batches
 from sparktts_ms.training.checkpoint import TrainingState, truncate_progress, write_model
@@ -110,7 +111,11 @@ class Trainer:
                                    defaults=TrainingSettings().fixed())
 
     def _build_step(self, config: ModelConfig, runtime: Runtime) -> None:
-        weights = Checkpoint(find_weights(self.base / "LLM"))
+        weights = Checkpoint(find_weights(self.base / "LLM"), LAYOUT)
+        if not is_tied(weights, config.llm):
+            raise InputError("{subject} has an output matrix of its own (lm_head.weight), which "
+                             "cannot be trained here.", "Train it with transformers or unsloth; "
+                             "the result can be used here.", subject=weights.path)
         dtype = ms.bfloat16 if runtime.llm_dtype == "bfloat16" else ms.float32
         self.network = self.extension.build_network(
             weights.at("model"), config.llm, self.settings.lora_rank, dtype)

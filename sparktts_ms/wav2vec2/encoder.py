@@ -16,14 +16,11 @@ from sparktts_ms.ops.convolution import PositionalConv, conv, to_conv_layout, to
 from sparktts_ms.ops.linear import Linear
 from sparktts_ms.ops.normalization import LayerNorm
 from sparktts_ms.ops.self_attention import SelfAttention, attention_mask
-from sparktts_ms.weights.checkpoint import Checkpoint, fuse_weight_norm
+from sparktts_ms.weights.checkpoint import Checkpoint, Layout, fuse_weight_norm
 
 POSITIONAL_CONV = "wav2vec2.encoder.pos_conv_embed.conv"
-# Newer files name the positional convolution's weight norm by its parametrization.
-RENAMES = {
-    f"{POSITIONAL_CONV}.parametrizations.weight.original0": f"{POSITIONAL_CONV}.weight_g",
-    f"{POSITIONAL_CONV}.parametrizations.weight.original1": f"{POSITIONAL_CONV}.weight_v",
-}
+LAYOUT = Layout("wav2vec2.", "feature_projection.projection.weight",
+                ("quantizer.", "project_hid.", "project_q.", "lm_head."))
 # The pre-training heads, the mask vector, and the encoder's final norm, after the 24th layer.
 UNUSED_TENSORS = (r"wav2vec2\.masked_spec_embed", r"wav2vec2\.encoder\.layer_norm\..*",
                   r"quantizer\..*", r"project_hid\..*", r"project_q\..*")
@@ -114,7 +111,7 @@ def load_wav2vec2(path: Path, config: Wav2Vec2Config) -> Wav2Vec2:
 
     Raises WeightsError for a checkpoint that does not fit `config`.
     """
-    weights = Checkpoint(path, renames=RENAMES)
+    weights = Checkpoint(path, LAYOUT)
     network = Wav2Vec2(weights, config)
     unused = "|".join(str(n) for n in range(config.used_layers, config.num_hidden_layers))
     weights.finish((*UNUSED_TENSORS, rf"wav2vec2\.encoder\.layers\.({unused})\..*"))

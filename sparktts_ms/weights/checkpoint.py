@@ -1,7 +1,8 @@
 """A checkpoint, from which networks take their weights: all of them, each once, each of its shape.
 
-A network's constructor takes each tensor by its name in the checkpoint, with the shape it must
-have. `finish` then checks that no tensor is left but those that are ignored on purpose.
+A network's constructor takes each tensor by its name in the released checkpoint, with the shape it
+must have. `finish` then checks that no tensor is left but those that are ignored on purpose. Names
+that other tools wrap or prefix are brought to those of the release first.
 """
 
 from __future__ import annotations
@@ -10,36 +11,77 @@ import copy
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from sparktts_ms.errors import ModelError, WeightsError
-from sparktts_ms.weights.safetensors_file import SafetensorsFile, read_start
+from sparktts_ms.errors import ModelError, WeightsError, quoted
+from sparktts_ms.weights import formats
+from sparktts_ms.weights.safetensors_file import (
+    FLOAT_HINT,
+    SafetensorsFile,
+    WeightsFile,
+    read_start,
+)
+from sparktts_ms.weights.sharded_file import ShardedFile
 from sparktts_ms.weights.torch_file import TorchFile
 
-FLOATS = ("F64", "F32", "F16", "BF16", "F8_E5M2")
+FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
+BLOCK_ROWS = 4096       # that are compared at once
+
+# Components that PyTorch and peft put into names: torch.compile, FSDP, activation checkpoints,
+# Accelerate, and a layer that an adapter wraps.
+WRAPPERS = frozenset(("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module",
+                      "_forward_module", "base_layer"))
+# weight_norm of PyTorch 2.0 and later, which is a parametrization.
+WEIGHT_NORM = re.compile(r"parametrizations\.weight\.original([01])$")
+# Buffers of transformers that are computed, not learned.
+BUFFERS = (r".*\.rotary_emb\.(inv_freq|original_inv_freq|cos_cached|sin_cached)",
+           r".*\.(masked_bias|position_ids)", r".*\.self_attn\.bias")
+
+
+class Layout(NamedTuple):
+    """How a network's tensors are named in its released checkpoint.
+
+    root: what most names begin with; files of the bare network leave it out. landmark: a tensor
+    below `root` by which a prefix that a tool added is recognized. outside: beginnings of names
+    that are not below `root`.
+    """
+
+    root: str
+    landmark: str
+    outside: tuple[str, ...] = ()
 
 
 class Checkpoint:
     """The tensors of a weights file below a name prefix. Views share what has been taken.
 
-    renames: {name in the file: name to take it by}, for files with other names.
-    Raises WeightsError if the file is missing or damaged.
+    layout: how the network's tensors are named, for files that name them otherwise.
+    Raises WeightsError if the file is missing or damaged, or names a tensor twice.
     """
 
-    def __init__(self, path: str | Path, renames: dict[str, str] | None = None):
+    def __init__(self, path: str | Path, layout: Layout | None = None):
         self.path = Path(path)
         self.prefix = ""
         self.file = open_weights(path)
         self.taken: set[str] = set()
-        renames = renames or {}
-        self.stored_names = {renames.get(name, name): name for name in self.file.info}
+        self.layout = layout
+        self.stored_names: dict[str, str] = {}      # name in the release -> name in the file
+        for stored, name in _released_names(self.file.info, layout).items():
+            if name in self.stored_names:
+                raise self._misfit(f"has {quoted(name)} twice: as {quoted(stored)} and as "
+                                   f"{quoted(self.stored_names[name])}.", "Save one of them.")
+            self.stored_names[name] = stored
 
     def at(self, prefix: str) -> Checkpoint:
         """The tensors whose names begin with `prefix` and a dot, without it."""
         view = copy.copy(self)
         view.prefix = f"{self.prefix}{prefix}."
         return view
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a tensor."""
+        return self.prefix + name in self.stored_names
 
     def take(self, name: str, *shape: int) -> np.ndarray:
         """The tensor as float32, in memory of its own.
@@ -56,58 +98,137 @@ class Checkpoint:
         """Like `take`, but a read-only view of the file: for a table of which few rows are read."""
         return np.asarray(self.file.read(self._take(name, shape)), dtype=np.float32)
 
+    def equal(self, name: str, other: str) -> bool:
+        """Whether two matrices that are there have the same values, whatever their dtypes."""
+        stored, stored_other = (self.stored_names[self.prefix + n] for n in (name, other))
+        if self.file.info[stored].shape != self.file.info[stored_other].shape:
+            return False
+        if self.file.shares(stored, stored_other):
+            return True
+        left, right = self.file.read(stored), self.file.read(stored_other)
+        return all(np.array_equal(left[start:start + BLOCK_ROWS], right[start:start + BLOCK_ROWS])
+                   for start in range(0, len(left), BLOCK_ROWS))
+
     def finish(self, ignored: Iterable[str] = ()) -> None:
-        """Raise WeightsError unless each tensor was taken or matches a regular expression."""
-        patterns = [re.compile(pattern) for pattern in ignored]
+        """Raise WeightsError unless each tensor was taken, is a buffer that is computed, or
+        matches a regular expression."""
+        patterns = [re.compile(pattern) for pattern in (*BUFFERS, *ignored)]
         unused = []
         for name in self.stored_names:
             if name not in self.taken and not any(p.fullmatch(name) for p in patterns):
                 unused.append(name)
         if unused:
             others = f" and {len(unused) - 1} more" if len(unused) > 1 else ""
-            raise WeightsError("{subject} has a tensor that is not part of this model: "
-                               f"{min(unused)}{others}.", subject=self.path)
+            raise self._misfit("has a tensor that is not part of this model: "
+                               f"{quoted(min(unused))}{others}.")
 
     def _take(self, name: str, shape: tuple[int, ...]) -> str:
         """Mark the tensor as taken; returns its name in the file."""
         name = self.prefix + name
         if name not in self.stored_names:
-            raise WeightsError(f"{{subject}} lacks the tensor {name}.",
-                               "Download or convert it again.", subject=self.path)
+            raise self._missing(name)
         assert name not in self.taken, f"{name} is taken twice"
         info = self.file.info[self.stored_names[name]]
         if info.shape != shape:
-            raise WeightsError(f"{{subject}}: {name} has shape {list(info.shape)}, the model's "
-                               f"configuration asks for {list(shape)}.", subject=self.path)
+            raise self._misfit(f"has {quoted(name)} of shape {_shape(info.shape)}; the model's "
+                               f"configuration asks for {_shape(shape)}.")
         if info.dtype not in FLOATS:
-            raise WeightsError(f"{{subject}}: {name} has dtype {info.dtype}, which is no float.",
-                               subject=self.path)
+            raise self._misfit(f"has {quoted(name)} of dtype {info.dtype}, which is no float.",
+                               FLOAT_HINT)
         self.taken.add(name)
         return self.stored_names[name]
 
+    def _missing(self, name: str) -> WeightsError:
+        if self.layout and not any(stored.endswith(self.layout.landmark)
+                                   for stored in self.stored_names):
+            first = quoted(min(self.stored_names, default="nothing"))
+            return self._misfit(f"holds another network: it lacks {self.layout.root}"
+                                f"{self.layout.landmark}, but has {first}.", "Take this model's.")
+        return self._misfit(f"lacks the tensor {name}.", "Download or convert it again.")
+
+    def _misfit(self, problem: str, hint: str = "") -> WeightsError:
+        """The error of weights that do not fit; for a known reason, that reason."""
+        names = self.file.info
+        tool = formats.quantizer(names)
+        if formats.is_adapter(names):
+            problem, hint = f"is {formats.ADAPTER.name}.", formats.ADAPTER.remedy
+        elif tool:
+            problem, hint = f"holds quantized weights ({tool}), which are not read.", \
+                formats.QUANTIZED
+        elif self.file.metadata.get("format") == "mlx":
+            hint = "It was converted for MLX: take the file that it was made of."
+        return WeightsError(f"{{subject}} {problem}", hint, subject=self.path)
+
+
+def _released_names(names: Iterable[str], layout: Layout | None) -> dict[str, str]:
+    """Each name in a file with the released name of its tensor."""
+    found = {name: _without_wrappers(name) for name in names}
+    if layout is None:
+        return found
+    landmark = layout.landmark
+    prefixes = [name.removesuffix(landmark) for name in found.values()
+                if name == landmark or name.endswith(f".{landmark}")]
+    if len(prefixes) != 1 or prefixes[0] == layout.root:
+        return found
+    prefix = prefixes[0]
+    around = prefix.removesuffix(layout.root)       # what precedes the names outside `root`
+    for stored, name in found.items():
+        below = name.removeprefix(prefix)
+        if name.startswith(prefix) and not below.startswith(layout.outside):
+            found[stored] = layout.root + below
+        else:
+            found[stored] = name.removeprefix(around)
+    return found
+
+
+def _without_wrappers(name: str) -> str:
+    """The name without what wrappers add, and with the former names of weight norm."""
+    components = [part for part in name.split(".") if part not in WRAPPERS]
+    if components[0] == "module":           # DataParallel, DistributedDataParallel, DeepSpeed
+        del components[0]
+    return WEIGHT_NORM.sub(lambda match: ("weight_g", "weight_v")[int(match[1])],
+                           ".".join(components))
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return f"[{', '.join(map(str, shape[:8]))}{', ...' if len(shape) > 8 else ''}]"
+
 
 def find_weights(folder: str | Path) -> Path:
-    """model.safetensors in the folder of a model, or else pytorch_model.bin. Raises ModelError."""
-    for name in ("model.safetensors", "pytorch_model.bin"):
+    """The file or index of the weights in a model's folder, in the order of transformers.
+
+    Raises ModelError, which says what the folder holds instead.
+    """
+    for name in formats.WEIGHT_FILES:
         path = Path(folder) / name
         if path.is_file():
             return path
+    kind = formats.identify_folder(folder)
+    if kind:
+        raise ModelError(f"{{subject}} holds {kind.name}.", kind.remedy, subject=folder)
     raise ModelError("{subject} has neither model.safetensors nor pytorch_model.bin.",
                      "Download the model again.", subject=folder)
 
 
-def open_weights(path: str | Path) -> SafetensorsFile | TorchFile:
+def open_weights(path: str | Path) -> WeightsFile:
+    """Open a weights file by its first bytes, or an index by its name. Raises WeightsError."""
+    if str(path).endswith(".index.json"):
+        return ShardedFile(path, open_one_file)
+    return open_one_file(path)
+
+
+def open_one_file(path: str | Path) -> SafetensorsFile | TorchFile:
     """Open a weights file by its first bytes, whatever its name. Raises WeightsError."""
-    head = read_start(path, 32)
-    if head.startswith(b"PK"):
+    start = read_start(path, formats.HEAD_BYTES)
+    if start.startswith(b"PK"):
         return TorchFile(path)
-    if head[8:9] == b"{":
+    if start[8:9] == b"{" and not start.startswith(b"GGUF"):
         return SafetensorsFile(path)
-    if head.startswith(b"\x80"):            # a pickle
+    if start.startswith(b"\x80"):           # a pickle
         return TorchFile(path)
-    if head.startswith(b"version https://git-lfs"):
-        raise WeightsError("{subject} is a git-lfs pointer, not the weights.",
-                           "Get them with `git lfs pull`.", subject=path)
+    kind = formats.identify(start)
+    if kind:
+        raise WeightsError(f"{{subject}} is {kind.name}.", kind.remedy, subject=path)
     raise WeightsError("{subject} is neither a safetensors file nor one of torch.save.",
                        "Download it again.", subject=path)
 
@@ -118,8 +239,10 @@ def fuse_weight_norm(
     """w = g v / ||v|| of the pair `weight_g`, `weight_v`; the norm is over all but `gain_axes`.
 
     Axis 0 of a transposed convolution is the input channel; wav2vec2's positional convolution has
-    its gains on axis 2.
+    its gains on axis 2. A checkpoint whose weight norm was removed has `weight` itself.
     """
+    if weights.has("weight") and not weights.has("weight_v"):
+        return weights.take("weight", *shape)
     gain_shape = tuple(size if axis in gain_axes else 1 for axis, size in enumerate(shape))
     direction = weights.take("weight_v", *shape)
     norm_axes = tuple(axis for axis in range(len(shape)) if axis not in gain_axes)

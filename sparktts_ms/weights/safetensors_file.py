@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from sparktts_ms.errors import WeightsError
+from sparktts_ms.errors import WeightsError, one_line, quoted
 from sparktts_ms.files import atomic_write
 
 DTYPES = {
@@ -26,12 +26,18 @@ DTYPES = {
     "U16": np.dtype("<u2"), "I16": np.dtype("<i2"), "U32": np.dtype("<u4"),
     "I32": np.dtype("<i4"), "U64": np.dtype("<u8"), "I64": np.dtype("<i8"),
     "F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "F64": np.dtype("<f8"),
-    # NumPy has neither: the bits, which are the upper halves of a float16 and a float32.
-    "F8_E5M2": np.dtype("u1"), "BF16": np.dtype("<u2"),
+    # NumPy has none of these: their bits.
+    "F8_E4M3": np.dtype("u1"), "F8_E5M2": np.dtype("u1"), "BF16": np.dtype("<u2"),
 }
+# Types whose bits are the upper half of a wider one.
 WIDER_DTYPES = {"F8_E5M2": (np.uint16, np.float16), "BF16": (np.uint32, np.float32)}
+FLOAT_HINT = "Take or save the weights in float32, float16 or bfloat16."
 MAX_DIMENSIONS = 32     # of a NumPy array
 MAX_BYTES = 1 << 62
+
+
+class UnsupportedDtype(ValueError):
+    """A tensor of a sound file whose dtype is not among DTYPES."""
 
 
 class TensorInfo(NamedTuple):
@@ -61,6 +67,8 @@ class WeightsFile:
         try:
             self._map = np.asarray(np.memmap(path, np.uint8, "r"))
             self._find_tensors()
+        except UnsupportedDtype as error:
+            raise self._error(str(error), FLOAT_HINT) from None
         except (OSError, ValueError) as error:
             raise self._error(f"cannot be read: {error}") from error
 
@@ -68,21 +76,28 @@ class WeightsFile:
         """Fill `info` and `_starts`. Raises ValueError, OSError or WeightsError."""
         raise NotImplementedError
 
-    def _error(self, problem: str) -> WeightsError:
-        reason = " ".join(problem.split())[:240].rstrip(".")
-        return WeightsError(f"{{subject}} {reason}.", "Download it again.", subject=self.path)
+    def _error(self, problem: str, hint: str = "Download it again.") -> WeightsError:
+        reason = one_line(" ".join(problem.split()), 240).rstrip(".").replace("{subject}", "")
+        return WeightsError(f"{{subject}} {reason}.", hint, subject=self.path)
 
     def _info(self, name: str) -> TensorInfo:
         if name not in self.info:
-            raise self._error(f"has no tensor {name!r}")
+            raise self._error(f"has no tensor {quoted(name)}")
         return self.info[name]
 
+    def shares(self, name: str, other: str) -> bool:
+        """Whether two tensors are the same bytes of the file, as tied weights in `.bin` files."""
+        return self._info(name) == self._info(other) and self._starts[name] == self._starts[other]
+
     def read(self, name: str) -> np.ndarray:
-        """The tensor in its own dtype and shape; BF16 as float32 and F8_E5M2 as float16, exactly.
+        """The tensor in its own dtype and shape; BF16 as float32, F8_E4M3 and F8_E5M2 as float16,
+        exactly.
 
         A read-only view of the file unless alignment, strides or dtype need a copy.
         """
         stored = self._view(name)
+        if self.info[name].dtype == "F8_E4M3":
+            return E4M3_VALUES[stored]
         if self.info[name].dtype not in WIDER_DTYPES:
             return stored
         bits, dtype = WIDER_DTYPES[self.info[name].dtype]
@@ -145,12 +160,26 @@ def tensor_info(name: str, dtype: str, shape: Iterable[int]) -> TensorInfo:
     """TensorInfo of what a file says. Raises ValueError where NumPy has no such array."""
     sizes = tuple(shape)
     if dtype not in DTYPES:
-        raise ValueError(f"{name[:80]!r} has dtype {dtype}, which is not supported")
+        raise UnsupportedDtype(f"has {quoted(name)} of dtype {dtype}, which is not supported")
     if len(sizes) > MAX_DIMENSIONS or not all(type(n) is int and 0 <= n < MAX_BYTES for n in sizes):
         raise ValueError(f"{name[:80]!r} has a shape that no array can have")
     if math.prod(max(size, 1) for size in sizes) * DTYPES[dtype].itemsize > MAX_BYTES:
         raise ValueError(f"{name[:80]!r} is larger than any memory")
     return TensorInfo(dtype, sizes)
+
+
+def _e4m3_values() -> np.ndarray:
+    """The numbers of the 256 codes of F8_E4M3 as float16 [256]: a sign, 4 bits of exponent (bias
+    7), 3 of mantissa; no infinities. Source: arXiv 2209.05433."""
+    codes = np.arange(256)
+    exponent = codes >> 3 & 15
+    fraction = (codes & 7) / 8
+    values = np.where(exponent, 2.0 ** (exponent - 7) * (1 + fraction), 2.0**-6 * fraction)
+    values[codes & 127 == 127] = np.nan
+    return np.where(codes & 128, -values, values).astype(np.float16)
+
+
+E4M3_VALUES = _e4m3_values()
 
 
 def write_safetensors(

@@ -25,6 +25,7 @@ from sparktts_ms.weights.safetensors_file import (
     DTYPES,
     MAX_BYTES,
     TensorInfo,
+    UnsupportedDtype,
     WeightsFile,
     tensor_info,
 )
@@ -107,6 +108,7 @@ STORAGE_DTYPES = {
 GLOBALS: dict[str, Any] = {
     **STORAGE_DTYPES,
     "torch.uint16": "U16", "torch.uint32": "U32", "torch.uint64": "U64",
+    "torch.float8_e4m3fn": "F8_E4M3", "torch.float8_e5m2": "F8_E5M2",
     "collections.OrderedDict": _empty_dict,
     "torch._utils._rebuild_parameter": _rebuild_parameter,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor_v2,
@@ -181,8 +183,12 @@ class TorchFile(WeightsFile):
             tensors, starts = self._open_zip() if is_zip else self._open_legacy()
             for name, tensor in tensors.items():
                 self._add(name, tensor, starts[tensor.storage.key])
+        except UnsupportedDtype:
+            raise
         except Exception as error:      # whatever it is: the file is at fault
-            raise self._error(f"is no weights file that can be trusted: {error}") from error
+            raise self._error(f"is no weights file that can be trusted: {error}",
+                              "Download it again, or save the model's state_dict() alone."
+                              ) from error
 
     def _add(self, name: str, tensor: TensorView, storage_start: int) -> None:
         info = tensor.info

@@ -48,7 +48,8 @@ def entry(dtype="F32", shape=(2,), offsets=(0, 8)):
 
 def write_arrays(path, arrays, **options):
     """Write arrays with write_safetensors."""
-    names = {dtype: name for name, dtype in DTYPES.items() if name not in ("BF16", "F8_E5M2")}
+    widened = ("BF16", "F8_E4M3", "F8_E5M2")
+    names = {dtype: name for name, dtype in DTYPES.items() if name not in widened}
     tensors = []
     for name, array in arrays.items():
         tensors.append((name, TensorInfo(names[array.dtype], array.shape)))
@@ -97,6 +98,34 @@ def test_float8_is_widened_exactly(tmp_path):
     np.testing.assert_array_equal(wide.reshape(-1), expected)
 
 
+def test_float8_e4m3_is_widened_exactly(tmp_path):
+    """The 8-bit format without infinities of arXiv 2209.05433, table 1: bias 7, largest 448."""
+    bits = np.arange(1 << 8, dtype=np.uint8)
+    header = {"w": entry("F8_E4M3", (16, 16), (0, bits.nbytes))}
+    weights = SafetensorsFile(write_raw(tmp_path / "w", header, bits.tobytes()))
+    wide = weights.read("w")
+    assert weights.info["w"].dtype == "F8_E4M3" and bytes(weights.read_bytes("w")) == bits.tobytes()
+    assert (wide.dtype, wide.shape) == (np.float16, (16, 16))
+    values = wide.reshape(-1)
+    assert np.nanmax(values) == 448 and np.nanmin(values) == -448
+    assert np.isnan(values[[0x7F, 0xFF]]).all() and np.isnan(values).sum() == 2
+    for code, value in {0x00: 0.0, 0x01: 2.0**-9, 0x07: 7 * 2.0**-9, 0x08: 2.0**-6, 0x38: 1.0,
+                        0x39: 1.125, 0x40: 2.0, 0x7E: 448.0, 0xB8: -1.0}.items():
+        assert values[code] == value
+    positive = values[:0x7F]
+    assert (np.diff(positive) > 0).all()
+    np.testing.assert_array_equal(values[0x80:0xFF], -positive)
+
+
+@pytest.mark.parametrize("dtype, shape, size", [
+    ("F8_E8M0", (2,), 2), ("F4", (2,), 1), ("F6_E2M3", (4,), 3), ("F6_E3M2", (4,), 3),
+    ("C64", (2,), 16)])
+def test_dtype_that_is_not_supported_is_named(tmp_path, dtype, shape, size):
+    path = write_raw(tmp_path / "w", {"w": entry(dtype, shape, (0, size))}, bytes(size))
+    with pytest.raises(WeightsError, match=f"'w' of dtype {dtype}, which is not supp.*bfloat16"):
+        SafetensorsFile(path)
+
+
 def test_arrays_are_read_only_views(tmp_path):
     array = SafetensorsFile(write_arrays(tmp_path / "w", ARRAYS)).read("matrix")
     assert not array.flags.writeable and not array.flags.owndata
@@ -129,7 +158,7 @@ HOSTILE = {
     "metadata not strings": ({"__metadata__": {"a": 1}}, b""),
     "entry without offsets": ({"w": {"dtype": "F32", "shape": [2]}}, bytes(8)),
     "unknown dtype": ({"w": entry("F7")}, bytes(8)),
-    "dtype not supported": ({"w": entry("F8_E4M3", offsets=(0, 2))}, bytes(2)),
+    "dtype not supported": ({"w": entry("F8_E8M0", offsets=(0, 2))}, bytes(2)),
     "shape not a list": ({"w": {**entry(), "shape": 2}}, bytes(8)),
     "negative sizes": ({"w": entry(shape=(-1, -2))}, bytes(8)),
     "overflowing sizes": ({"w": entry(shape=(1 << 62, 4), offsets=(0, 0))}, b""),
