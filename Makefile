@@ -6,6 +6,7 @@
 # another revision: REHEARSAL="--against REV"; `make ascend-peer` counts it of MindSpore ONE's.
 # `make eval` evaluates the demo model, `make eval EVAL="--model_dir DIR"` another English model.
 # `make normalizer-report` counts what text normalizers read right; REPORT="--failures ours" lists it.
+# `make gradio-clients` installs old and new versions of gradio_client, for the tests of the endpoints.
 # MINDSPORE=2.7.1 uses another version of MindSpore, in an environment of its own.
 
 PYTHON ?= python3
@@ -17,6 +18,7 @@ DEV_READY := $(VENV)/.dev-ready
 PEERS := .venv-peers
 ASCEND_PEER := .venv-ascend-peer
 NORMALIZERS := .venv-normalizers
+GRADIO_CLIENTS := 1.4.0 1.5.4 1.7.2 2.7.2
 WORKERS ?= $(shell env -u OMP_NUM_THREADS nproc)
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
 
@@ -30,7 +32,7 @@ ASCEND_TESTS = tests/ascend tests/parity/test_golden_runs.py
 ASCEND_NIGHTLY = $(ASCEND_TESTS) tests/parity tests/ops tests/qwen2 tests/bicodec tests/wav2vec2 tests/training
 
 .PHONY: demo test test-all test-ascend lint bench peers eval ascend-rehearsal ascend-peer \
-    normalizer-report clean
+    normalizer-report gradio-clients clean
 
 demo: $(RUN_READY)
 	$(BIN)/python -m cli.inference --model_dir pretrained_models/Spark-TTS-demo --save_dir example/results --seed 1 \
@@ -85,6 +87,13 @@ $(NORMALIZERS)/%/.ready: requirements-normalizers.txt
 	$(PYTHON) -m venv $(@D)
 	-grep "^$*==" $< >$(@D)/requirements.txt && \
 	    $(@D)/bin/python -m pip install --quiet -r $(@D)/requirements.txt && touch $@
+
+gradio-clients: $(GRADIO_CLIENTS:%=.venv-gradio-client-%/.ready)
+
+.venv-gradio-client-%/.ready:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet gradio_client==$*
+	@touch $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

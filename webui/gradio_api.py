@@ -22,6 +22,29 @@ from webui.i18n import error_message
 from webui.sessions import MAX_SEED, Sessions
 
 
+def image(**options: Any) -> gr.Image:
+    """A `gr.Image` whose schema holds no boolean `additionalProperties`.
+
+    gradio_client before 1.8 expects a mapping there and cannot connect otherwise. (Not a subclass:
+    Gradio writes a .pyi file beside the source of each.)
+    """
+    component = gr.Image(**options)
+    schema = _without_flags(component.api_info())
+    component.api_info = lambda: schema     # type: ignore[method-assign]
+    return component
+
+
+def _without_flags(schema: Any) -> Any:
+    """A copy of a JSON schema without `additionalProperties` that are true or false."""
+    if isinstance(schema, list):
+        return [_without_flags(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    flags = [key for key, value in schema.items()
+             if key == "additionalProperties" and isinstance(value, bool)]
+    return {key: _without_flags(value) for key, value in schema.items() if key not in flags}
+
+
 class GradioApi:
     """Functions with the signatures that clients know. `request` is filled in by Gradio."""
 
@@ -88,7 +111,7 @@ def add_endpoints(sessions: Sessions) -> None:
         add(api.voice_creation, [gr.Textbox(), gender, gr.Number(3), gr.Number(3)], [gr.Audio()])
         inputs = [audio(), gr.Textbox(), gr.Textbox(), gr.Checkbox(False), gr.Checkbox(True),
                   gr.Number(0), gr.Number(0.15), gr.Number(32), gr.Number(1.0)]
-        outputs = [gr.Audio(), gr.Image(type="filepath"), gr.Textbox(), gr.Number(precision=0)]
+        outputs = [gr.Audio(), image(type="filepath"), gr.Textbox(), gr.Number(precision=0)]
         add(api.basic_tts, inputs, outputs)
 
 

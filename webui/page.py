@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from sparktts_ms.generation.attributes import GENDERS, LEVELS
-from webui.gradio_api import add_endpoints
+from webui.gradio_api import add_endpoints, image
 from webui.handlers import OUTPUTS, Form, Handlers
 from webui.i18n import LANGUAGES, LOCALES, TEXTS
 from webui.voice_store import MAX_NAME_LENGTH
@@ -55,7 +55,7 @@ class Page:
             self._connect()
             add_endpoints(handlers.sessions)
 
-    def _add(self, kind: type, name: str, texts: Texts | None = None, **options: Any) -> Any:
+    def _add(self, kind: Callable, name: str, texts: Texts | None = None, **options: Any) -> Any:
         """Add a component whose label is the locale's text `name`.
 
         texts: keys of the locale's texts for other properties; a tuple of keys are choices.
@@ -138,7 +138,7 @@ class Page:
         self.components["status"] = gr.Markdown("", elem_id="status", container=False)
         self.components["player"] = gr.HTML("", html_template="<span></span>", js_on_load=PLAYER)
         self._add(gr.Audio, "audio", type="filepath", interactive=False, buttons=["download"])
-        self._add(gr.Image, "spectrogram", show_label=False, interactive=False,
+        self._add(image, "spectrogram", show_label=False, interactive=False,
                   buttons=["fullscreen"])
         self._add(gr.Textbox, "voice_name", {"submit_btn": "save_voice"}, max_lines=1,
                   max_length=MAX_NAME_LENGTH)

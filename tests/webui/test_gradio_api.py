@@ -5,13 +5,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from tests.helpers import LONG_TEXT, PROMPT, wait_until
+from tests.helpers import LONG_TEXT, PROMPT, ROOT, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +139,53 @@ def test_killed_client_cancels_its_request(server):
         finally:
             program.kill()
     assert wait_until(lambda: not service.jobs, 20)
+
+
+def boolean_schemas(schema, path=()):
+    """Where a JSON schema has true or false in the place of a schema."""
+    if isinstance(schema, bool):
+        return [path]
+    if isinstance(schema, list):
+        parts = list(enumerate(schema))
+    elif isinstance(schema, dict):
+        named = ("properties", "$defs", "definitions", "patternProperties")
+        parts = [(key, part) for name in named for key, part in schema.get(name, {}).items()]
+        nested = ("additionalProperties", "items", "anyOf", "oneOf", "allOf", "not", "prefixItems")
+        parts += [(key, schema[key]) for key in nested if key in schema]
+    else:
+        return []
+    return [found for key, part in parts for found in boolean_schemas(part, (*path, key))]
+
+
+def test_no_schema_is_a_boolean(server):
+    """gradio_client before 1.8 cannot connect to a server with one."""
+    components = httpx.get(server.url + "config").json()["components"]
+    kinds = set()
+    for component in components:
+        for key in ("api_info", "api_info_as_input", "api_info_as_output"):
+            if key in component:
+                kinds.add(component["type"])
+                assert boolean_schemas(component[key]) == [], (component["id"], key)
+    assert {"audio", "image", "textbox"} <= kinds
+
+
+def test_boolean_schemas_are_found():
+    assert boolean_schemas({"properties": {"meta": {"additionalProperties": True}}}) == [
+        ("meta", "additionalProperties")
+    ]
+    assert boolean_schemas({"anyOf": [{"items": False}, {"default": True}]}) == [
+        ("anyOf", 0, "items")
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["1.4.0", "1.5.4", "1.7.2", "2.7.2"])
+def test_other_versions_of_gradio_client(server, version):
+    """The oldest that works, those of upstream's pins, and the newest."""
+    python = ROOT / f".venv-gradio-client-{version}" / "bin" / "python"
+    if not python.is_file():
+        pytest.skip("make gradio-clients")
+    script = Path(__file__).with_name("client_calls.py")
+    command = [str(python), str(script), server.url, str(PROMPT)]
+    program = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert program.returncode == 0, program.stderr
