@@ -25,7 +25,7 @@ CHINESE_FUNCTION_CHARACTER = re.compile(
     "[的了是在有这這那不和就都要把被给給吗嗎呢吧也还還]")
 # Outside of Latin and Han; a single Greek letter is a unit or a variable.
 LAST_LATIN = "\u024f"
-GREEK = "\u0370-\u03ff\u1f00-\u1fff"
+GREEK = "\u0370-\u03ff\u1f00-\u1fff\u2126"
 FOREIGN_LETTER = re.compile(
     rf"(?![{CJK}])[^\W\d_\u0000-{LAST_LATIN}{GREEK}]"
     rf"|(?<=[{GREEK}])[{GREEK}]|[{GREEK}](?=[{GREEK}])")

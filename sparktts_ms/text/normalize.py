@@ -133,6 +133,8 @@ def _apply_rules(text: str, grammar: Grammar | None, trace: _Trace | None = None
 
 def _apply_rule(rule: Rule, text: str, spaced: bool, trace: _Trace | None) -> str:
     """`spaced` keeps a replacement apart from the letters beside it."""
+    if rule.needs is not None and not rule.needs.search(text):
+        return text
 
     def replace(match: re.Match[str]) -> str:
         replacement = rule.replacement

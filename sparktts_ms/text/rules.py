@@ -30,6 +30,7 @@ class Rule(NamedTuple):
     example: str
     pattern: re.Pattern[str]
     replacement: Replacement
+    needs: re.Pattern[str] | None = None    # a text without any match has none of `pattern` either
 
 
 class Grammar(NamedTuple):
@@ -40,8 +41,10 @@ class Grammar(NamedTuple):
     spaced: bool                    # whether there are spaces between words
 
 
-def rule(example: str, pattern: str, replacement: Replacement) -> Rule:
-    return Rule(example, re.compile(pattern, re.ASCII), replacement)
+def rule(example: str, pattern: str, replacement: Replacement, needs: str = "") -> Rule:
+    """`needs`: characters, as between [ and ], of which all matches have one; it saves time."""
+    needed = re.compile(f"[{needs}]") if needs else None
+    return Rule(example, re.compile(pattern, re.ASCII), replacement, needed)
 
 
 def one_of(names: Mapping[str, object]) -> str:

@@ -1,0 +1,300 @@
+"""Telephone numbers, codes, addresses and the numbers of names in English."""
+
+import re
+
+from sparktts_ms.text.context_en import after, before, counts
+from sparktts_ms.text.numbers_en import (
+    DIGITS,
+    cardinal,
+    decimal,
+    number_in_name,
+    pairs,
+    plural,
+    spell,
+    spell_groups,
+    year,
+)
+from sparktts_ms.text.rules import rule
+
+_SIGNS = {
+    ".": "dot", "@": "at", "/": "slash", ":": "colon", "-": "dash", "_": "underscore", "+": "plus",
+    "#": "hash", "?": "question mark", "=": "equals", "&": "and", "%": "percent", "~": "tilde",
+    "\\": "backslash", "*": "star"}
+_TOP_LEVEL = (
+    "com|org|net|edu|gov|mil|int|info|biz|io|ai|dev|app|tv|xyz|cloud|tech|site|online|shop|blog|"
+    "cn|uk|de|fr|jp|eu|ru|nl|au|ca|br|kr|ch|se|es|pl|gg|fm|ly|cc|hk|tw|sg")
+_EXTENSIONS = (
+    "pdf|txt|md|py|js|ts|json|ya?ml|toml|csv|tsv|xml|html?|css|docx?|xlsx?|pptx?|png|jpe?g|gif|svg|"
+    "webp|mp3|mp4|wav|flac|ogg|m4a|avi|mov|mkv|zip|tar|gz|7z|rar|exe|dll|dmg|apk|iso|sh|bat|ini|"
+    "cfg|log|cpp|hpp|rs|go|java|ipynb|safetensors|onnx|bin|ckpt")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,40}[A-Za-z0-9])?"
+_PATH = r"(?:[/?#](?:[\w.:/@~_=&%?#+-]{0,200}[\w/=])?)?"
+_HOST = rf"(?:{_LABEL}\.){{1,5}}(?:{_TOP_LEVEL})\b"
+_IP = r"\d{1,3}(?:\.\d{1,3}){3}"
+
+
+def _spell_address(address: str) -> str:
+    """A web or mail address or a path: names for its signs and digits; words stay."""
+    address = re.sub("^[a-z]{2,8}://", "", address).rstrip("/")
+    parts = re.findall(r"[^\W\d_]+|.", address)
+    return " ".join(
+        DIGITS[int(part)] if part in "0123456789" else _SIGNS.get(part, part) for part in parts)
+
+
+# Short numbers that are called; 911 people and a Porsche 911 are not.
+_HOTLINES = (
+    "911|999|112|988|101|111|119|110|120|000|995|211|311|411|511|611|711|811|116|108|100|118|"
+    "12306|12345|10086")
+_HOTLINE_WORK = (
+    "calls?|callers?|operators?|dispatch(?:er|ers)?|emergency|emergencies|hotline|center|centre|"
+    "responders?")
+# What is said digit by digit after these words.
+_SECRETS = (
+    "pin|passcode|password|otp|cvv|cvc|ssn|isbn(?:-1[03])?|issn|imei|vin|iban|zip|zip code|"
+    "postcode|post code|postal code|area code|country code|access code|verification code|"
+    "security code|confirmation code|promo code|discount code|booking code|reference code|"
+    "dialing code|door code|gate code|ending in|ending with|ends in|serial|extension|"
+    "license plate|licence plate|case id|user id|id|tel|tel\\.|telephone|fax|hotline|helpline|"
+    "whatsapp|swift|routing|meeting id")
+# After these, only where a number is meant: order number 12, code: 42, order 00123.
+_NAMED = (
+    "code|codes|account|acct\\.?|passport|policy|invoice|order|ticket|lot|batch|docket|claim|case|"
+    "member|membership|employee|student|customer|card|registration|locker|combination|booking|"
+    "confirmation|reference|ref\\.?|tracking|phone|mobile|cell|part|model|reservation|contract|"
+    "transaction|receipt|permit|patient|loan|file|flight confirmation|gift card|credit card|"
+    "debit card|bank account|phone number|serial number|number to call")
+_VALUE = r"(?:[A-Z]{0,4}[-–]?\d[\dA-Z]*|[A-Z]{1,4}(?=[-–]\d))(?:[- –.][\dA-Z]*\d[\dA-Z]*){0,6}"
+_PHONE_CONTEXT = re.compile(
+    r"(?i)\b(?:call|dial|phone|ring|text|telephone|tel|fax|contact|number|cell|mobile|reach)\b")
+
+_STATES = (
+    "A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|"
+    "T[NX]|UT|V[AT]|W[AIVY]")
+# A number after these is a name, said by twos: room 1208, flight 370.
+_PLACES = (
+    "room|rm\\.?|suite|ste\\.?|apt\\.?|apartment|unit|flat|gate|bus|flight|highway|hwy\\.?|route|"
+    "rte\\.?|interstate|exit|channel|building|bldg\\.?|seat|locker|box|hall|runway|train|tram|bay|"
+    "berth|cabin|ward|classroom|studio|terminal|dorm|error|http|status|form|conference room"
+    "|dept\\.?|"
+    "house|villa|plot|court|platform|area|nh|psalm|hymn|engine|squadron|regiment|agent|cell block")
+_BRANDS = (
+    "RTX|GTX|RX|GT|MX|Quadro|Radeon|GeForce|Tesla|Ryzen \\d|Ryzen|Xeon|EPYC|Threadripper|Boeing|"
+    "Airbus|Porsche|Nokia|Xbox|Atari|BMW|Audi|Mercedes|Peugeot|Fiat|Ferrari|McLaren|Volvo|Lexus|"
+    "Levi's|Levis|Intel|Motorola|Zilog|Core|Canon|Nikon|Kawasaki|Ninja|Yamaha|Honda|Ducati|Suzuki|"
+    "Cessna|Embraer|Bombardier|Falcon|Douglas|Lockheed|Concorde|Thinkpad|ThinkPad|Latitude|"
+    "Precision|LaserJet|OfficeJet|Snapdragon|Dimensity|Exynos|Kirin|Casio|Winchester|Remington|"
+    "Glock|Roland|Moog|Dodge|Chrysler|Ram|Renault|Citroën|Citroen|Saab|Mazda|Land Rover|Ford|"
+    "Windows|Office|Studio|Area|Pentium|Athlon|Silverado|Sierra|Challenger|Apollo|TR|MH|Model")
+_STREETS = {
+    "St": "Street", "Ave": "Avenue", "Blvd": "Boulevard", "Rd": "Road", "Ln": "Lane",
+    "Hwy": "Highway", "Pkwy": "Parkway", "Ct": "Court", "Pl": "Place", "Sq": "Square",
+    "Dr": "Drive"}
+_STREET = rf"(?:{'|'.join(_STREETS)}|{'|'.join(_STREETS.values())}|Way|Terrace|Row|Close|Crescent)"
+PHRASES = {
+    "24/7": "twenty four seven", "24-7": "twenty four seven", "50/50": "fifty fifty",
+    "50-50": "fifty fifty", "9/11": "nine eleven", "20/20": "twenty twenty",
+    "20-20": "twenty twenty", "1-2 punch": "one two punch", "9-1-1": "nine one one",
+    "7-11": "seven eleven", "80/20": "eighty twenty", "80-20": "eighty twenty",
+    "60/40": "sixty forty", "60-40": "sixty forty", "70/30": "seventy thirty",
+    "4x4": "four by four", "802.11": "eight oh two dot eleven", "50:50": "fifty fifty"}
+
+
+def _spell_code(code: str) -> str:
+    """The digits of a code one by one, its letters as they are."""
+    parts = re.findall(r"[A-Za-z]+|\d|[-–]", code)
+    return " ".join(
+        DIGITS[int(part)] if part.isdigit() else "dash" if part in "-–" else part
+        for part in parts)
+
+
+def _phone(match: re.Match[str]) -> str:
+    return spell_groups(match[0])
+
+
+def _short_phone(match: re.Match[str]) -> str:
+    """555-1234, but not pages 100-1200."""
+    first, last = match.groups()
+    is_range = last.endswith("00") and int(first) < int(last)
+    if is_range and not _PHONE_CONTEXT.search(before(match, 60)):
+        return match[0]
+    return spell_groups(match[0])
+
+
+def _hotline(match: re.Match[str]) -> str:
+    return match[0] if counts(match) else f"{match[1]}{spell(match[2])}"
+
+
+def _named_code(match: re.Match[str]) -> str:
+    name, code = match.groups()
+    name = re.sub(r"(?: number)? ?# ?$", " number ", name)
+    groups = re.findall("[0-9A-Z]+", code)
+    is_phone = re.match(r"(?i)(?:tel|phone|fax|mobile|cell|hotline|helpline|whatsapp)", name)
+    is_grouped = len(groups) > 2 or " " in code or "." in code
+    is_code = re.search(r"(?i)code|\bid\b", name) is not None
+    if (is_phone or (is_grouped and not is_code)) and all(group.isdigit() for group in groups):
+        return name + spell_groups(code)
+    return name + _spell_code(code)
+
+
+def _place(match: re.Match[str]) -> str:
+    """room 1208, apartment 4B, rooms 101-110."""
+    name, letters, number, suffix, last = match.groups()
+    if counts(match) and not letters and not suffix and not last:
+        return match[0]
+    spoken = " ".join(filter(None, [letters.rstrip("-"), number_in_name(number), suffix]))
+    return f"{name}{spoken}" + (f" to {number_in_name(last)}" if last else "")
+
+
+def _model(match: re.Match[str]) -> str:
+    name, number, variant = match.groups()
+    if counts(match) or (len(number) == 4 and number[:2] in ("19", "20") and not variant):
+        return match[0]
+    spoken = f"{name} {number_in_name(number)}"
+    return f"{spoken} {number_in_name(variant[1:])}" if variant else spoken
+
+
+def _tax_section(match: re.Match[str]) -> str:
+    """401(k), 501(c)(3)."""
+    number, letter, part, k = match.groups()
+    return " ".join(filter(None, [pairs(number), letter or k, part and cardinal(part)]))
+
+
+def _digits_in_name(match: re.Match[str]) -> str:
+    """The digits beside letters: MP3, COVID-19, 705A, FY2024."""
+    hyphen, number = match.groups()
+    if re.fullmatch("(?:19|20)[0-9]{2}", number):
+        return hyphen + year(number)
+    return hyphen + number_in_name(number)
+
+
+def _street(match: re.Match[str]) -> str:
+    """The street's kind in full where a house number or a rank shows that it is a street."""
+    name, kind = match.groups()
+    has_dot = re.match(r"\. [a-z]", after(match)) or match[0].endswith(".")
+    is_certain = kind in ("Ave", "Blvd", "Rd", "Hwy", "Pkwy") or (has_dot and kind == "St")
+    after_number = re.search(r"\d[A-Z]? (?:[A-Z][a-z.]* )*$", before(match))
+    if not (is_certain or after_number or name[0].isdigit()):
+        return match[0]
+    return f"{name} {_STREETS[kind]}"
+
+
+RULES = (
+    rule("https://a.com/x1 -> a dot com slash x one",
+         rf"(?:(?:https?|ftp|wss?)://|(?<![\w.+-])www\.)(?:{_LABEL}(?:\.{_LABEL}){{0,5}})"
+         rf"(?::\d{{1,5}})?{_PATH}",
+         lambda m: _spell_address(m[0]), needs="/w"),
+    rule("a@x.com -> a at x dot com",
+         r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}",
+         lambda m: _spell_address(m[0]), needs="@"),
+    rule("localhost:7860 -> localhost colon seven eight six zero",
+         rf"(?<![\w.@/-])(?:(?:{_HOST}|localhost)(?::\d{{1,5}})?{_PATH}|{_IP}:\d{{1,5}}{_PATH}"
+         rf"|{_IP}/\d{{1,2}})(?!\w)(?<!localhost)", lambda m: _spell_address(m[0]), needs="a-z:/"),
+    rule("C:\\x1 -> C colon backslash x one", r"(?<!\w)[A-Z]:\\(?:[\w.\\-]{0,200}\w)?",
+         lambda m: _spell_address(m[0]), needs=":"),
+    rule("in /usr/lib64 -> in slash usr slash lib six four",
+         r"(?<![\w./<)-])~?/(?:[\w.-]{1,60}/)[\w./-]{0,200}(?<![.])",
+         lambda m: _spell_address(m[0]), needs="/"),
+    rule("README.md -> README dot md",
+         rf"(?<![\w.-])[\w-]{{1,60}}(?:\.[\w-]{{1,20}}){{0,3}}\.(?:{_EXTENSIONS})\b"
+         r"(?![-.]\w)", lambda m: re.sub(r"\.", " dot ", m[0].replace("_", " underscore ")),
+         needs="."),
+    rule("192.168.1.1 -> one nine two dot one six eight dot one dot one",
+         rf"(?<![\w.]){_IP}(?!\w|\.\d)", lambda m: _spell_address(m[0]), needs="."),
+    rule("Follow @spark -> Follow at spark", r"(?<![\w@])@(?=\w)", "at ", needs="@"),
+    rule("open 24/7 -> open twenty four seven",
+         rf"(?<![\w/.,:-])(?:{'|'.join(map(re.escape, PHRASES))})(?:(?<=802\.11)(?=[a-z])|(?!"
+         rf"[\w/]|[-.,:]\d))",
+         lambda m: PHRASES[m[0]], needs="/:x.-"),
+    rule("a 401(k) plan -> a four oh one k plan",
+         r"(?<![\w.,])(\d{3})(?:\(([a-z])\)(?:\((\d{1,2})\))?|(?<=401)(k)\b)", _tax_section,
+         needs="(k"),
+    rule("My PIN is 0420 -> My PIN is zero four two zero",
+         rf"(\b(?i:{_SECRETS})(?i:s?(?: (?:number|code|no\.?|id|#))?(?: is| was| are)?(?: now"
+         rf"| not)?:? ?[#=]? ?))"
+         rf"({_VALUE})(?![\w%]|[.,:/]\d)", _named_code, needs="A-Za-z"),
+    rule("Account number: 1234 -> Account number: one two three four",
+         rf"(\b(?i:{_NAMED})(?:(?i:s? (?:number|code|no\.?|id))(?i: is| was)?:? ?#?|:| is| #"
+         rf"|#) ?)({_VALUE})"
+         r"(?![\w%]|[.,:/]\d)", _named_code, needs="A-Za-z"),
+    rule("order 00123 -> order zero zero one two three",
+         rf"(\b(?i:{_NAMED}) )(0\d+|(?<=[cC]ode )\d{{3,}}|\d{{5,}}|[A-Z]{{1,4}}-?\d{{3,}}"
+         rf"|\d+-\d+-[\d-]*\d)(?![\w%]|[.,:/]\d)", _named_code, needs="A-Za-z"),
+    rule("see #12345 -> see number one two three four five", r"#(\d{5,20})(?![\w.,]\d|\w)",
+         lambda m: f"number {spell(m[1])}", needs="#"),
+    rule("555-0199 ext. 12 -> five five five, zero one nine nine extension one two",
+         r"\b[Ee]xt(?:\. ?| )(\d{1,6})\b", lambda m: f"extension {spell(m[1])}", needs="x"),
+    rule("Fax x 555-0199 x204 -> Fax x five five five, zero one nine nine extension two zero four",
+         r"(?<=-\d{4}),? ?x ?(\d{2,6})\b", lambda m: f" extension {spell(m[1])}", needs="x"),
+    rule("1-800-FLOWERS -> one, eight hundred, FLOWERS",
+         r"(?<![\w.+-])(?:\+?1[-. ])?\(?[89]\d\d\)?[-. ](?:\d{3}[-. ])?[A-Z]{2,9}(?:-"
+         r"[A-Z]{2,9})?(?:-?\d{1,4})?\b", _phone, needs="A-Z"),
+    rule("Call (555) 123-4567. -> Call five five five, one two three, four five six seven.",
+         r"(?<![\w.+-])(?:\+\d[\d ().-]{6,22}\d"
+         r"|(?:1[-. ]{1,3})?(?:\(\d{3}\)[ -]?|\d{3}[-. ])\d{3}[-. ]\d{4}"
+         r"|\(?0\d{1,4}\)?[- ]\d{3,4}[- ]?\d{3,4}|0\d{4}[ -]\d{5,6}|0\d(?:[ .-]\d\d){4}|0\d{8,10}"
+         r"|1[3-9]\d[- ]\d{4}[- ]\d{4}|1[3-9]\d{9}|\d{3}-\d\d-\d{4}|\d{4}[- ]\d{6}[- ]\d{5}"
+         r"|\d{4}([- ])\d{4}\1\d{4}(?:\1\d{1,4})?|\d{14,}|(?!\d+000)[2-9]\d{9})(?![\w-]|[.,]\d)",
+         _phone),
+    rule("Call 555-1234. -> Call five five five, one two three four.",
+         r"(?<![\w.+-])(\d{3})-(\d{4})(?![\w-]|[.,]\d)", _short_phone, needs="-"),
+    rule("Dial 911 now -> Dial nine one one now",
+         rf"\b((?i:call|dial|phone|ring|text|telephone)(?i:s|ed|ing)? )({_HOTLINES})(?![\w-]|"
+         rf"[.,:]\d)", _hotline, needs="A-Za-z"),
+    rule("a 911 call -> a nine one one call",
+         rf"(?<![\w.,$£€])()(911|999|112|988)(?= (?:{_HOTLINE_WORK})\b)",
+         lambda m: spell(m[2]), needs="a-z"),
+    rule("in NY 10001 -> in NY one zero zero zero one",
+         rf"\b({_STATES}),? (\d{{5}})(?:-(\d{{4}}))?(?![\w,-]|\.\d)",
+         lambda m: " ".join([m[1], *(spell(part) for part in m.groups()[1:] if part)]),
+         needs="A-Z"),
+    rule("at SW1A 1AA -> at SW one A one AA", r"\b([A-Z]{1,2})(\d{1,2})([A-Z]?) (\d)([A-Z]{2})\b",
+         lambda m: " ".join([m[1], spell(m[2]), *([m[3]] if m[3] else []), spell(m[4]), m[5]]),
+         needs="A-Z"),
+    rule("room 1208 -> room twelve oh eight",
+         rf"(\b(?i:{_PLACES})(?i:s?(?: (?:number|no\.?))?) #?)([A-Z]{{0,3}}-?)(\d{{1,5}})("
+         rf"[A-Z]?)(?:[-–](\d{{1,5}}))?"
+         r"(?![\w%°]|[.,:/]\d|-\d)", _place, needs="A-Za-z"),
+    rule("on 5th Ave -> on fifth Avenue",
+         rf"\b((?:[A-Z][a-z]{{1,15}}|\d{{1,3}}(?:st|nd|rd|th))) ({'|'.join(_STREETS)})\b(?:\."
+         rf"(?=,| [a-z\d]))?(?! [A-Z][a-z])",
+         _street, needs="A-Z"),
+    rule("at 350 Main St -> at three fifty Main Street",
+         rf"(?<![\w.,$£€#/-])(\d{{1,5}})([A-Z]?)(?= (?:[NSEW]\.? |North |South |East |West )?"
+         rf"(?:[A-Z][a-z]{{1,15}} ){{1,2}}{_STREET}\b|(?: [NSEW]\.?)? \d{{1,3}}(?:st|nd|rd"
+         rf"|th) {_STREET}\b)",
+         lambda m: f"{number_in_name(m[1])} {m[2]}".rstrip(), needs="A-Z"),
+    rule("a Boeing 737-800 -> a Boeing seven thirty seven eight hundred",
+         rf"\b({_BRANDS}) (\d{{3,5}})(-\d{{2,4}})?(?![\d%]|[.,:/]\d|-\d)", _model, needs="A-Z"),
+    rule("a 737-800 took off -> a seven thirty seven eight hundred took off",
+         r"(?<![\w.,-])(7[0-8]7)-(\d{2,3})(?![\d-]|[.,]\d)",
+         lambda m: f"{pairs(m[1])} {number_in_name(m[2])}", needs="-"),
+    rule("figure 2-1 -> figure two dash one",
+         r"\b((?i:figure|fig\.?|table|equation|exhibit|box|listing) )(\d{1,3})-(\d{1,3})(?![\w-]"
+         r"|[.,]\d)",
+         lambda m: f"{m[1]}{cardinal(m[2])} dash {cardinal(m[3])}", needs="A-Za-z"),
+)
+
+# After dates.
+HYPHENATED = (
+    rule("2024-001 -> two zero two four dash zero zero one",
+         r"(?<![\w.,-])\d{1,6}(?:-\d{1,6}){0,5}-(?:0\d{1,8}|\d{6,9}|\d{1,6}-\d{3,8})(?![\w-]|"
+         r"[.,]\d)",
+         lambda m: _spell_code(m[0]), needs="-"),
+    rule("a 4-4-2 formation -> a four four two formation",
+         r"(?<![\w.,-])\d{1,2}(?:-\d{1,2}){2,5}(?![\w-]|[.,]\d)",
+         lambda m: " ".join(map(cardinal, m[0].split("-"))), needs="-"),
+)
+
+# After all other rules of numbers with their units.
+NAMES = (
+    rule("PM2.5, GPT-3.5 -> PM two point five, GPT-three point five",
+         r"(?<=[A-Za-z])(-?)(\d{1,9}\.\d{1,9})(?![\d.]\d)", lambda m: m[1] + decimal(m[2]),
+         needs="."),
+    rule("two 747s -> two seven forty sevens", r"(?<![\w.,])(\d{2,4})(['’]?)s\b",
+         lambda m: plural(number_in_name(m[1])), needs="s"),
+    rule("MP3, COVID-19 -> MP three, COVID-nineteen",
+         r"(?<=[A-Za-z])(-?)(\d{1,9})(?!\.\d)(?=[^\d]|$)", _digits_in_name, needs="A-Za-z"),
+    rule("the 705A -> the seven oh five A", r"(?<![\w.,])()(\d{1,9})(?=[A-Za-z])", _digits_in_name,
+         needs="A-Za-z"),
+)
+
