@@ -5,7 +5,9 @@ flags and a page its controls. As text it is one line. Codes, for hints of a fro
 
     text: no_text, not_unicode, prompt_too_long, unsupported_language
     request: no_voice, voice_and_gender, style_without_voice, number_needs_gender
-    voice: recording_too_long, not_a_voice; generated: no_speech, incomplete_voice
+    recording: recording_too_long, not_audio, needs_pyav, wrong_kind, short_recording,
+        silent_recording, transcript_mismatch
+    voice: not_a_voice; generated: no_speech, no_speech_continued, incomplete_voice
     model: no_model_dir, no_model_id, target_exists; server: busy, port_unavailable
     device: no_ascend, unsuitable_chip, ascend_settings, no_settings
 """
@@ -13,10 +15,28 @@ flags and a page its controls. As text it is one line. Codes, for hints of a fro
 from __future__ import annotations
 
 import reprlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 MAX_QUOTED = 80     # characters of a quoted value
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something about a user's file that did not stop the work, but that he should know.
+
+    code: identifies the kind. text: English, with fields in braces: {subject}, and those of
+    `values`, so that a front end can say it in another language.
+    """
+
+    code: str
+    text: str
+    values: tuple[tuple[str, float], ...] = ()
+
+    def message(self, subject: str | Path, text: str | None = None) -> str:
+        """The notice in one line about a file, in other words where given."""
+        return (text or self.text).format(subject=subject, **dict(self.values))
 
 
 class SparkTTSError(Exception):

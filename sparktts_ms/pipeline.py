@@ -77,11 +77,13 @@ class SparkTTS:
                                                  capture))
 
     def encode_voice(self, path: str | Path, transcript: str | None = None) -> Voice:
-        """Turn a recording into a Voice: its first 6 s (repeated if shorter) define the speaker.
+        """Turn a recording into a Voice: the first 6 s of its speech (repeated if shorter) define
+        the speaker.
 
         With a `transcript` of the whole recording (at most 30 s), the voice holds its semantic ids
         too, and speech continues the recording; this loads wav2vec 2.0 on first use. Voices are
-        cached by the recording's content. Raises AudioError.
+        cached by the recording's content; `notices` of the voice say what is odd about it, and are
+        logged. Raises AudioError.
         """
         return self.voice_encoder.encode(path, transcript)
 

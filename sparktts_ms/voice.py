@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sparktts_ms.config import BiCodecConfig
-from sparktts_ms.errors import InputError, SparkTTSError, VoiceError
+from sparktts_ms.errors import InputError, Notice, SparkTTSError, VoiceError
 from sparktts_ms.files import atomic_write
 
 FORMAT = "spark-tts-voice"
@@ -26,11 +26,13 @@ class Voice:
 
     global_ids: [32], who speaks. With the recording's `transcript`, semantic_ids [T], 50 a second,
     say how it was spoken, and new speech continues it; without one they are empty.
+    notices: what its recording's owner should know of it; not saved.
     """
 
     global_ids: np.ndarray
     semantic_ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     transcript: str | None = None
+    notices: tuple[Notice, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self):
         self.global_ids.setflags(write=False)       # voices are shared between requests

@@ -1,114 +1,197 @@
-"""Reading recordings. Nothing that a file claims is trusted; every failure is an AudioError."""
+"""Reading recordings of a voice: where the speech begins, in which channel, at which level.
 
-import contextlib
-import stat
-from collections.abc import Iterator
+Nothing that a file claims is trusted; every failure is an AudioError.
+"""
+
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 
-from sparktts_ms.errors import AudioError
+from sparktts_ms.audio import voice_activity
+from sparktts_ms.audio.loudness import measure_offset, usual_level
+from sparktts_ms.audio.sound_file import SoundFile, open_sound_file
+from sparktts_ms.audio.voice_activity import FRAME_SECONDS, IS_SPEECH
+from sparktts_ms.errors import AudioError, Notice
 
 SILENT_AMPLITUDE = 1e-4     # half of peak to peak (-80 dBFS); a channel below it holds no recording
 MAX_AMPLITUDE = 1e12        # float files may exceed 1, even hold integers; beyond this is no sound
 MIN_SAMPLES = 400           # of one frame of wav2vec 2.0: 25 ms at 16 kHz
 MIN_RATE = 1000             # Hz
 MAX_RATE = 768_000          # Hz
-BLOCK = 1 << 22             # values read at a time (32 MiB); 30 s of common stereo are one block
+
+SEARCH_SECONDS = 150.0      # of a file, in which speech must begin
+STAGE_SECONDS = 30.0        # that are searched at a time
+OVERLAP_SECONDS = 1.0       # of such stages
+MARGIN_SECONDS = 0.1        # kept before the speech
+MIN_SKIPPED_SECONDS = 0.5   # a shorter lead stays
+MAX_CHANNELS = 8            # in which speech is searched for
+MIN_ADVANTAGE = 6.0         # dB of another channel over the first one
+IDENTICAL = 1e-4            # of the level, how far equal channels differ
+
+MIN_SECONDS = 1.0           # of a recording and of its speech; less gives a notice
+PLATEAU = 0.98              # of the peak; samples above it are many only in a clipped recording
+MAX_PLATEAU = 0.003         # of all samples
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Mono samples [N], float64, at their original level. The file lasts `source_seconds`; it is
-    `truncated` if not all of it was read."""
+    """A voice, from where it begins.
+
+    samples: [N] mono, float64, at a usual level (see `usual_level`). truncated: whether the file
+    goes on. speech: whether each 32 ms hold speech, from the first sample on, as far as analyzed.
+    speech_found: False if there is none anywhere; the file is then read from its beginning.
+    """
 
     samples: np.ndarray
-    source_seconds: float
     truncated: bool
+    speech: np.ndarray
+    speech_found: bool
+    notices: tuple[Notice, ...]
 
 
-def read_recording(path: str | Path, sample_rate: int = 16000,
-                   max_seconds: float = 30.0) -> Recording:
-    """Read the first `max_seconds` as mono at `sample_rate` Hz (soxr VHQ in one piece, float64).
+@dataclass(frozen=True)
+class _Speech:
+    """Where speech begins in a file: channel, seconds, and the probabilities [T] from there on."""
 
-    The first channel is read, as upstream (`sparktts/utils/audio.py`, load_audio); if it is silent,
-    the loudest. Memory follows `max_seconds`, whatever the header claims. Raises AudioError if the
-    file is missing, a folder, unreadable, not audio, empty, silent, not finite or under 25 ms.
+    channel: int
+    start: float
+    probabilities: np.ndarray
+
+
+def read_recording(path: str | Path, sample_rate: int = 16000, max_seconds: float = 30.0,
+                   analyzed_seconds: float = 10.0) -> Recording:
+    """Read `max_seconds` of speech as mono at `sample_rate` Hz (soxr VHQ in one piece, float64).
+
+    The samples begin 0.1 s before the speech, if that begins later than 0.6 s; else with the file,
+    as upstream's (`sparktts/utils/audio.py`, load_audio). Speech is searched for in the first
+    150 s; `analyzed_seconds` of it are looked at. The first channel is read, unless another one
+    holds the voice much better (6 dB); without speech, if the first is silent, the loudest.
+    Memory follows `max_seconds`, whatever the header claims. Raises AudioError if the file is
+    missing, a folder, unreadable, not audio, empty, silent, not finite or under 25 ms.
     """
     path = Path(path)
-    with _open_recording(path) as file:
-        rate = file.samplerate
+    with open_sound_file(path, SEARCH_SECONDS + max_seconds) as file:
+        rate = file.sample_rate
         if not MIN_RATE <= rate <= MAX_RATE:
             problem = f"claims a sample rate of {rate} Hz."
             raise _error(path, problem, f"Export it again at {sample_rate} Hz.")
+        speech = _find_speech(file, analyzed_seconds)
+        start = speech.start if speech else 0.0
         max_samples = int(max_seconds * rate)
-        samples = _read_audible_channel(file, max_samples)
-        truncated = len(samples) == max_samples and file.frames > max_samples
-        source_seconds = (file.frames if truncated else len(samples)) / rate
+        samples, truncated, channel = _read(file, int(start * rate), max_samples, speech)
     _check_samples(path, samples, rate, int(len(samples) * sample_rate / rate + 0.5))
+    notices = _notices(samples, rate, speech, channel, truncated)
     if rate != sample_rate:
         samples = soxr.resample(samples, rate, sample_rate, quality="VHQ")
-    return Recording(samples, source_seconds, truncated)
+    found = speech.probabilities >= IS_SPEECH if speech else np.zeros(0, bool)
+    return Recording(usual_level(samples, sample_rate), truncated, found, speech is not None,
+                     notices)
 
 
 def _error(path: Path, problem: str, hint: str, code: str | None = None) -> AudioError:
     return AudioError(f"{{subject}} {problem}", hint, subject=path, code=code)
 
 
-@contextlib.contextmanager
-def _open_recording(path: Path) -> Iterator[soundfile.SoundFile]:
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise _error(path, "is a folder.", "Give an audio file.")
-        if not stat.S_ISREG(status.st_mode):
-            raise _error(path, "is not a regular file.", "Save the recording to a file first.")
-        if not status.st_size:
-            raise _error(path, "is empty (0 bytes).", "Record or copy it again.")
-        # By descriptor, so that the content decides: soundfile reads x.raw otherwise than x.wav.
-        with (path.open("rb", buffering=0) as stream,
-              soundfile.SoundFile(stream.fileno(), closefd=False) as file):
-            yield file
-    except (FileNotFoundError, NotADirectoryError):
-        raise _error(path, "does not exist.", "Check the path.") from None
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror or error}."
-        raise _error(path, problem, "Check its permissions and its disk.") from None
-    except (soundfile.SoundFileError, ValueError) as error:
-        problem = "is damaged or not audio (wav, flac, ogg, mp3)."
-        raise _error(path, problem, "Convert it to wav.", "not_audio") from error
+def _find_speech(file: SoundFile, analyzed_seconds: float) -> _Speech | None:
+    """The channel that holds the voice, and where it begins; None if there is no speech."""
+    rate = voice_activity.SAMPLE_RATE
+    count = min(file.channels, MAX_CHANNELS)
+    stream = soxr.ResampleStream(file.sample_rate, rate, count, dtype="float32", quality="LQ")
+    same_rate = file.sample_rate == rate
+    parts: list[np.ndarray] = []
+    length = 0
+    begin = 0.0                 # seconds of the file before the first part
+    ended = False
+    blocks = file.blocks()
+    while not ended and begin < SEARCH_SECONDS:
+        while length < STAGE_SECONDS * rate and not ended:
+            block = next(blocks, None)
+            ended = block is None
+            part = np.zeros((0, count), np.float32)
+            if block is not None:
+                finite = np.nan_to_num(block[:, :count], posinf=0, neginf=0)
+                part = finite.clip(-MAX_AMPLITUDE, MAX_AMPLITUDE).astype(np.float32)
+            if not same_rate:
+                part = stream.resample_chunk(part, last=ended)
+            parts.append(part)
+            length += len(part)
+        stage = np.concatenate(parts)
+        speech = _best_channel(stage, begin, analyzed_seconds)
+        if speech is not None:
+            return speech
+        keep = int(OVERLAP_SECONDS * rate)
+        begin += max(0, len(stage) - keep) / rate
+        parts = [stage[-keep:]]
+        length = len(parts[0])
+    return None
 
 
-def _read_audible_channel(file: soundfile.SoundFile, max_samples: int) -> np.ndarray:
-    """The first channel; if that is silent and another is not, the loudest."""
-    samples, amplitudes = _read_channel(file, max_samples, 0)
-    if len(samples) and amplitudes[0] < SILENT_AMPLITUDE <= np.nanmax(amplitudes):
-        file.seek(0)
-        samples, _ = _read_channel(file, max_samples, int(np.nanargmax(amplitudes)))
-    return samples
+def _best_channel(samples: np.ndarray, begin: float, analyzed_seconds: float) -> _Speech | None:
+    """The speech in samples [N, channels] at 16 kHz, which lie `begin` seconds into a file."""
+    best = None
+    best_level = -np.inf
+    first_channel = None
+    for channel in range(samples.shape[1]):
+        voice = samples[:, channel].astype(np.float64)
+        voice -= measure_offset(voice)
+        difference = np.inf
+        if first_channel is None:
+            first_channel = voice
+        else:
+            difference = np.abs(voice - first_channel).max(initial=0.0)
+        if difference <= IDENTICAL * np.abs(first_channel).max(initial=0.0):
+            continue
+        probabilities = voice_activity.speech_probabilities(voice, analyzed_seconds)
+        level = voice_activity.voice_level(voice, probabilities)
+        if level > best_level + (MIN_ADVANTAGE if best is not None else 0):
+            first = voice_activity.first_speech(probabilities)
+            assert first is not None
+            start = begin + first * FRAME_SECONDS - MARGIN_SECONDS
+            start = start if start >= MIN_SKIPPED_SECONDS else 0.0
+            skipped = max(0, int((start - begin) / FRAME_SECONDS))
+            best = _Speech(channel, start, probabilities[skipped:])
+            best_level = level
+    return best
 
 
-def _read_channel(file: soundfile.SoundFile, max_samples: int,
-                  channel: int) -> tuple[np.ndarray, np.ndarray]:
-    """Samples [N <= max_samples] of one channel, and half of peak to peak of every channel."""
-    blocks = [np.zeros(0)]
+def _read(file: SoundFile, start: int, max_samples: int,
+          speech: _Speech | None) -> tuple[np.ndarray, bool, int]:
+    """Samples [N <= max_samples] from `start` on, whether more follow, and the channel: the one
+    with speech; without, the first, or if that is silent and another is not, the loudest."""
+    channel = speech.channel if speech else 0
+    samples, truncated, amplitudes = _read_channel(file, start, max_samples, channel)
+    silent = len(samples) and amplitudes[channel] < SILENT_AMPLITUDE <= np.nanmax(amplitudes)
+    if silent and speech is None:
+        channel = int(np.nanargmax(amplitudes))
+        samples, truncated, _ = _read_channel(file, start, max_samples, channel)
+    return samples, truncated, channel
+
+
+def _read_channel(file: SoundFile, start: int, max_samples: int,
+                  channel: int) -> tuple[np.ndarray, bool, np.ndarray]:
+    """Samples [N <= max_samples] of one channel from `start` on, whether more follow, and half of
+    peak to peak of every channel."""
+    parts = [np.zeros(0)]
     low = np.full(file.channels, np.inf)
     high = np.full(file.channels, -np.inf)
-    remaining = max_samples
-    while remaining:
-        count = min(remaining, BLOCK // file.channels)
-        block = file.read(count, dtype="float64", always_2d=True)
-        if not len(block):
+    position = 0
+    end = start + max_samples
+    for block in file.blocks():
+        first = max(0, start - position)
+        part = block[first:end - position]
+        position += len(block)
+        if len(part):
+            parts.append(part[:, channel].copy())
+            low = np.minimum(low, part.min(axis=0))
+            high = np.maximum(high, part.max(axis=0))
+        if position > end:
             break
-        remaining -= len(block)
-        blocks.append(block[:, channel].copy())
-        low = np.minimum(low, block.min(axis=0))
-        high = np.maximum(high, block.max(axis=0))
     with np.errstate(invalid="ignore"):
-        return np.concatenate(blocks), (high - low) / 2
+        return np.concatenate(parts), position > end, (high - low) / 2
 
 
 def _check_samples(path: Path, samples: np.ndarray, rate: int, resampled: int) -> None:
@@ -125,3 +208,36 @@ def _check_samples(path: Path, samples: np.ndarray, rate: int, resampled: int) -
     if np.ptp(samples) / 2 < SILENT_AMPLITUDE:
         problem = f"is silent in the {seconds:.1f} s that were read."
         raise _error(path, problem, "Record it again, or cut its start.", "silent_recording")
+
+
+def _notices(samples: np.ndarray, rate: int, speech: _Speech | None, channel: int,
+             truncated: bool) -> tuple[Notice, ...]:
+    """What the user should know of samples [N] that were read."""
+    seconds = len(samples) / rate
+    notices = []
+    if speech is not None and speech.start > 0:
+        text = "The first {seconds:.1f} s of {subject} hold no speech and are left out."
+        notices.append(Notice("late_speech", text, (("seconds", round(speech.start, 1)),)))
+    if channel > 0:
+        text = "The voice in {subject} is in channel {channel}; the others are left out."
+        notices.append(Notice("other_channel", text, (("channel", channel + 1),)))
+    if seconds < MIN_SECONDS:
+        text = "{subject} lasts only {seconds:.1f} s; 3 to 10 s give a better voice."
+        notices.append(Notice("short_recording", text, (("seconds", round(seconds, 1)),)))
+    elif speech is None:
+        text = "No speech was found in {subject}; the voice may be any."
+        notices.append(Notice("no_speech_found", text))
+    elif (spoken := (speech.probabilities >= IS_SPEECH).sum() * FRAME_SECONDS) < MIN_SECONDS:
+        text = "{subject} holds only {seconds:.1f} s of speech; 3 to 10 s give a better voice."
+        notices.append(Notice("little_speech", text, (("seconds", round(float(spoken), 1)),)))
+    if _is_clipped(samples):
+        text = "{subject} is clipped: it was recorded too loud, and the voice will be rough."
+        notices.append(Notice("clipped", text))
+    return tuple(notices)
+
+
+def _is_clipped(samples: np.ndarray) -> bool:
+    """Whether samples [N] stay at their highest or lowest value for longer than sound does."""
+    high = (samples > PLATEAU * samples.max()).mean() if samples.max() > 0 else 0.0
+    low = (samples < PLATEAU * samples.min()).mean() if samples.min() < 0 else 0.0
+    return high + low > MAX_PLATEAU

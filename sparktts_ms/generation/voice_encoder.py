@@ -11,10 +11,12 @@ import numpy as np
 
 from sparktts_ms.audio.loudness import normalize_volume, reference_clip
 from sparktts_ms.audio.mel import MelSpectrogram
-from sparktts_ms.audio.recording import read_recording
+from sparktts_ms.audio.recording import Recording, read_recording
+from sparktts_ms.audio.voice_activity import FRAME, FRAME_SECONDS, SAMPLE_RATE
 from sparktts_ms.bicodec.codec import BiCodec
 from sparktts_ms.config import ModelConfig
-from sparktts_ms.errors import AudioError
+from sparktts_ms.errors import AudioError, Notice
+from sparktts_ms.generation.transcript import check_transcript
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.voice import Voice
 from sparktts_ms.wav2vec2.features import FeatureExtractor
@@ -22,6 +24,9 @@ from sparktts_ms.wav2vec2.features import FeatureExtractor
 logger = logging.getLogger("sparktts_ms")
 
 MAX_SECONDS = 30.0          # of a recording; attention over it grows with its square
+ANALYZED_SECONDS = 10.0     # of speech, where only the voice is needed
+MAX_TAIL_SECONDS = 1.5      # without speech at the end of what gives the voice
+KEPT_TAIL_SECONDS = 0.3
 CACHE_SIZE = 64             # voices
 
 
@@ -35,24 +40,34 @@ class VoiceEncoder:
         self.runtime = runtime
         self.mel = MelSpectrogram(**vars(config.bicodec.mel))
         self._features: FeatureExtractor | None = None
-        self._cache: OrderedDict[tuple[bytes, str | None], Voice] = OrderedDict()
+        self._cache: OrderedDict[tuple, Voice] = OrderedDict()
 
     def encode(self, path: str | Path, transcript: str | None = None) -> Voice:
         """See `SparkTTS.encode_voice`."""
         audio = self.config.audio
-        recording = read_recording(path, audio.sample_rate, MAX_SECONDS)
         transcript = (transcript or "").strip() or None
+        analyzed = MAX_SECONDS if transcript else ANALYZED_SECONDS
+        recording = read_recording(path, audio.sample_rate, MAX_SECONDS, analyzed)
+        notices = [*recording.notices]
         if recording.truncated and transcript:
             raise AudioError(
-                f"{{subject}} lasts {recording.source_seconds:.1f} s; with a transcript at most "
-                f"{MAX_SECONDS:.0f} s can be used.",
+                f"{{subject}} goes on after {MAX_SECONDS:.0f} s of speech; with a transcript at "
+                f"most {MAX_SECONDS:.0f} s can be used.",
                 "Cut both, or leave out the transcript.", subject=path, code="recording_too_long")
         if recording.truncated:
-            logger.warning("%s lasts %.1f s; its first %.0f s are read, and %.0f s give the voice.",
-                           path, recording.source_seconds, MAX_SECONDS, audio.ref_segment_duration)
-        key = (hashlib.sha256(recording.samples.tobytes()).digest(), transcript)
+            text = "{subject} goes on after {seconds:.0f} s; its first {used:.0f} s give the voice."
+            values = (("seconds", MAX_SECONDS), ("used", float(audio.ref_segment_duration)))
+            notices.append(Notice("recording_truncated", text, values))
+        if transcript:
+            seconds = len(recording.samples) / audio.sample_rate
+            spoken = float(recording.speech.sum()) * FRAME_SECONDS
+            notices += check_transcript(path, transcript, seconds, spoken)
+        for notice in notices:
+            logger.warning("%s", notice.message(path))
+        digest = hashlib.sha256(recording.samples.tobytes()).digest()
+        key = (digest, transcript, tuple(notices))
         if key not in self._cache:
-            self._cache[key] = self._encode(recording.samples, transcript)
+            self._cache[key] = self._encode(recording, transcript, key[2])
         self._cache.move_to_end(key)
         if len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)
@@ -71,11 +86,28 @@ class VoiceEncoder:
         self.codec.release_encoders()
         self.runtime.release_memory()
 
-    def _encode(self, samples: np.ndarray, transcript: str | None) -> Voice:
+    def _encode(self, recording: Recording, transcript: str | None,
+                notices: tuple[Notice, ...]) -> Voice:
+        samples = recording.samples
         if self.config.audio.volume_normalize:
             samples = normalize_volume(samples)
-        clip = reference_clip(samples, self.config.audio.reference_samples).astype(np.float32)
+        length = self.config.audio.reference_samples
+        clip = samples[:_end_of_speech(recording, length)]
+        clip = reference_clip(clip, length).astype(np.float32)
         global_ids = self.codec.encode_speaker(self.mel(clip))
         if transcript is None:
-            return Voice(global_ids)
-        return Voice(global_ids, self.codec.encode_semantic(self.features(samples)), transcript)
+            return Voice(global_ids, notices=notices)
+        semantic_ids = self.codec.encode_semantic(self.features(samples))
+        return Voice(global_ids, semantic_ids, transcript, notices)
+
+
+def _end_of_speech(recording: Recording, length: int) -> int:
+    """How many of the first `length` samples give the voice: all, unless more than a second and a
+    half at their end hold no speech."""
+    spoken = np.flatnonzero(recording.speech[:length // FRAME])
+    if not len(spoken):
+        return length
+    end = (int(spoken[-1]) + 1) * FRAME
+    if min(length, len(recording.samples)) - end > MAX_TAIL_SECONDS * SAMPLE_RATE:
+        return end + int(KEPT_TAIL_SECONDS * SAMPLE_RATE)
+    return length
