@@ -31,6 +31,7 @@ FOREIGN_LETTER = re.compile(
     rf"|(?<=[{GREEK}])[{GREEK}]|[{GREEK}](?=[{GREEK}])")
 CHINESE_SIGN = re.compile("[，。！？、；：￥]")
 YEN_SIGN_WITHOUT_WORDS = re.compile(r"[^A-Za-z]*¥[^A-Za-z]*", re.ASCII)
+CONCENTRATION = re.compile(r"[0-9.]{1,9}[A-Za-z]{1,3}/[0-9]{1,6}[A-Za-z]{1,3}")   # as in Chinese
 BESIDE_CHINESE = re.compile(rf"[{CJK}0-9.,:%~-]+")
 
 
@@ -57,7 +58,8 @@ def clause_languages(text: str) -> list[tuple[str, str]]:
     """(language, part) of all of a text, in order: a clause, or within an English clause what is
     counted in Chinese. A clause without a language has that of the clause before it."""
     clauses = [(clause_language(clause), clause) for clause in CLAUSE_END.split(text)]
-    is_chinese = CHINESE_SIGN.search(text) or YEN_SIGN_WITHOUT_WORDS.fullmatch(text)
+    is_chinese = (CHINESE_SIGN.search(text) or YEN_SIGN_WITHOUT_WORDS.fullmatch(text)
+                  or CONCENTRATION.fullmatch(text))
     default = "zh" if is_chinese else "en"
     language = next((found for found, _ in clauses if found), default)
     parts = []

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from sparktts_ms.text import normalize_en, normalize_zh
 from sparktts_ms.text.language import clause_languages
-from sparktts_ms.text.rules import PLAIN_CHARACTERS, Grammar, Rule
+from sparktts_ms.text.rules import PLAIN_CHARACTERS, Rule
 from sparktts_ms.text.syllables import CJK
+from sparktts_ms.text.traditional import is_traditional, to_simplified, to_traditional
 
 GRAMMARS = {"zh": normalize_zh.GRAMMAR, "en": normalize_en.GRAMMAR}
 
@@ -41,18 +42,20 @@ def normalize(text: str, language: str | None = None) -> str:
 
     language: "zh" or "en" for all of the text; None finds that of each clause.
     """
+    traditional = is_traditional(text)
     spoken = []
     for name, _, piece in _pieces(text, language):
-        spoken.append(_apply_rules(piece, GRAMMARS.get(name)))
+        spoken.append(_apply_grammar(name, piece, traditional))
     return "".join(spoken)
 
 
 def explain(text: str, language: str | None = None) -> list[Step]:
     """What each rule does in `normalize`, in the order of the text, then of the rules."""
+    traditional = is_traditional(text)
     steps: list[Step] = []
     for name, position, piece in _pieces(text, language):
         trace = _Trace(range(position, position + len(piece)), [])
-        _apply_rules(piece, GRAMMARS.get(name), trace)
+        _apply_grammar(name, piece, traditional, trace)
         steps += sorted(trace.steps, key=lambda step: step.position)
     return steps
 
@@ -123,12 +126,19 @@ class _Trace:
         self.replaced = []
 
 
-def _apply_rules(text: str, grammar: Grammar | None, trace: _Trace | None = None) -> str:
+def _apply_grammar(name: str, text: str, traditional: bool, trace: _Trace | None = None) -> str:
+    grammar = GRAMMARS.get(name)
     if grammar is None or not grammar.trigger.search(text):
         return text
+    convert = traditional and name == "zh"
+    if convert:
+        text = to_simplified(text)
     for rule in (*PLAIN_CHARACTERS, *grammar.rules):
         text = _apply_rule(rule, text, grammar.spaced, trace)
-    return text
+    if convert and trace is not None:
+        trace.steps = [step._replace(matched=to_traditional(step.matched),
+                                     spoken=to_traditional(step.spoken)) for step in trace.steps]
+    return to_traditional(text) if convert else text
 
 
 def _apply_rule(rule: Rule, text: str, spaced: bool, trace: _Trace | None) -> str:

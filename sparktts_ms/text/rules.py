@@ -1,23 +1,19 @@
-"""What the rules of all languages share: their form, numbers, addresses, and wetext's reading."""
+"""What the rules of all languages share: their form, numbers, addresses, other characters."""
 
-import logging
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-log = logging.getLogger(__name__)
 Replacement = str | Callable[[re.Match[str]], str]
 
 NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,6}(?:\.\d+)?|\d{1,15}(?:\.\d+)?)"
 ADDRESS = (
     r"(?:https?://|(?<![\w.+-])www\.)[\w.:/@~_-]*[\w/]"
     r"|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
-MAX_WETEXT_LENGTH = 100     # characters; more is no number, and would take seconds
 
 FRACTIONS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
-FULL_WIDTH = "％＄＆＠＃＋＝￥℃℉㎡㎏㎝㎜㎞－"
+FULL_WIDTH = "％＄＆＠＃＋＝￥℃℉－㍱-㏟"
 
 
 class Rule(NamedTuple):
@@ -47,8 +43,8 @@ def rule(example: str, pattern: str, replacement: Replacement, needs: str = "") 
     return Rule(example, re.compile(pattern, re.ASCII), replacement, needed)
 
 
-def one_of(names: Mapping[str, object]) -> str:
-    """A regular expression for the keys of a mapping, the longest first."""
+def one_of(names: Iterable[str]) -> str:
+    """A regular expression for one of the names, the longest first."""
     return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
 
 
@@ -71,37 +67,3 @@ PLAIN_CHARACTERS = (
     rule("1½ cups -> one and a half cups",
          "([0-9]?)([½⅓⅔¼¾])", lambda m: f"{m[1]} {FRACTIONS[m[2]]}".lstrip()),
 )
-
-
-class WetextReader:
-    """Reads numbers with their units; `corrections` are applied to what wetext says."""
-
-    def __init__(self, language: str, corrections: tuple[Rule, ...] = ()):
-        self.language = language
-        self.corrections = corrections
-
-    def __call__(self, number: str) -> str:
-        """What is said for a number; where wetext cannot read all of it, for the digits in it."""
-        spoken = ""
-        if len(number) <= MAX_WETEXT_LENGTH:
-            try:
-                spoken = load_wetext(self.language)(number)
-            except Exception as error:      # assertions of its parser, for what its grammar lacks
-                log.debug("wetext cannot read %r: %r", number, error)
-        if not spoken:
-            parts = re.findall(r"[0-9]+|[^0-9]+", number)
-            if len(parts) < 2:
-                return number
-            return "".join(self(part) if part[0].isdigit() else part for part in parts)
-        for correction in self.corrections:
-            spoken = correction.pattern.sub(correction.replacement, spoken)
-        return spoken
-
-
-@lru_cache
-def load_wetext(language: str) -> Callable[[str], str]:
-    """wetext with the grammars that are installed with it. Takes 0.3 s and 50 MB, so it is loaded
-    with the first number."""
-    from wetext import Normalizer
-
-    return lru_cache(4096)(Normalizer(lang=language, operator="tn").normalize)
