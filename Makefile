@@ -1,6 +1,7 @@
 # `make demo` synthesizes a sentence. `make test` is what CI runs: lint, and all tests that are not
 # marked slow; `make test-all` runs every test. Both set up what they need in .venv.
 # `make test-ascend` runs what both run on MindSpore's Ascend backend, with a stand-in for CANN.
+# `make test-checkpoints` reads model folders that transformers, peft and PyTorch write meanwhile.
 # `make bench` measures speed; after `make peers` it measures PyTorch and llama.cpp, too.
 # `make ascend-rehearsal` counts what our networks ask of an Ascend device, without one, also beside
 # another revision: REHEARSAL="--against REV"; `make ascend-peer` counts it of MindSpore ONE's.
@@ -15,6 +16,7 @@ VENV := .venv$(MINDSPORE)
 BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
+CHECKPOINTS := .venv-checkpoints
 PEERS := .venv-peers
 ASCEND_PEER := .venv-ascend-peer
 NORMALIZERS := .venv-normalizers
@@ -31,8 +33,8 @@ ASCEND_PYTEST = $(BIN)/python -m tests.ascend $(BIN)/python -m pytest --numproce
 ASCEND_TESTS = tests/ascend tests/parity/test_golden_runs.py
 ASCEND_NIGHTLY = $(ASCEND_TESTS) tests/parity tests/ops tests/qwen2 tests/bicodec tests/wav2vec2 tests/training
 
-.PHONY: demo test test-all test-ascend lint bench peers eval ascend-rehearsal ascend-peer \
-    normalizer-report gradio-clients clean
+.PHONY: demo test test-all test-ascend test-checkpoints lint bench peers eval ascend-rehearsal \
+    ascend-peer normalizer-report gradio-clients clean
 
 demo: $(RUN_READY)
 	$(BIN)/python -m cli.inference --model_dir pretrained_models/Spark-TTS-demo --save_dir example/results --seed 1 \
@@ -45,6 +47,14 @@ test: lint
 
 test-ascend: $(DEV_READY)
 	$(ASCEND_PYTEST) -m "not slow" $(or $(TESTS),$(ASCEND_TESTS))
+
+test-checkpoints: $(DEV_READY) $(CHECKPOINTS)/.ready
+	$(BIN)/python -m pytest tests/weights/test_other_tools.py
+
+$(CHECKPOINTS)/.ready: requirements-checkpoints.txt
+	$(PYTHON) -m venv $(CHECKPOINTS)
+	$(CHECKPOINTS)/bin/python -m pip install --quiet -r requirements-checkpoints.txt --extra-index-url https://download.pytorch.org/whl/cpu
+	@touch $@
 
 test-all: lint
 	$(THREADED)

@@ -9,7 +9,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from sparktts_ms.errors import SparkTTSError
+from sparktts_ms.errors import SparkTTSError, UnsuitableEnvironment
 
 if TYPE_CHECKING:
     from sparktts_ms.generation.request import Chunks, SpeechRequest
@@ -30,6 +30,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")     # idle threads must not 
 # With capture MindSpore would use kernels of its own beside CANN's, which were never tried.
 os.environ.setdefault("MS_ENABLE_INTERNAL_BOOST", "off")
 
+NUMPY = "1.26.4"        # as in requirements.txt
+
 _MODULES = {
     "Chunks": "generation.request", "SpeechRequest": "generation.request", "SparkTTS": "pipeline",
     "Sampling": "qwen2.sampling", "Service": "service", "Speech": "voice", "Voice": "voice",
@@ -40,4 +42,19 @@ def __getattr__(name: str):
     """Import on first use: a command line's help does not wait for MindSpore."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    check_environment()
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def check_environment() -> None:
+    """Raise UnsuitableEnvironment (an ImportError) where MindSpore would fail at its first use.
+
+    MindSpore's own metadata accept NumPy 2, so that pip installs it beside MindSpore without a
+    word; then the first matrix product on the CPU raises SystemError.
+    """
+    import numpy
+
+    if int(numpy.__version__.split(".")[0]) >= 2:
+        raise UnsuitableEnvironment(
+            f"NumPy {numpy.__version__} is installed, with which MindSpore does not work.",
+            f'pip install "numpy=={NUMPY}"', code="numpy_2")

@@ -10,6 +10,7 @@ flags and a page its controls. As text it is one line. Codes, for hints of a fro
     voice: not_a_voice; generated: no_speech, no_speech_continued, incomplete_voice
     model: no_model_dir, no_model_id, target_exists; server: busy, port_unavailable
     device: no_ascend, unsuitable_chip, ascend_settings, no_settings
+    environment: numpy_2; model directory: wrong_model_dir
 """
 
 from __future__ import annotations
@@ -89,6 +90,10 @@ class WeightsError(ModelError):
 
 class DeviceError(SparkTTSError):
     """A device, data type or mode that is not available here."""
+
+
+class UnsuitableEnvironment(SparkTTSError, ImportError):
+    """A library of another version than what works, found before MindSpore is imported."""
 
 
 class NoSpeech(SparkTTSError):

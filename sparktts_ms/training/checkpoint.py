@@ -101,8 +101,7 @@ def _state_tied(path: Path) -> None:
     values = read_mapping(path)
     if values.get("tie_word_embeddings") is not True:
         values["tie_word_embeddings"] = True
-        path.unlink()       # it may be a link to that of the base
-        with atomic_write(path) as file:
+        with atomic_write(path, overwrite=True) as file:    # not into the base, if it is a link
             file.write((json.dumps(values, indent=2) + "\n").encode())
 
 
