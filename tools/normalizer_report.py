@@ -73,8 +73,9 @@ def read_cases(path: Path = CASES) -> list[Case]:
 
 
 def canonical(text: str) -> str:
-    """What is compared: lower case, without punctuation and white space. 〇 sounds as 零 does."""
-    text = unicodedata.normalize("NFKC", text).lower().replace("〇", "零")
+    """What is compared: lower case, no punctuation, no white space, one of characters that sound
+    alike."""
+    text = unicodedata.normalize("NFKC", text).lower().replace("〇", "零").replace("圆", "元")
     return "".join(c for c in text if unicodedata.category(c)[0] not in "PZC")
 
 

@@ -1,6 +1,7 @@
 """The report of text normalizers: reading the table, comparing, counting."""
 
 import json
+import sys
 
 import pytest
 
@@ -34,8 +35,9 @@ def test_other_words_and_symbols_are_wrong(said):
     assert not is_right(MONEY, said)
 
 
-def test_both_forms_of_zero_sound_alike():
+def test_forms_that_sound_alike_are_alike():
     assert canonical("二〇二四 年，") == canonical("二零二四年")
+    assert canonical("五圆") == canonical("五元") != canonical("五角")
 
 
 def test_reads_fields_readings_and_line_breaks(tmp_path):
@@ -80,6 +82,15 @@ def test_a_peer_that_is_not_set_up_is_a_line(monkeypatch, tmp_path):
     monkeypatch.setattr(normalizer_report, "ENVIRONMENTS", tmp_path)
     result = normalizer_report.read_peer("WeTextProcessing", CASES)
     assert result.said == [] and "make normalizer-report" in result.problem
+
+
+def test_a_peer_that_did_not_install_is_a_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(normalizer_report, "ENVIRONMENTS", tmp_path)
+    python = tmp_path / "nemo_text_processing" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    result = normalizer_report.read_peer("nemo_text_processing", CASES)
+    assert result.said == [] and result.problem.startswith("does not run on this Python: Module")
 
 
 def test_wetext_is_read_in_a_process_of_its_own():
