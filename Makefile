@@ -89,7 +89,7 @@ $(ASCEND_PEER)/.ready: requirements-ascend-peer.txt
 	$(ASCEND_PEER)/bin/python -m pip install --quiet -r requirements-ascend-peer.txt
 	@touch $@
 
-normalizer-report: $(RUN_READY) $(NORMALIZERS)/WeTextProcessing/.ready $(NORMALIZERS)/nemo_text_processing/.ready
+normalizer-report: $(DEV_READY) $(NORMALIZERS)/WeTextProcessing/.ready $(NORMALIZERS)/nemo_text_processing/.ready
 	$(BIN)/python -m tools.normalizer_report $(REPORT)
 
 # Where a peer does not install, the report says so, and the next `make` tries again.
