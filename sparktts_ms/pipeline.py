@@ -1,6 +1,6 @@
 """Text to speech, from text to samples.
 
-    text -> segments                    text.normalize, text.split
+    text -> segments                    text.normalize, text.split, by generation.segments
     segment, voice -> prompt ids        generation.prompt
     prompt ids -> ids of speech         qwen2.engine, by generation.grammar
     semantic ids, global ids -> samples bicodec.codec
@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,14 @@ from sparktts_ms.config_files import read_config
 from sparktts_ms.errors import ModelError
 from sparktts_ms.generation.generator import Generator
 from sparktts_ms.generation.long_form import LongFormGeneration
-from sparktts_ms.generation.request import Chunks, SpeechRequest, as_request, check_text
+from sparktts_ms.generation.request import Chunks, SpeechRequest, as_request
+from sparktts_ms.generation.segments import Segments
 from sparktts_ms.generation.vocabulary import Vocabulary
 from sparktts_ms.generation.voice_encoder import VoiceEncoder
 from sparktts_ms.qwen2.engine import Engine
 from sparktts_ms.qwen2.language_model import LanguageModel
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.text.language import check_language
-from sparktts_ms.text.normalize import normalize
-from sparktts_ms.text.split import Segment, split_text
 from sparktts_ms.voice import Speech, Voice, check_ids
 from sparktts_ms.weights.checkpoint import find_weights
 
@@ -111,14 +111,21 @@ class SparkTTS:
         """
         return self.start(as_request(text, voice, options), chunks).run()
 
-    def start(self, request: SpeechRequest, chunks: Chunks | None = None) -> LongFormGeneration:
-        """Start a request, to be generated in the same batch as others. See LongFormGeneration."""
-        text = request.text
-        check_language(text, self.config.languages)
-        if request.normalize:
-            text = check_text(normalize(text))
-        segments = split_text(text) if request.split else [Segment(text, 0.0)]
-        return LongFormGeneration(request, segments, self.generator, chunks)
+    def prepare(self, request: SpeechRequest, executor: Executor | None = None) -> Segments:
+        """Normalize and split a request's text as far as it is needed first, in any thread.
+
+        executor: prepares the rest when it is needed; None: `start` and what follows do. Raises
+        InputError.
+        """
+        check_language(request.text, self.config.languages)
+        return Segments(request, executor)
+
+    def start(self, request: SpeechRequest, chunks: Chunks | None = None,
+              segments: Segments | None = None) -> LongFormGeneration:
+        """Start a request, to be generated in the same batch as others; `segments` are those that
+        `prepare` made of it. See LongFormGeneration."""
+        return LongFormGeneration(request, segments or self.prepare(request), self.generator,
+                                  chunks)
 
     def decode(self, *, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
         """Global ids [32] and semantic ids [T] -> samples [320 T], float32 in (-1, 1). Raises

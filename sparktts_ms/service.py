@@ -6,7 +6,10 @@
 
 Up to 16 sequences share each decode step, and join and leave between steps. Between two steps at
 most one window of samples is decoded, for the job that has waited longest, so that a long text
-does not block short ones. A slow reader of a job does not delay the others.
+does not block short ones; until a short text has its first sound, long ones pause. Recordings are
+read, and texts prepared, in the threads of their callers, but for the later parts of a text: these
+are prepared in a thread of their own when they are needed. A slow reader of a job does not delay
+the others.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from sparktts_ms.bicodec.chunking import WINDOW_SIZES
 from sparktts_ms.errors import ServiceClosed
 from sparktts_ms.generation.long_form import LongFormGeneration
 from sparktts_ms.generation.request import Chunks, SpeechRequest, as_request
+from sparktts_ms.generation.segments import Segments
 from sparktts_ms.pipeline import SparkTTS
 from sparktts_ms.voice import Speech, Voice
 
@@ -63,6 +67,16 @@ class Job:
     def done(self) -> bool:
         """Whether the job has finished, failed or been cancelled. No chunk follows."""
         return self._speech.done()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the job has been cancelled; it may not be `done` yet."""
+        return self._cancelled.is_set()
+
+    @property
+    def is_long(self) -> bool:
+        """Whether its text is so long that it gives way to short ones."""
+        return self._generation.is_long
 
     @property
     def seconds(self) -> float:
@@ -117,21 +131,26 @@ class Service:
         self.sample_rate = tts.sample_rate
         self.jobs: deque[Job] = deque()
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spark-tts")
+        self._text_executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="text")
 
     def encode_voice(self, path: str | Path, transcript: str | None = None) -> Voice:
-        """See `SparkTTS.encode_voice`. The jobs wait meanwhile."""
-        return self._call(self.tts.encode_voice, path, transcript)
+        """See `SparkTTS.encode_voice`. The jobs wait meanwhile, but not while it is read."""
+        recording = self.tts.voice_encoder.read(path, transcript)
+        return self._call(self.tts.voice_encoder.encode_recording, recording)
 
     def submit(self, text: str | SpeechRequest, voice: Voice | None = None, *,
                chunks: Chunks | None = None, **options: Any) -> Job:
         """Start a request (see `SparkTTS.synthesize`). With `chunks` its samples come while ids are
         generated; without, a segment is decoded when its ids are complete. Raises InputError,
         VoiceError, ServiceClosed."""
-        return self._call(self._admit, as_request(text, voice, options), chunks)
+        request = as_request(text, voice, options)
+        segments = self.tts.prepare(request, self._text_executor)
+        return self._call(self._admit, request, chunks, segments)
 
     def close(self) -> None:
         """End the thread after the step that runs, and cancel all jobs."""
         self._executor.shutdown(cancel_futures=True)
+        self._text_executor.shutdown(cancel_futures=True)
         while self.jobs:
             self.jobs.popleft().end()
 
@@ -152,8 +171,8 @@ class Service:
         except CancelledError:                  # it was shut down meanwhile
             raise ServiceClosed("The service has been closed.") from None
 
-    def _admit(self, request: SpeechRequest, chunks: Chunks | None) -> Job:
-        job = Job(self.tts.start(request, chunks))
+    def _admit(self, request: SpeechRequest, chunks: Chunks | None, segments: Segments) -> Job:
+        job = Job(self.tts.start(request, chunks, segments))
         self.jobs.append(job)
         if len(self.jobs) == 1:
             self._schedule_step()
@@ -177,7 +196,10 @@ class Service:
 
     def _poll_jobs(self) -> None:
         """Decode one chunk or window, of the first job that has one; it then waits longest."""
+        paused = self.tts.engine.paused
         for job in list(self.jobs):
+            if paused and job.is_long and not job.cancelled:
+                continue
             decoded = job.poll(shared=len(self.jobs) > 1)
             if decoded or job.done:
                 self.jobs.remove(job)

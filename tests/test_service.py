@@ -7,8 +7,9 @@ from concurrent.futures import CancelledError
 import numpy as np
 import pytest
 
-from sparktts_ms import Chunks, Sampling, Service, SpeechRequest
+from sparktts_ms import Chunks, Sampling, Service, SpeechRequest, pipeline
 from sparktts_ms.errors import InputError, NoSpeech, ServiceClosed
+from sparktts_ms.generation import segments, voice_encoder
 from sparktts_ms.qwen2.engine import Engine
 from tests.helpers import fixed_length, mixed_requests
 
@@ -130,3 +131,48 @@ def test_close_cancels_running_jobs(tts):
         job.result(timeout=10)
     with pytest.raises(ServiceClosed):
         service.submit("Late.", gender="female")
+
+
+def test_texts_and_recordings_are_prepared_in_other_threads(service, tts, wavs, monkeypatch):
+    threads = {}
+
+    def record(owner, name):
+        function = getattr(owner, name)
+
+        def recorded(*arguments, **options):
+            threads.setdefault(name, set()).add(threading.current_thread().name)
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, recorded)
+
+    record(segments, "normalize")
+    record(segments, "split_text")
+    record(pipeline, "check_language")
+    record(voice_encoder, "read_recording")
+    record(type(tts.codec), "encode_speaker")
+    voice = service.encode_voice(wavs / "p16k_mono_3s.wav")
+    text = "A sentence with 12 words in it, all of which are said. " * 50
+    job = service.submit(text, voice, sampling=fixed_length(1, 3))
+    caller = {threading.current_thread().name}
+    assert threads["normalize"] == threads["split_text"] == threads["check_language"] == caller
+    assert threads["read_recording"] == caller
+    assert threads["encode_speaker"] == {"spark-tts_0"}
+    job.result(timeout=60)
+    assert threads["normalize"] == caller | {"text_0"}      # the later parts
+
+
+def test_long_texts_pause_until_a_short_one_has_its_first_sound(service, tts):
+    long = []
+    for seed in range(5):
+        sampling = fixed_length(seed, 100)
+        long.append(service.submit("A sentence of some words that goes on. " * 100, gender="female",
+                                   sampling=sampling, chunks=Chunks()))
+    while len(tts.engine.active) < 12:
+        time.sleep(0.01)
+    short = service.submit("Quick.", gender="male", sampling=fixed_length(3, 90), chunks=Chunks())
+    before = sum(len(job.chunks) for job in long)
+    chunks = iter(short)
+    next(chunks)
+    assert sum(len(job.chunks) for job in long) <= before + 2       # what was being decoded
+    for job in [short, *long]:
+        job.cancel()

@@ -14,8 +14,8 @@ import numpy as np
 from sparktts_ms.bicodec.chunking import WINDOW_SIZES
 from sparktts_ms.generation.generator import Generator
 from sparktts_ms.generation.request import Chunks, SpeechRequest
+from sparktts_ms.generation.segments import Segments
 from sparktts_ms.generation.utterance import Utterance
-from sparktts_ms.text.split import Segment
 from sparktts_ms.voice import Speech
 
 logger = logging.getLogger("sparktts_ms")
@@ -28,17 +28,19 @@ NO_SAMPLES = np.zeros(0, np.float32)
 class LongFormGeneration:
     """One request: iterate over `run`, or for many on one engine, `poll` after each of its steps.
 
+    is_long: its text has so many segments that it gives way to short ones in the engine.
     chunks: how samples are chunked while ids are generated; None: a segment is decoded when all of
     its ids are there, in windows of `window_sizes` frames.
     """
 
-    def __init__(self, request: SpeechRequest, segments: list[Segment], generator: Generator,
+    def __init__(self, request: SpeechRequest, segments: Segments, generator: Generator,
                  chunks: Chunks | None = None):
         self.request = request
         self.segments = segments
         self.generator = generator
         self.chunks = chunks
         self.window_sizes: tuple[int, ...] = WINDOW_SIZES
+        self.is_long = not segments.complete or len(segments.ready) > MAX_PARALLEL_SEGMENTS
         self._utterances = [self._start(0)]
         self._emitted = 0               # segments whose samples have all been returned
         self._samples: Iterator[np.ndarray | None] | None = None    # of the segment after those
@@ -51,7 +53,7 @@ class LongFormGeneration:
     @property
     def done(self) -> bool:
         """Whether `poll` has returned all samples."""
-        return self._emitted == len(self._utterances)
+        return self.segments.complete and self._emitted == len(self.segments.ready)
 
     def run(self, progress: Callable[[float], None] | None = None) -> Iterator[np.ndarray]:
         """Drive the engine until the request is done; yields samples [N] float32 as they come.
@@ -78,7 +80,7 @@ class LongFormGeneration:
         samples; None if the engine has to step first, or if all is `done`."""
         self._restart_silent_segments()
         self._start_segments()
-        while not self.done:
+        while self._emitted < len(self._utterances):
             utterance = self._utterances[self._emitted]
             if self.chunks is None and not utterance.finished:
                 return None
@@ -105,7 +107,7 @@ class LongFormGeneration:
             semantic_ids=np.concatenate([utterance.semantic_ids for utterance in spoken]),
             global_ids=spoken[0].global_ids,
             generated_ids=np.concatenate(tokens),
-            complete=all(complete) and len(complete) == len(self.segments))
+            complete=all(complete) and len(complete) == len(self.segments.ready))
 
     def cancel(self) -> None:
         """Take all sequences out of the engine; does nothing to those that are finished."""
@@ -122,11 +124,14 @@ class LongFormGeneration:
                 self._samples = None if index == self._emitted else self._samples
 
     def _start_segments(self) -> None:
+        count = len(self._utterances)
+        self.segments.prepare(count + 2 * MAX_PARALLEL_SEGMENTS)
         running = sum(not utterance.finished for utterance in self._utterances)
-        while (running < MAX_PARALLEL_SEGMENTS and len(self._utterances) < len(self.segments)
+        while (running < MAX_PARALLEL_SEGMENTS and count < len(self.segments.ready)
                and self._utterances[0].has_voice):
-            self._utterances.append(self._start(len(self._utterances)))
+            self._utterances.append(self._start(count))
             running += 1
+            count += 1
 
     def _start(self, index: int, attempt: int = 0) -> Utterance:
         """Start a segment with a seed of its own, in the voice of the first one."""
@@ -134,4 +139,7 @@ class LongFormGeneration:
         if sampling.seed is not None:
             sampling = replace(sampling, seed=sampling.seed + index + 1_000_003 * attempt)
         first = self._utterances[0] if index else None
-        return self.generator.start(self.segments[index], self.request, sampling, first, attempt)
+        utterance = self.generator.start(self.segments.ready[index], self.request, sampling, first,
+                                         attempt)
+        utterance.sequence.background = self.is_long
+        return utterance

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,15 @@ KEPT_TAIL_SECONDS = 0.3
 CACHE_SIZE = 64             # voices
 
 
+@dataclass(frozen=True)
+class PromptRecording:
+    """A recording that has been read, its transcript, and what is to be said about them."""
+
+    recording: Recording
+    transcript: str | None
+    notices: tuple[Notice, ...]
+
+
 class VoiceEncoder:
     """Encodes recordings, and remembers the latest voices by content."""
 
@@ -42,8 +52,8 @@ class VoiceEncoder:
         self._features: FeatureExtractor | None = None
         self._cache: OrderedDict[tuple, Voice] = OrderedDict()
 
-    def encode(self, path: str | Path, transcript: str | None = None) -> Voice:
-        """See `SparkTTS.encode_voice`."""
+    def read(self, path: str | Path, transcript: str | None = None) -> PromptRecording:
+        """Read a recording for `encode_recording`, in any thread. Raises AudioError."""
         audio = self.config.audio
         transcript = (transcript or "").strip() or None
         analyzed = MAX_SECONDS if transcript else ANALYZED_SECONDS
@@ -64,10 +74,18 @@ class VoiceEncoder:
             notices += check_transcript(path, transcript, seconds, spoken)
         for notice in notices:
             logger.warning("%s", notice.message(path))
-        digest = hashlib.sha256(recording.samples.tobytes()).digest()
-        key = (digest, transcript, tuple(notices))
+        return PromptRecording(recording, transcript, tuple(notices))
+
+    def encode(self, path: str | Path, transcript: str | None = None) -> Voice:
+        """See `SparkTTS.encode_voice`."""
+        return self.encode_recording(self.read(path, transcript))
+
+    def encode_recording(self, prompt: PromptRecording) -> Voice:
+        """The voice of a recording that has been read."""
+        digest = hashlib.sha256(prompt.recording.samples.tobytes()).digest()
+        key = (digest, prompt.transcript, prompt.notices)
         if key not in self._cache:
-            self._cache[key] = self._encode(recording, transcript, key[2])
+            self._cache[key] = self._encode(prompt.recording, prompt.transcript, prompt.notices)
         self._cache.move_to_end(key)
         if len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)

@@ -3,6 +3,10 @@
 A step prefills at most one chunk of one prompt (chunked prefill) and then runs one decode step for
 all sequences that are ready, so a long prompt delays the others by one prefill chunk a token. With
 the CPU kernels decoding is batch-invariant: a sequence's tokens depend on its own prompt and seed.
+
+Sequences in the background give way: a few slots are kept free of them, and they pause while
+another sequence is young, so that its first sound comes as soon as without them. They get a part
+of the steps even if young sequences never end.
 """
 
 from __future__ import annotations
@@ -16,6 +20,9 @@ from sparktts_ms.errors import InputError
 from sparktts_ms.qwen2.language_model import LanguageModel, LMHead, StepLogits
 from sparktts_ms.qwen2.sampling import Sampling, sample
 
+YOUNG_STEPS = 96    # of a sequence: its prefill and about 80 tokens, enough for a first sound
+MAX_PAUSE = 256     # steps for which the background pauses; then it takes part in every second one
+FOREGROUND_SLOTS = 4                # that the background leaves free
 MIN_PREFILL = 4     # uncached ids up to this number are fed by decode steps, not as a prefill chunk
 
 
@@ -34,6 +41,7 @@ class GrammarState:
 class Sequence:
     """One sequence: its prompt, its slot in the KV cache, and the tokens generated so far.
 
+    background: it gives way to other sequences; set before it is active.
     Raises InputError for a prompt that leaves no room below `max_length` positions.
     """
 
@@ -51,6 +59,8 @@ class Sequence:
         self.num_cached = 0
         self.tokens: list[int] = []                         # generated ids
         self.slot = -1                                      # in the KV cache, while active
+        self.steps = 0                                      # of the engine, while active
+        self.background = False
         self.finished = False
         self._states = deque(grammar)
         self._state_tokens = 0                              # generated in the current state
@@ -95,12 +105,17 @@ class Sequence:
 
 
 class Engine:
-    """Schedules sequences and runs them as one batch. Not thread-safe."""
+    """Schedules sequences and runs them as one batch. Not thread-safe.
+
+    paused: the background took no part in the last step.
+    """
 
     def __init__(self, model: LanguageModel):
         self.model = model
         self.waiting: deque[Sequence] = deque()
         self.active: list[Sequence] = []
+        self.paused = False
+        self._pause = 0                 # steps in which the background has given way
         self._free_slots = list(range(model.num_slots))
 
     def add(self, prompt: np.ndarray, grammar: list[GrammarState], sampling: Sampling,
@@ -120,20 +135,44 @@ class Engine:
 
     def step(self) -> bool:
         """One prefill chunk and one decode step; False if no sequence is left."""
-        while self.waiting and self._free_slots:
-            sequence = self.waiting.popleft()
-            sequence.slot = self._free_slots.pop(0)
-            self.active.append(sequence)
-        self._prefill_chunk()
-        ready = [sequence for sequence in self.active if len(sequence.uncached) <= MIN_PREFILL]
+        self._admit()
+        scheduled = self._schedule()
+        self._prefill_chunk(scheduled)
+        ready = [sequence for sequence in scheduled if len(sequence.uncached) <= MIN_PREFILL]
         for head in dict.fromkeys(sequence.head for sequence in ready):
             self._decode_step(head, [sequence for sequence in ready if sequence.head is head])
         self._remove_finished()
         return bool(self.active or self.waiting)
 
-    def _prefill_chunk(self) -> None:
+    def _admit(self) -> None:
+        """Give free slots to waiting sequences: first to those of the foreground."""
+        background = sum(sequence.background for sequence in self.active)
+        for sequence in sorted(self.waiting, key=lambda sequence: sequence.background):
+            if not self._free_slots:
+                return
+            if sequence.background:
+                if background >= self.model.num_slots - FOREGROUND_SLOTS:
+                    return
+                background += 1
+            self.waiting.remove(sequence)
+            sequence.slot = self._free_slots.pop(0)
+            self.active.append(sequence)
+
+    def _schedule(self) -> list[Sequence]:
+        """The active sequences that take part in a step."""
+        foreground = [sequence for sequence in self.active if not sequence.background]
+        young = any(sequence.steps < YOUNG_STEPS for sequence in foreground)
+        contended = young and len(foreground) < len(self.active)
+        self._pause = max(0, self._pause + (1 if contended else -1))
+        self.paused = contended and (self._pause <= MAX_PAUSE or self._pause % 2 == 1)
+        scheduled = foreground if self.paused else list(self.active)
+        for sequence in scheduled:
+            sequence.steps += 1
+        return scheduled
+
+    def _prefill_chunk(self, scheduled: list[Sequence]) -> None:
         """Prefill a chunk of the oldest prompt that needs it, without the prompt's last id."""
-        sequence = next((s for s in self.active if len(s.uncached) > MIN_PREFILL), None)
+        sequence = next((s for s in scheduled if len(s.uncached) > MIN_PREFILL), None)
         if sequence is None:
             return
         ids = sequence.uncached[:min(self.model.prefill_chunk, len(sequence.uncached) - 1)]

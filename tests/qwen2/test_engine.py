@@ -5,6 +5,7 @@ import pytest
 
 from sparktts_ms import Sampling
 from sparktts_ms.errors import InputError
+from sparktts_ms.qwen2.engine import MAX_PAUSE
 from tests.helpers import fixed_length, mixed_requests, start_utterance
 
 
@@ -78,3 +79,62 @@ def test_maximum_length(tts, monkeypatch):
     assert not speech.complete and len(speech.generated_ids) < 128
     with pytest.raises(InputError, match="tokens"):
         start_utterance(tts, "long " * 200, gender="female")
+
+
+def start_sequences(tts, count, background, tokens=400):
+    sequences = []
+    for seed in range(count):
+        utterance = start_utterance(tts, "Hi.", gender="female",
+                                    sampling=fixed_length(seed, tokens))
+        utterance.sequence.background = background
+        sequences.append(utterance.sequence)
+    return sequences
+
+
+@pytest.fixture
+def engine(tts):
+    yield tts.engine
+    for sequence in [*tts.engine.active, *tts.engine.waiting]:
+        tts.engine.cancel(sequence)
+
+
+def test_background_leaves_slots_free(tts, engine):
+    start_sequences(tts, 20, background=True)
+    engine.step()
+    assert len(engine.active) == 12 and len(engine.waiting) == 8
+    foreground, = start_sequences(tts, 1, background=False)
+    engine.step()
+    assert foreground in engine.active
+
+
+def test_background_pauses_until_a_new_sequence_has_spoken(tts, engine):
+    background = start_sequences(tts, 6, background=True)
+    for _ in range(20):
+        engine.step()
+    tokens = [len(sequence.tokens) for sequence in background]
+    new, = start_sequences(tts, 1, background=False)
+    steps = 0
+    while len(new.tokens) < 80:
+        engine.step()
+        steps += 1
+        assert engine.paused
+    assert tokens == [len(sequence.tokens) for sequence in background]
+    alone, = start_sequences(tts, 1, background=False)
+    for sequence in [new, *background]:
+        engine.cancel(sequence)
+    for _ in range(steps):
+        engine.step()
+    assert len(alone.tokens) == len(new.tokens)         # as many steps as without the others
+
+
+def test_background_is_not_starved(tts, engine):
+    background, = start_sequences(tts, 1, background=True, tokens=2000)
+    engine.step()
+    new = []
+    for step in range(2 * MAX_PAUSE):
+        if step % 50 == 0:                  # there is always a young sequence
+            for sequence in new:
+                engine.cancel(sequence)
+            new = start_sequences(tts, 1, background=False)
+        engine.step()
+    assert background.steps >= MAX_PAUSE // 2
