@@ -63,7 +63,9 @@ _NAMED = (
     "confirmation|reference|ref\\.?|tracking|phone|mobile|cell|part|model|reservation|contract|"
     "transaction|receipt|permit|patient|loan|file|flight confirmation|gift card|credit card|"
     "debit card|bank account|phone number|serial number|number to call")
-_VALUE = r"(?:[A-Z]{0,4}[-–]?\d[\dA-Z]*|[A-Z]{1,4}(?=[-–]\d))(?:[- –.][\dA-Z]*\d[\dA-Z]*){0,6}"
+_VALUE = (
+    r"(?:[A-Z]{0,4}[-–]?\d[\dA-Z]*|[A-Z]{1,4}(?=[-–]\d))(?:[- –.][\dA-Z]*\d[\dA-Z]*){0,6}"
+    r"(?:[-–][A-Z]{1,4}(?!\w)){0,3}")
 _PHONE_CONTEXT = re.compile(
     r"(?i)\b(?:call|dial|phone|ring|text|telephone|tel|fax|contact|number|cell|mobile|reach)\b")
 
@@ -84,14 +86,18 @@ _BRANDS = (
     "Cessna|Embraer|Bombardier|Falcon|Douglas|Lockheed|Concorde|Thinkpad|ThinkPad|Latitude|"
     "Precision|LaserJet|OfficeJet|Snapdragon|Dimensity|Exynos|Kirin|Casio|Winchester|Remington|"
     "Glock|Roland|Moog|Dodge|Chrysler|Ram|Renault|Citroën|Citroen|Saab|Mazda|Land Rover|Ford|"
-    "Windows|Office|Studio|Area|Pentium|Athlon|Silverado|Sierra|Challenger|Apollo|TR|MH|Model")
+    "Windows|Office|Studio|Fahrenheit|Area|Pentium|Athlon|Silverado|Sierra|Challenger|Apollo|TR"
+    "|MH|Model")
 _STREETS = {
     "St": "Street", "Ave": "Avenue", "Blvd": "Boulevard", "Rd": "Road", "Ln": "Lane",
-    "Hwy": "Highway", "Pkwy": "Parkway", "Ct": "Court", "Pl": "Place", "Sq": "Square",
+    "Hwy": "Highway", "Pkwy": "Parkway", "Expy": "Expressway", "Ct": "Court", "Pl": "Place",
+    "Sq": "Square",
     "Dr": "Drive"}
+_DIRECTIONS = {"N": "North", "S": "South", "E": "East", "W": "West"}
 _STREET = rf"(?:{'|'.join(_STREETS)}|{'|'.join(_STREETS.values())}|Way|Terrace|Row|Close|Crescent)"
 PHRASES = {
-    "24/7": "twenty four seven", "24-7": "twenty four seven", "50/50": "fifty fifty",
+    "24/7/365": "twenty four seven three sixty five", "24/7": "twenty four seven",
+    "24-7": "twenty four seven", "50/50": "fifty fifty",
     "50-50": "fifty fifty", "9/11": "nine eleven", "20/20": "twenty twenty",
     "20-20": "twenty twenty", "1-2 punch": "one two punch", "9-1-1": "nine one one",
     "7-11": "seven eleven", "80/20": "eighty twenty", "80-20": "eighty twenty",
@@ -121,7 +127,10 @@ def _short_phone(match: re.Match[str]) -> str:
 
 
 def _hotline(match: re.Match[str]) -> str:
-    return match[0] if counts(match) else f"{match[1]}{spell(match[2])}"
+    """One number or a list: call 112 or 911."""
+    if counts(match):
+        return match[0]
+    return re.sub(r"\d+", lambda number: spell(number[0]), match[0])
 
 
 def _named_code(match: re.Match[str]) -> str:
@@ -139,9 +148,11 @@ def _named_code(match: re.Match[str]) -> str:
 def _place(match: re.Match[str]) -> str:
     """room 1208, apartment 4B, rooms 101-110."""
     name, letters, number, suffix, last = match.groups()
+    letters = letters or ""
+    name = name.replace("#", "number ")
     if counts(match) and not letters and not suffix and not last:
         return match[0]
-    spoken = " ".join(filter(None, [letters.rstrip("-"), number_in_name(number), suffix]))
+    spoken = " ".join(filter(None, [letters.rstrip("- "), number_in_name(number), suffix]))
     return f"{name}{spoken}" + (f" to {number_in_name(last)}" if last else "")
 
 
@@ -171,7 +182,7 @@ def _street(match: re.Match[str]) -> str:
     """The street's kind in full where a house number or a rank shows that it is a street."""
     name, kind = match.groups()
     has_dot = re.match(r"\. [a-z]", after(match)) or match[0].endswith(".")
-    is_certain = kind in ("Ave", "Blvd", "Rd", "Hwy", "Pkwy") or (has_dot and kind == "St")
+    is_certain = kind in ("Ave", "Blvd", "Rd", "Hwy", "Pkwy", "Expy") or (has_dot and kind == "St")
     after_number = re.search(r"\d[A-Z]? (?:[A-Z][a-z.]* )*$", before(match))
     if not (is_certain or after_number or name[0].isdigit()):
         return match[0]
@@ -208,10 +219,15 @@ RULES = (
     rule("a 401(k) plan -> a four oh one k plan",
          r"(?<![\w.,])(\d{3})(?:\(([a-z])\)(?:\((\d{1,2})\))?|(?<=401)(k)\b)", _tax_section,
          needs="(k"),
+    rule("550e8400-e29b-41d4 -> five five zero e eight four zero zero e two nine b four one d four",
+         r"(?<![\w-])(?=[\da-fA-F-]{0,40}\d)(?=[\d-]{0,12}[a-fA-F])(?:[\da-fA-F]{4,12}-){2,6}"
+         r"[\da-fA-F]{4,12}(?![\w-])|(?<!\w)0[xX][\da-fA-F]{1,16}(?!\w)",
+         lambda m: _spell_code(m[0]).replace(" dash", ""), needs="a-fA-F"),
     rule("My PIN is 0420 -> My PIN is zero four two zero",
          rf"(\b(?i:{_SECRETS})(?i:s?(?: (?:number|code|no\.?|id|#))?(?: is| was| are)?(?: now"
          rf"| not)?:? ?[#=]? ?))"
-         rf"({_VALUE})(?![\w%]|[.,:/]\d)", _named_code, needs="A-Za-z"),
+         rf"((?:{_VALUE}|[a-zA-Z]{{1,9}}\d[\da-zA-Z]*))(?![\w%]|[.,:/]\d)", _named_code,
+         needs="A-Za-z"),
     rule("Account number: 1234 -> Account number: one two three four",
          rf"(\b(?i:{_NAMED})(?:(?i:s? (?:number|code|no\.?|id))(?i: is| was)?:? ?#?|:| is| #"
          rf"|#) ?)({_VALUE})"
@@ -237,9 +253,16 @@ RULES = (
          _phone),
     rule("Call 555-1234. -> Call five five five, one two three four.",
          r"(?<![\w.+-])(\d{3})-(\d{4})(?![\w-]|[.,]\d)", _short_phone, needs="-"),
-    rule("Dial 911 now -> Dial nine one one now",
-         rf"\b((?i:call|dial|phone|ring|text|telephone)(?i:s|ed|ing)? )({_HOTLINES})(?![\w-]|"
-         rf"[.,:]\d)", _hotline, needs="A-Za-z"),
+    rule("Dial 911 or 112 -> Dial nine one one or one one two",
+         r"\b(?i:call|dial|phone|ring|text|telephone)(?i:s|ed|ing)? "
+         rf"(?:{_HOTLINES})(?:(?:, | or |, or | and )(?:{_HOTLINES})){{0,3}}(?![\w-]|[.,:]\d)",
+         _hotline, needs="A-Za-z"),
+    rule("Text STOP to 12345 -> Text STOP to one two three four five",
+         r"\b((?i:text)(?i:s|ed|ing)?\b[^.!?\d\n]{0,40} to )(\d{5,6})(?![\w-]|[.,:]\d)",
+         lambda m: m[1] + spell(m[2]), needs="t"),
+    rule("I drive a 911. -> I drive a nine eleven.",
+         r"\b((?:[Aa]|[Tt]he|[Hh]is|[Hh]er|[Mm]y) )911(?=[.,!?;]|$| (?:Turbo|Carrera|GT3|Targa)\b)",
+         r"\1nine eleven", needs="9"),
     rule("a 911 call -> a nine one one call",
          rf"(?<![\w.,$£€])()(911|999|112|988)(?= (?:{_HOTLINE_WORK})\b)",
          lambda m: spell(m[2]), needs="a-z"),
@@ -254,19 +277,24 @@ RULES = (
          rf"(\b(?i:{_PLACES})(?i:s?(?: (?:number|no\.?))?) #?)([A-Z]{{0,3}}-?)(\d{{1,5}})("
          rf"[A-Z]?)(?:[-–](\d{{1,5}}))?"
          r"(?![\w%°]|[.,:/]\d|-\d)", _place, needs="A-Za-z"),
+    rule("at 12 N Main St -> at twelve North Main Street",
+         rf"(?<=\d )([NSEW])\.? (?=(?:[A-Z][a-z]{{1,15}} ){{1,2}}{_STREET}\b"
+         rf"|\d{{1,3}}(?:st|nd|rd|th) {_STREET}\b)", lambda m: f"{_DIRECTIONS[m[1]]} ",
+         needs="NSEW"),
     rule("on 5th Ave -> on fifth Avenue",
          rf"\b((?:[A-Z][a-z]{{1,15}}|\d{{1,3}}(?:st|nd|rd|th))) ({'|'.join(_STREETS)})\b(?:\."
          rf"(?=,| [a-z\d]))?(?! [A-Z][a-z])",
          _street, needs="A-Z"),
     rule("at 350 Main St -> at three fifty Main Street",
-         rf"(?<![\w.,$£€#/-])(\d{{1,5}})([A-Z]?)(?= (?:[NSEW]\.? |North |South |East |West )?"
+         rf"(?<![\w.,$£€#/-])(?<!o\. )(\d{{1,5}})([A-Z]?)(?= (?:[NSEW]\.? |North |South |East "
+         rf"|West )?"
          rf"(?:[A-Z][a-z]{{1,15}} ){{1,2}}{_STREET}\b|(?: [NSEW]\.?)? \d{{1,3}}(?:st|nd|rd"
          rf"|th) {_STREET}\b)",
          lambda m: f"{number_in_name(m[1])} {m[2]}".rstrip(), needs="A-Z"),
     rule("a Boeing 737-800 -> a Boeing seven thirty seven eight hundred",
-         rf"\b({_BRANDS}) (\d{{3,5}})(-\d{{2,4}})?(?![\d%]|[.,:/]\d|-\d)", _model, needs="A-Z"),
+         rf"\b({_BRANDS}) (\d{{3,5}})(-\d{{1,4}})?(?![\d%]|[.,:/]\d|-\d)", _model, needs="A-Z"),
     rule("a 737-800 took off -> a seven thirty seven eight hundred took off",
-         r"(?<![\w.,-])(7[0-8]7)-(\d{2,3})(?![\d-]|[.,]\d)",
+         r"(?<![\w.,-])(7[0-8]7)-(\d{1,3})(?![\d-]|[.,]\d)",
          lambda m: f"{pairs(m[1])} {number_in_name(m[2])}", needs="-"),
     rule("figure 2-1 -> figure two dash one",
          r"\b((?i:figure|fig\.?|table|equation|exhibit|box|listing) )(\d{1,3})-(\d{1,3})(?![\w-]"

@@ -44,9 +44,10 @@ def after(match: re.Match[str], length: int = 40) -> str:
     return match.string[match.end():match.end() + length]
 
 
-def is_adjective(match: re.Match[str]) -> bool:
+def is_adjective(match: re.Match[str], plural: bool = True) -> bool:
     """Whether an amount describes what follows, and is said in the singular: a $5 bill, the 5 km
-    run, but not the $5 he owes."""
+    run, but not the $5 he owes. `plural`: also where a plural follows without an article: two $5
+    tickets."""
     following = after(match)
     if following[:1] not in (" ", "-"):
         return False
@@ -56,7 +57,8 @@ def is_adjective(match: re.Match[str]) -> bool:
     if next_word is None or next_word[1].lower() in FUNCTION_WORDS:
         return False
     word = next_word[1]
-    if len(word) > 4 and word.endswith("s") and not word.endswith(("ss", "ous", "us", "ways")):
+    is_plural = word.endswith("s") and not word.endswith(("ss", "us", "ways"))
+    if plural and is_plural and len(word) > 4:
         return True
     return _ARTICLE.search(before(match)) is not None
 

@@ -52,11 +52,11 @@ SIGN = (
 _FIRST = "".join(sorted({re.escape(sign[0]) for sign in CURRENCIES}))
 _SCALE = r"(?:[ -]?(?:thousand|million|billion|trillion|mil|MM|[kKmMbBtT]n?|trn)\b)?"
 _EUROPEAN = r"\d{1,3}(?:\.\d{3}){1,4},\d{2}(?!\d)|\d{1,3},\d{2}(?!\d)"
-_AMOUNT = rf"(?:{_EUROPEAN}|{NUMBER}|\.\d{{1,3}}(?!\d))"
+_NUMBER = rf"(?:{_EUROPEAN}|{NUMBER}|\.\d{{1,3}}(?!\d))"
 _PER = r"(?: ?/ ?(?P<per>[A-Za-z][A-Za-z0-9²³]*(?: ft\b)?))?"
 _RANGE = (
-    rf"(?P<first>{_AMOUNT})(?P<first_scale>{_SCALE})"
-    rf"(?: ?[-–—~] ?(?:{SIGN})? ?(?P<last>{_AMOUNT})(?P<scale>{_SCALE})(?![\d/]))?(?P<plus>\+"
+    rf"(?P<first>{_NUMBER})(?P<first_scale>{_SCALE})"
+    rf"(?: ?[-–—~] ?(?:{SIGN})? ?(?P<last>{_NUMBER})(?P<scale>{_SCALE})(?![\d/]))?(?P<plus>\+"
     rf"(?!\w))?")
 
 
@@ -72,46 +72,65 @@ def _scale(text: str) -> str:
     return SCALES.get(word.lower(), word)
 
 
+def _amount(
+        number: str, names: tuple[str, str, str, str], plus: str = "",
+        singular: bool = False) -> str:
+    """5.99 -> five dollars and ninety nine cents."""
+    unit, units, hundredth, hundredths = names
+    whole, _, fraction = number.partition(".")
+    if len(fraction) not in (0, 2):
+        return f"{decimal(number)} {units}"
+    amounts = []
+    for part, one, many in ((whole, unit, units), (fraction, hundredth, hundredths)):
+        if int(part or 0):
+            name = one if singular or int(part) == 1 else many
+            amounts.append(" ".join(filter(None, [cardinal(part), plus, name])))
+    return " and ".join(amounts) or f"zero {units}"
+
+
 def _money(match: re.Match[str]) -> str:
     """5 dollars and 99 cents, 3 million dollars, 5 to 10 euros."""
-    unit, units, hundredth, hundredths = CURRENCIES[match["sign"]]
+    unit, units, hundredth, _ = CURRENCIES[match["sign"]]
     per = f" per {unit_per(match['per'])}" if match["per"] else ""
-    singular = not per and not match["plus"] and is_adjective(match)
+    singular = not match["plus"] and is_adjective(match, plural=not per)
     first = _plain(match["first"])
     first_scale = _scale(match["first_scale"])
     scale = _scale(match["scale"] or "") or first_scale
     plus = "plus" if match["plus"] else ""
+    if match["last"] and not scale and "." in match["first"] + match["last"] and hundredth:
+        return " to ".join(
+            _amount(_plain(match[end]), CURRENCIES[match["sign"]]) for end in ("first",
+            "last")) + per
     if match["last"]:
         amount = [decimal(first)]
         if first_scale and first_scale != scale:
             amount.append(first_scale)
         amount += ["to", decimal(_plain(match["last"])), scale, plus, unit if singular else units]
         return " ".join(filter(None, amount)) + per
-    whole, _, fraction = first.partition(".")
-    in_hundredths = len(fraction) == 2 and hundredth
-    if scale or (fraction and not in_hundredths):
+    fraction = first.partition(".")[2]
+    if scale or (fraction and not (len(fraction) == 2 and hundredth)):
         amount = [decimal(first), scale, plus, unit if singular else units]
         return " ".join(filter(None, amount)) + per
-    amounts = []
-    for number, one, many in ((whole, unit, units), (fraction, hundredth, hundredths)):
-        if int(number or 0):
-            name = one if singular or int(number) == 1 else many
-            amounts.append(" ".join(filter(None, [cardinal(number), plus, name])))
-    return (" and ".join(amounts) or f"zero {units}") + per
+    return _amount(first, CURRENCIES[match["sign"]], plus, singular) + per
 
 
 def _cents(match: re.Match[str]) -> str:
-    one, many = ("cent", "cents") if match[2] == "¢" else ("penny", "pence")
+    one, many = ("cent", "cents") if match[2] in "¢c" else ("penny", "pence")
     number = decimal(match[1])
     return f"{number} {one if number == 'one' or is_adjective(match) else many}"
 
 
 RULES = (
+    rule("$100 USD -> one hundred US dollars",
+         rf"\$ ?(?P<first>{_NUMBER})(?P<first_scale>{_SCALE})(?P<last>)(?P<scale>)(?P<plus>)"
+         rf"(?P<per>)"
+         r" (?P<sign>USD|CAD|AUD|HKD|NZD|SGD)\b", _money, needs="$"),
     rule("$3 million -> three million dollars", rf"(?P<sign>{SIGN}) ?{_RANGE}{_PER}(?!\w)", _money,
          needs=_FIRST),
     rule("100 USD -> one hundred US dollars",
          rf"(?<!\w)(?<!\d[.,]){_RANGE} ?(?P<sign>{SIGN}){_PER}(?!\w)", _money, needs=_FIRST),
     rule("Only 99¢ -> Only ninety nine cents",
-         rf"(?<!\w)(?<!\d[.,])({NUMBER}|\.\d+) ?(¢|(?<=\d)p(?<!\d\d\dp))(?!\w)", _cents,
-         needs="¢p"),
+         rf"(?<!\w)(?<!\d[.,])({NUMBER}|\.\d+) ?(¢|(?<=\d)p(?<!\d\d\dp)|(?<=[1-9][05])c"
+         rf"(?<!\d\d\dc))(?!\w)", _cents,
+         needs="¢pc"),
 )

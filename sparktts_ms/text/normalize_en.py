@@ -10,13 +10,14 @@ from sparktts_ms.text.numbers_en import (
     decimal,
     fraction,
     mixed_fraction,
+    number_in_name,
     ordinal,
     pairs,
     spell,
     year,
 )
 from sparktts_ms.text.rules import NUMBER, Grammar, rule
-from sparktts_ms.text.units_en import UNIT, unit_name
+from sparktts_ms.text.units_en import UNIT, unit_name, unit_per
 
 _BEGIN = r"(?<!\w)(?<!\d[.,])"
 _END = r"(?!\w|[.,]\d)"
@@ -48,6 +49,7 @@ _DAYS = (
     "Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday"
     "|Sunday")
 _MONTHS = "|".join([*times_en.MONTHS, *(month[:3] for month in times_en.MONTHS), "Sept"])
+_PER_UNIT = "kg|km|mi|lb|oz|hr|sq ft|mL|ml|min|sec|yr|GB|MB|m²|km²|kWh|cm|mm"
 _TITLES = {
     "Dr": "Doctor", "Prof": "Professor", "Gen": "General", "Col": "Colonel", "Capt": "Captain",
     "Lt": "Lieutenant", "Sgt": "Sergeant", "Maj": "Major", "Rev": "Reverend", "Sen": "Senator",
@@ -57,7 +59,9 @@ _PER_TIME = {
     "day": "day", "week": "week", "wk": "week", "month": "month", "mo": "month", "year": "year",
     "yr": "year", "hour": "hour", "hr": "hour", "min": "minute", "minute": "minute",
     "sec": "second", "second": "second", "s": "second", "person": "person", "night": "night",
-    "student": "student", "user": "user", "game": "game"}
+    "student": "student", "user": "user", "game": "game", "kg": "kilogram", "lb": "pound",
+    "mile": "mile", "km": "kilometer", "item": "item", "unit": "unit", "gal": "gallon",
+    "GB": "gigabyte", "ticket": "ticket", "head": "head", "capita": "capita"}
 
 
 def read_ordinal(number: str) -> str:
@@ -68,7 +72,9 @@ def read_ordinal(number: str) -> str:
 def _quantity(match: re.Match[str]) -> str:
     """5 kg, 5-10 kg, a 5-km run, 5 x 10 cm."""
     number, unit = match["number"], match["unit"]
-    is_one = number in ("1", "1/2") or bool(match["hyphen"]) or is_adjective(match)
+    is_part = re.fullmatch(r"\d/\d+", number) is not None
+    is_age = unit == "yr" and after(match).startswith((" old", "-old"))
+    is_one = number == "1" or is_part or is_age or bool(match["hyphen"]) or is_adjective(match)
     return f"{_amount(number)} {unit_name(unit, is_one)}"
 
 
@@ -82,6 +88,9 @@ def _amount(number: str) -> str:
         return decimal(number.replace(",", ""))
     if mixed[1]:
         return mixed_fraction(*mixed.groups())
+    if int(mixed[2]) >= 10 and mixed[3] not in ("16", "32", "64", "100", "1000"):
+        joint = " over " if int(mixed[2]) > int(mixed[3]) else " "
+        return f"{cardinal(mixed[2])}{joint}{cardinal(mixed[3])}"
     return fraction(mixed[2], mixed[3])
 
 
@@ -91,7 +100,7 @@ def _scaled(match: re.Match[str]) -> str:
     if scale in "BmK" and not plus:
         is_counted = counts(match) or re.match(r" (?:views|in|of|downloads)\b", after(match))
         if not is_counted and (scale != "K" or number in ("2", "4", "5", "8")):
-            return f"{decimal(number)} {scale}"
+            return f"{number_in_name(number) if number.isdigit() else decimal(number)} {scale}"
     return f"{decimal(number)} {_SCALES[scale]}{' plus' if plus else ''}"
 
 
@@ -194,7 +203,8 @@ def _separated(match: re.Match[str]) -> str:
 
 def _inches(match: re.Match[str]) -> str:
     is_one = match[1] == "1" or "-" in match[0] or is_adjective(match)
-    return f"{decimal(match[1])} inch{'' if is_one else 'es'}"
+    is_one = is_one or re.fullmatch(r"\d/\d+", match[1]) is not None
+    return f"{_amount(match[1])} inch{'' if is_one else 'es'}"
 
 
 def _coordinate(match: re.Match[str]) -> str:
@@ -270,7 +280,9 @@ MEASURES = (
          lambda m: f"{cardinal(m[1])} feet {cardinal(m[2])} inch{'' if m[2] == '1' else 'es'}",
          needs="f"),
     rule("a 27\" monitor -> a twenty seven inch monitor",
-         rf"{_BEGIN}({NUMBER})(?:[\"″]|''|-inch|-in\b|in\b| in(?= ?[x×]))(?!\w|-)(?=[ .,;x×])",
+         rf"(?<![\"“/]){_BEGIN}((?:\d{{1,3}} )?\d{{1,2}}/\d{{1,2}}|{NUMBER})(?:[\"″]|''|-inch"
+         rf"|-in\b|in\b| in(?= ?[x×]))(?!\w|-)(?="
+         rf"[ .,;x×])",
          _inches, needs="i\"″'"),
     rule("a 6' wall -> a six foot wall",
          r"(?<![\w.,'‘])(\d{1,3})['′](?= (?:tall|long|wide|high|deep|wall|fence|ladder|ceiling|x"
@@ -282,20 +294,26 @@ MEASURES = (
     rule("3 x 5 cards -> three by five cards", rf"{_BEGIN}({NUMBER}) ?[x×*] ?(?={NUMBER})", _factor,
          needs="x×*"),
     rule("5 to 10-kg bags -> five to ten kilogram bags",
-         rf"{_BEGIN}(?P<number>(?:\d{{1,4}} )?\d{{1,3}}/\d{{1,3}}|{NUMBER}|\.\d{{1,9}})"
+         rf"{_BEGIN}(?P<number>(?:\d{{1,4}} )?\d{{1,3}}/\d{{1,4}}|{NUMBER}|\.\d{{1,9}})"
          rf"(?: |(?P<hyphen>-))?(?P<unit>{UNIT})", _quantity, needs="A-Za-zΩμ°Å"),
-    rule("in 5 s -> in five seconds", rf"{_BEGIN}({NUMBER}) s\b(?!['’])",
+    rule("5 in. and 3 in wide -> five inches. and three inches wide",
+         rf"{_BEGIN}({NUMBER}) in(?=[.,;)]|$| (?:wide|tall|long|thick|deep|high|diameter)\b)",
+         lambda m: f"{decimal(m[1])} {'inch' if m[1] == '1' else 'inches'}", needs="n"),
+    rule("100 million kg per km -> one hundred million kilograms per kilometer",
+         rf"{_BEGIN}({NUMBER}) (hundred|thousand|million|billion|trillion) ?({UNIT})",
+         lambda m: f"{decimal(m[1])} {m[2]} {unit_name(m[3], is_one=is_adjective(m))}", needs="n"),
+    rule("5 per kg -> five per kilogram", rf"\b([Pp]er) ({_PER_UNIT})(?!\w)",
+         lambda m: f"{m[1]} {unit_per(m[2])}", needs="p"),
+    rule("in 5 s -> in five seconds", rf"(?<!/){_BEGIN}({NUMBER}) s\b(?!['’])",
          lambda m: _count(m[1], "second"), needs="s"),
     rule("at 300 K. -> at three hundred kelvins.",
-         rf"{_BEGIN}({NUMBER}) ([AK])(?=[.,;)]|$| (?:of|fuse|current|charger|breaker|circuit))",
+         rf"{_BEGIN}({NUMBER}) ([AK])(?=[,;)]|\.(?!\w)|$| (?:of|fuse|current|charger|breaker"
+         rf"|circuit))",
          lambda m: _count(m[1], "kelvin" if m[2] == "K" else "amp"), needs="AK"),
     rule("a 10k run -> a ten K run", rf"{_BEGIN}({NUMBER})[kK]{_RACES}",
          lambda m: f"{decimal(m[1])} K", needs="kK"),
     rule("1.6k of 3M -> one point six thousand of three million",
          rf"(?<!-){_BEGIN}({NUMBER})( ?(?:bn|mn|tn)|[kKMB])(\+?)(?!\w)", _scaled, needs="kKMBbmt"),
-    rule("2x + 1 -> two x plus one",
-         r"(?<![\w.,])(\d{1,9})([xyzn])(?= ?[-+=^*/²³<>≤≥] ?[\da-z(]|[²³])",
-         lambda m: f"{cardinal(m[1])} {m[2]}", needs="xyzn"),
     rule("1.5x faster -> one point five times faster", rf"{_BEGIN}({NUMBER})[xX×](?! ?\d)(?!\w)",
          lambda m: f"{decimal(m[1])} times", needs="xX×"),
     rule("30,000+ people -> thirty thousand plus people", rf"{_BEGIN}({NUMBER})\+(?![\w+])(?! ?\d)",
@@ -303,26 +321,44 @@ MEASURES = (
     rule("5/day -> five per day", rf"{_BEGIN}({NUMBER})/({'|'.join(_PER_TIME)})\b",
          lambda m: f"{decimal(m[1])} per {_PER_TIME[m[2]]}", needs="/"),
 )
-ARITHMETIC = (
+# Before units are read.
+OPERATORS = (
     rule("5 - 3 = 2 -> five minus three equals two", r"(?<=\d) ?- ?(?=\d[\d.]{0,15} ?[=+×÷*])",
          " minus ", needs="-"),
     rule("5>3 -> five is greater than three",
          r" ?(?<![-=<>])(>=|<=|!=|[≥≤≠≈≃⩾⩽]|[<>](?= ?[-$£€]?\.?\d)|(?<=\b[a-zA-Z] )[<>](?= "
          r"[a-zA-Z]\b)) ?",
          _comparison, needs="<>!≥≤≠≈≃⩾⩽"),
+    rule("9±5 -> nine plus or minus five", r"(?<=[\w)%°]) ?± ?(?=[\d$.])", " plus or minus ",
+         needs="±"),
+    rule("±5 -> plus or minus five", r"± ?(?=[\d$.])", "plus or minus "),
     rule("10/2 = 5 -> ten divided by two equals five", r"(?<=\d) ?/ ?(?=\d{1,9} ?=)",
          " divided by ", needs="/"),
-    rule("6 ÷ 3 -> six divided by three", r"(?<=[\w)]) ?÷ ?(?=[\w(])", " divided by "),
-    rule("x * 2 -> x times two", r"(?<=[\w)⁰¹²³⁴-⁹]) ?[×*·] ?(?=\d)", " times ", needs="×*·"),
-    rule("3 + 5 -> three plus five", r"(?<=[\w)²³]) \+ (?=[\w(])|(?<=\d)\+(?=\d)", " plus ",
+    rule("5! = 120 -> five factorial equals one hundred and twenty",
+         r"(?<![\w.,])(\d{1,3})!(?= (?:is|equals)\b| ?[=+×*/-])",
+         lambda m: f"{cardinal(m[1])} factorial", needs="!"),
+    rule("2x + 1 -> two x plus one",
+         r"(?<![\w.,])(\d{1,9})([xyzn])(?= ?[-+=^*/²³<>≤≥] ?[\da-z(]|[²³])",
+         lambda m: f"{cardinal(m[1])} {m[2]}", needs="xyzn"),
+    rule("3 + 5 -> three plus five", r"(?<=[\w)²³%°€⁰¹⁴-⁹]) \+ (?=[\w(√π$€£])|(?<=\d)\+(?=\d)",
+         " plus ",
          needs="+"),
     rule("x = 3 -> x equals three", r"(?<=[\w)%²³π\"']) ?={1,2} ?(?=[\w(√π-])", " equals ",
          needs="="),
+)
+ARITHMETIC = (
+    rule("6 ÷ 3 -> six divided by three", r"(?<=[\w)]) ?÷ ?(?=[\w(])", " divided by "),
+    rule("x * 2 -> x times two", r"(?<=[\w)⁰¹²³⁴-⁹])(?: [×*·] |[×*·])(?=\d)", " times ",
+         needs="×*·"),
     rule("√9 -> the square root of nine", r"√ ?(?=[\w(])", "the square root of "),
     rule("∞ -> infinity", "∞", "infinity"),
     rule("Ca²⁺ -> Ca two plus", r"(?<=[a-z])([²³⁴]?)([⁺⁻])(?!\w)",
          lambda m: f" {m[1].translate(_POWERS)} {'plus' if m[2] == '⁺' else 'minus'}".replace("  ",
          " "), needs="⁺⁻"),
+    rule("3 × 10⁸ m/s -> three times ten to the power of eight meters per second",
+         rf"(?<=10)([⁺⁻]?[⁰¹²³⁴-⁹]{{1,9}}) ?({UNIT})",
+         lambda m: f"{_power('', m[1].translate(_POWERS))} {unit_name(m[2], is_one=False)}",
+         needs="⁰¹²³⁴-⁹"),
     rule("x² and 10⁶ -> x squared and ten to the power of six",
          r"(?<=[\w)])([⁺⁻]?[⁰¹²³⁴-⁹]{1,9})", lambda m: _power("", m[1].translate(_POWERS)),
          needs="⁰¹²³⁴-⁹"),
@@ -332,8 +368,6 @@ ARITHMETIC = (
          r"(?<![\w.])(\d{1,3}(?:\.\d{1,9})?)[eE]([+-]?)(\d{1,3})\b",
          lambda m: f"{decimal(m[1])} times{_power(' ten', m[2] + m[3])}", needs="eE"),
     rule("π = 3 -> pi equals three", "(?<![Ͱ-Ͽ])π(?![Ͱ-Ͽ])", "pi"),
-    rule("9±5 -> nine plus or minus five", r"(?<=[\w)])± ?(?=[\d$.])", " plus or minus "),
-    rule("±5 -> plus or minus five", r"± ?(?=[\d$.])", "plus or minus "),
     rule("~20 -> about twenty", r"(?<!\w)[~∼] ?(?=\d)", "about ", needs="~∼"),
 )
 RULES = (
@@ -343,7 +377,7 @@ RULES = (
          lambda m: f"{_TITLES[m[1]]} ", needs="."),
     rule("St. Louis -> Saint Louis", r"(?<![a-z\d] )(?<!\w)St\. (?=[A-Z][a-z])", "Saint ",
          needs="."),
-    rule("Tom vs. Jerry -> Tom versus Jerry", r"(?<=\w )vs\b\.?(?= \w)", "versus", needs="v"),
+    rule("Tom vs. Jerry -> Tom versus Jerry", r"(?<=\S )vs\b\.?(?= \S)", "versus", needs="v"),
     rule("Mon-Fri -> Mon to Fri", rf"\b({_DAYS})\.? ?[-–] ?(?=(?:{_DAYS})\b)", r"\1 to ",
          needs="–-"),
     rule("May–June -> May to June", rf"\b({_MONTHS})\.? ?[-–] ?(?=(?:{_MONTHS})\b)", r"\1 to ",
@@ -354,6 +388,9 @@ RULES = (
     *GROUPED,
     rule("2019–present -> twenty nineteen to present",
          r"(?<=[\dM]) ?[-–—] ?(?=(?:present|now|today|date|noon|midnight)\b)", " to ", needs="a-z"),
+    rule("C++ and C# -> C plus plus and C sharp",
+         r"(?<!\w)([A-Za-z])(\+\+|(?<=[A-Z])#)(?![A-Za-z])",
+         lambda m: f"{m[1]} {'sharp' if m[2] == '#' else 'plus plus'}", needs="+#"),
     rule("It is -5 -> It is minus five", r"(?<![\w)%.°²³])[-–](?=[$£€¥]?\.?\d)", "minus ",
          needs="–-"),
     rule("It is +5 -> It is plus five", r"(?<![\w)])\+(?=[$£€¥]?\.?\d)", "plus ", needs="+"),
@@ -377,17 +414,16 @@ RULES = (
          lambda m: f" {m[1].replace('-', ' ')} ", needs="-"),
     rule("5- to 10-year-olds -> five to ten year-olds", r"(?<=\d)-(?= (?:to|and|or|by) )", "",
          needs="-"),
-    *ARITHMETIC[:3],
+    *OPERATORS,
     rule("20°-25°C -> twenty to twenty five degrees Celsius",
          r"(?<=\d)(?:°[CF]?)? ?[-–—~] ?(?=\d{1,4}(?:\.\d{1,3})? ?°)", " to ", needs="°"),
     rule("5-10kg and 10k-20k -> five to ten kilograms and ten thousand to twenty thousand",
-         rf"(?<![\w.,-])({NUMBER}(?: ?(?:{UNIT}|[kKMBx]|bn))?) ?{_DASH} ?(?={NUMBER}(?!-\d))",
+         rf"(?<![\w.,-])({NUMBER}(?: ?(?:{UNIT}|[kKMBx]|bn))?) ?{_DASH} ?(?={NUMBER}(?!-\d|/\d))",
          r"\1 to ", needs="–—~-"),
-    rule("5! = 120 -> five factorial equals one hundred and twenty",
-         r"(?<![\w.,])(\d{1,3})!(?= (?:is|equals)\b| ?[=+×*/-])",
-         lambda m: f"{cardinal(m[1])} factorial", needs="!"),
     *MEASURES,
-    *ARITHMETIC[3:],
+    *ARITHMETIC,
+    rule("1/4-1/2 of it -> one quarter to one half of it",
+         r"(?:(?<=\d/\d)|(?<=\d/\d\d)) ?[-–—~] ?(?=\d)", " to ", needs="/"),
     rule("figures A4–5 -> figures A four to five",
          r"(?<=\d) ?[–—~] ?(?=[$£€]?\.?\d)|(?<=\d) - (?=\d)", " to ", needs="–—~-"),
     rule("7.5/10 stars -> seven point five out of ten stars",
@@ -403,11 +439,10 @@ RULES = (
          lambda m: ordinal(m[1]), needs="tndh"),
     *codes_en.NAMES,
     rule("1,005 of 0.5 -> one thousand and five of zero point five",
-         r"(?<!\w)(?:\d{1,3}(?:,\d{3}){1,6}(?!\d)(?:\.\d{1,400})?|\d{0,15}\.\d{1,400})",
+         r"(?<!\w)(?:\d{1,3}(?:,\d{3}){1,6}(?!\d)(?:\.\d{1,400})?|\d{1,15}\.\d{1,400}|"
+         r"(?<!\.)\.\d{1,400})",
          lambda m: decimal(m[0]), needs=",."),
     rule("the 3 of 1984 -> the three of nineteen eighty four", r"\d{1,400}", _integer),
-    rule("C++ and C# -> C plus plus and C sharp", r"(?<!\w)([A-Z])(\+\+|#)(?!\w)",
-         lambda m: f"{m[1]} {'sharp' if m[2] == '#' else 'plus plus'}", needs="+#"),
     rule("an A+ -> an A plus", r"(?<!\w)([A-Z][a-z]?)\+(?!\w)", r"\1 plus", needs="+"),
     rule("an A- -> an A minus", r"(?<!\w)([Aa]n? )([A-F])-(?=[\s.,;!?]|$)", r"\1\2 minus",
          needs="-"),

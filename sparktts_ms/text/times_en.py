@@ -5,13 +5,16 @@ import re
 from sparktts_ms.text.context_en import after, before, counts
 from sparktts_ms.text.numbers_en import cardinal, decimal, ordinal, plural, spell, year
 from sparktts_ms.text.rules import rule
+from sparktts_ms.text.units_en import UNIT
 
 MONTHS = (
     "January February March April May June July August September October November December".split())
 _SHORT_MONTH = "|".join([*(month[:3] for month in MONTHS), "Sept"])
 _MONTH = (
-    rf"(?:(?:{'|'.join(MONTHS)}|{'|'.join(month.upper() for month in MONTHS if month != 'MAY')}|"
-    rf"{_SHORT_MONTH})\b(?:\.(?=,? ?\d))?)")
+    rf"(?:(?:{'|'.join(MONTHS)}|{'|'.join(month.upper() for month in MONTHS)}|"
+    rf"{_SHORT_MONTH}|{_SHORT_MONTH.upper()}|(?!march|may)(?:{'|'.join(MONTHS).lower()})|"
+    r"(?!mar|may|dec|sep\b)"
+    rf"(?:{_SHORT_MONTH.lower()}))\b(?:\.(?=,? ?\d))?)")
 _DAY = r"(?:3[01]|[12]\d|0?[1-9])(?!\d)(?:st|nd|rd|th)?"
 _DASH = "[-–—~]"
 _HALF = "[AaPp][Mm]"
@@ -37,6 +40,13 @@ _DECADE_OF = re.compile(
     r"[- ](?:music|rock|pop|hits?|fashion|style|movies?|films?|kids?|child|children|party|songs?|"
     r"era|vibes?|sitcoms?|cartoons?|nostalgia|theme|themed|band|bands|hair|dance|and (?:the )?\d0s|"
     r"to \d0s)\b", re.ASCII)
+_MANY = re.compile(
+    r"(?i)\b(?:the|these|those|two|three|four|five|six|seven|eight|nine|ten|some|many|few|all|both|"
+    r"sizes?|several|my|his|her|our|their|new|old|of|iphone|galaxy|no|more|any) $", re.ASCII)
+_FOR_SECONDS = re.compile(
+    r"(?i)\b(?:in|takes?|took|for|after|within|every|about|around|approximately|under|over|least|"
+    r"most|only|just|last|next|wait|lasts?|lasted|ran|by|than|to|is|was|nearly|delay|timeout|each|"
+    r"exactly|roughly|minutes?|hold|rest|cook|run)[ :]$", re.ASCII)
 _SECONDS_OF = re.compile(
     r" (?:mark|timer|timeout|limit|delay|interval|window|clip|video|ad|countdown|pause)\b",
     re.ASCII)
@@ -106,6 +116,12 @@ def _clock_with_seconds(match: re.Match[str]) -> str:
     if int(second):
         time += f" and {seconds}"
     return f"{time} {half.upper()}" if half else time
+
+
+def _stopwatch(match: re.Match[str]) -> str:
+    if _RATIO.search(match.string[:match.start(2)][-60:]):
+        return match[0]
+    return match[1] + clock(match[2], match[3], bare=True)
 
 
 def _clocks(match: re.Match[str]) -> str:
@@ -189,7 +205,9 @@ def _end_of_range(first: str, last: str) -> str:
 
 def _years(match: re.Match[str]) -> str:
     """2024-25 and 2020-2024; 2024-05 is a month where it cannot be a range."""
-    first, sign, last = match.groups()
+    fiscal, first, sign, last = match.groups()
+    if fiscal:
+        return f"FY {year(first)} to {year(last) if len(last) == 4 else _end_of_range(first, last)}"
     if len(last) == 4:
         return f"{year(first)} to {year(last)}"
     consecutive = int(last) == (int(first) + 1) % 100
@@ -214,12 +232,9 @@ def _short_decade(match: re.Match[str]) -> str:
 def _seconds(match: re.Match[str]) -> str:
     """9.58s and 45s, but two 747s and size 8s."""
     number = match[1]
-    is_time = "." in number or number.endswith("0") or re.search(
-        r"(?i)\b(?:in|takes?|took|for|after|within|every|of|about|around|approximately|under|over|"
-        r"least|most|only|just|last|next|wait|lasts?|lasted|ran|by|than|to|is|was|nearly|delay|"
-        r"timeout|every|each|exactly|roughly|minutes?|or|and|hold|rest|cook|run)[ :]$",
-        before(match))
-    if _SECONDS_OF.match(after(match)) or (is_time and not _DECADE.search(before(match))):
+    is_many = _MANY.search(before(match)) or (re.fullmatch("7[0-8]7|[0-9]", number))
+    is_time = "." in number or _FOR_SECONDS.search(before(match)) or _SECONDS_OF.match(after(match))
+    if is_time or (not is_many and len(number) < 4):
         return f"{decimal(number)} second{'' if number == '1' else 's'}"
     return match[0]
 
@@ -263,6 +278,11 @@ RULES = (
     rule("due on 5/6 -> due on May sixth",
          rf"(?<![\w./-])(\d\d?)/(\d\d?)(?: ?{_DASH} ?(\d\d?)/(\d\d?))?(?![\w/%]|\.\d)", _short_date,
          needs="/"),
+    rule("in 10/2024 -> in October twenty twenty four",
+         r"(?<![\w./-])(0?[1-9]|1[0-2])/((?:19|20)\d\d)(?![\w/-]|\.\d)",
+         lambda m: f"{MONTHS[int(m[1]) - 1]} {year(m[2])}", needs="/"),
+    rule("May 3rd - June 5th -> May third to June fifth",
+         rf"\b({_MONTH} {_DAY}) ?{_DASH} ?(?={_MONTH} {_DAY})", r"\1 to ", needs="–—~-"),
     rule("From May 5-7 -> From May fifth to seventh",
          rf"\b({_MONTH}) (?:the )?({_DAY})(?: ?{_DASH} ?({_DAY}))?(?![\w%-]|[.,:/]\d)",
          _month_and_days, needs="A-Za-z"),
@@ -270,6 +290,13 @@ RULES = (
          rf"(?<![\w.,:/-])(?:[Tt]he )?({_DAY})(?: ?{_DASH} ?({_DAY}))?(?: of |[ -])({_MONTH})"
          rf"(?:-(\d{{4}})|(?=\W|$))(?!\d)",
          _days_and_month, needs="A-Za-z"),
+    rule("on Jan-15-2020 -> on January fifteenth twenty twenty",
+         rf"\b({_MONTH})-({_DAY})(?:-(\d{{4}}))?(?![\w-])",
+         lambda m: f"{_month(m[1])} {_day(m[2])}" + (f" {year(m[3])}" if m[3] else ""),
+         needs="-"),
+    rule("17 may 2010 -> the seventeenth of May twenty ten",
+         rf"(?<![\w.,:/-])({_DAY}) (may|march|mar|dec|sep) (\d{{4}})(?!\w)",
+         lambda m: f"the {_day(m[1])} of {_month(m[2])} {year(m[3])}", needs="mds"),
     rule("in May 1500 -> in May fifteen hundred",
          rf"\b({_MONTH}),? ([12]\d{{3}})(?![\w-]|[.,:/]\d)",
          lambda m: f"{_month(m[1])} {year(m[2])}", needs="A-Za-z"),
@@ -283,12 +310,15 @@ RULES = (
     rule("9am-5pm -> nine AM to five PM",
          rf"(?<![\w:.,/$£€¥-])(1?\d|2[0-4])(?::([0-5]\d))?(?: ?({_HALF}))? ?{_DASH} ?"
          rf"(1?\d|2[0-4])(?::([0-5]\d))? ?({_HALF})(?!\w)", _hours, needs="Mm"),
+    rule("at 1.59 pm -> at one fifty nine PM",
+         rf"(?<![\w.,:])(1?\d)\.([0-5]\d) ?({_HALF})\b", lambda m: clock(m[1], m[2], m[3]),
+         needs="Mm"),
     rule("at 14:30:15 -> at fourteen thirty and fifteen seconds",
          rf"{_NO_CLOCK_BEFORE}(2[0-4]|[01]?\d):([0-5]\d):([0-5]\d)(\.\d{{1,3}})?(?: ?({_HALF}))?"
          r"(?![\w:])", _clock_with_seconds, needs=":"),
     rule("at 8:05 am -> at eight o five AM",
          rf"{_NO_CLOCK_BEFORE}(?P<hour>2[0-4]|[01]?\d):(?P<minute>[0-5]\d)(?: ?(?P<half>{_HALF}))?"
-         r"(?![\w:]|\.\d)", _clock, needs=":"),
+         r"(?![\w:]|[.,]\d)", _clock, needs=":"),
     rule("at 3 pm -> at three PM", rf"(?<![\w.,:])(\d{{1,2}}) ?({_HALF})\b",
          lambda m: f"{cardinal(m[1])} {m[2].upper()}", needs="Mm"),
     rule("at 1400 hours -> at fourteen hundred hours",
@@ -297,8 +327,11 @@ RULES = (
          f"{'hundred' if m[2] == '00' else cardinal(m[2])}", needs="h"),
     rule("UTC+8 -> UTC plus eight", r"\b(UTC|GMT) ?([+-])(\d{1,2})(?::?(\d\d))?(?![\w:])",
          lambda m: f"{m[1]} {_offset(m[2], m[3], m[4])}", needs="UG"),
+    rule("run in 45:30 -> run in forty five thirty",
+         r"\b((?:in|took|time of|takes?|lasted|ran|at|is|was) )(\d\d):([0-5]\d)(?![\w:])",
+         _stopwatch, needs=":"),
     rule("odds of 10:1 -> odds of ten to one",
-         r"(?<![\w:.,])\d{1,6}(?::\d{1,6}){1,3}(?![\w:])",
+         r"(?<![\w:.,])\d{1,6}(?::\d{1,6}(?:,\d{3})*){1,3}(?![\w:])",
          lambda m: " to ".join(map(cardinal, m[0].split(":"))), needs=":"),
     rule("1h20m -> one hour twenty minutes", rf"(?<![\w.,])(?:{_D})?{_H} ?{_M}(?: ?{_S})?(?!\w)",
          _duration, needs="h"),
@@ -309,6 +342,9 @@ RULES = (
     rule("3'20\" long -> three minutes twenty seconds long",
          r"(?<![\w.,])()()(\d{1,3})['′] ?([1-5]\d)(?<!'1[01])(?<! 1[01])[\"″](?!\w)", _duration,
          needs="'′"),
+    rule("the 1960s-80s -> the nineteen sixties to eighties",
+         r"\b((?:1[1-9]|20)\d0)s ?[-–] ?((?:1[1-9]|20)?\d0)s\b",
+         lambda m: f"{plural(year(m[1]))} to {plural(year(m[2]))}", needs="s"),
     rule("the 1990s -> the nineteen nineties", r"\b((?:1[1-9]|20)\d0)(?:['’]s|s)\b",
          lambda m: plural(year(m[1])), needs="s"),
     rule("the 90s -> the nineties", r"(?<![\w.,$£€])(['’])?([1-9]0)(['’](?=s))?s\b", _short_decade,
@@ -317,10 +353,12 @@ RULES = (
          r"(?<![\w.,$£€:])(\d{1,4}|\d{1,4}\.\d{1,4})s(?! of\b)(?!\w)", _seconds, needs="s"),
     rule("hundreds: 100s of them -> hundreds: hundreds of them",
          rf"(?<![\w.,])({'|'.join(TENS_OF)})s(?= of\b)", lambda m: TENS_OF[m[1]], needs="s"),
-    rule("the class of '99 -> the class of ninety nine", r"(?<= )['’](\d\d)(?![\w'’]|[.,]\d)",
+    rule("the class of '99 -> the class of ninety nine",
+         r"(?:(?<=[ (])|^)['’](\d\d)(?![\w'’]|[.,]\d)",
          lambda m: _end_of_range("", m[1]) if m[1] != "00" else "oh oh", needs="'’"),
     rule("the 2024-25 season -> the twenty twenty four to twenty five season",
-         r"(?<![\w./-])((?:1[1-9]|20)\d\d)([-–/])((?:1[1-9]|20)\d\d|\d\d)(?![\w/-]|\.\d)",
+         r"(?<![\w./-])((?:FY ?)?)((?:1[1-9]|20)\d\d)([-–/])((?:1[1-9]|20)\d\d|\d\d)"
+         rf"(?![\w/-]|\.\d| ?{UNIT})",
          _years, needs="–/-"),
     rule("2500 BC -> twenty five hundred BC",
          r"(?<![\w.,])(\d{4})(?= ?(?:BCE?|CE|AD|B\.C\.|A\.D\.)(?!\w))", lambda m: year(m[1]),
