@@ -377,7 +377,7 @@ RULES = (
          lambda m: f"{_TITLES[m[1]]} ", needs="."),
     rule("St. Louis -> Saint Louis", r"(?<![a-z\d] )(?<!\w)St\. (?=[A-Z][a-z])", "Saint ",
          needs="."),
-    rule("Tom vs. Jerry -> Tom versus Jerry", r"(?<=\S )vs\b\.?(?= \S)", "versus", needs="v"),
+    rule("Tom vs. Jerry -> Tom versus Jerry", r"(?<=[^\s,;] )vs\b\.?(?= \S)", "versus", needs="v"),
     rule("Mon-Fri -> Mon to Fri", rf"\b({_DAYS})\.? ?[-–] ?(?=(?:{_DAYS})\b)", r"\1 to ",
          needs="–-"),
     rule("May–June -> May to June", rf"\b({_MONTHS})\.? ?[-–] ?(?=(?:{_MONTHS})\b)", r"\1 to ",
