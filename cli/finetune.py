@@ -1,8 +1,9 @@
 """Fine-tune the language model: cli.finetune --model_dir BASE --data FILE --output_dir DIR
 
 FILE is a manifest in JSON Lines: {"audio": "a.wav", "text": "...", "speaker": "...",
-"gender": "female"}; the last two are optional. The same command resumes an interrupted run.
-The result is the model directory DIR/model.
+"gender": "female"}, of which the last two are optional; or one of NeMo, WeNet, LJSpeech, Common
+Voice, or another table (see docs/training.md). The same command resumes an interrupted run. The
+result is the model directory DIR/model.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.common import Parser, add_model_arguments, deprecated_flag, load_model, run_command
+from sparktts_ms.training.output_lock import lock_output
 
 if TYPE_CHECKING:
     from sparktts_ms.config import ModelConfig
     from sparktts_ms.runtime import Runtime
     from sparktts_ms.training.dataset import EncodedRecording
     from sparktts_ms.training.extension import TrainingExtension
+    from sparktts_ms.training.manifest import ManifestEntry
 
 INTERRUPTED = "Interrupted; the same command resumes from the last saved state."
 LEARNING_RATE = 1e-4
@@ -54,7 +57,9 @@ def build_parser(prog: str = "python -m cli.finetune",
     add_model_arguments(parser, default=None, inference=False)
     files = parser.add_argument_group("files")
     files.add_argument("--data", type=Path, required=True, metavar="FILE",
-                       help="manifest in JSON Lines: audio, text, speaker, gender")
+                       help="manifest: JSON Lines (audio, text, speaker, gender), CSV or list")
+    files.add_argument("--no_normalize", dest="normalize", action="store_false",
+                       help="do not write numbers and symbols of the texts out as words first")
     files.add_argument("--output_dir", type=Path, required=True, metavar="DIR",
                        help="for the state, the progress, and the model in DIR/model")
     files.add_argument("--save_dtype", choices=("float32", "float16"), default="float32",
@@ -87,20 +92,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(arguments)
 
     def finetune() -> None:
-        config, runtime, recordings = encode_manifest(args)
-        train(args, config, runtime, recordings)
+        entries = read_entries(args)
+        with lock_output(args.output_dir):
+            config, runtime, recordings = encode_entries(args, entries)
+            train(args, config, runtime, recordings)
 
     return run_command(finetune, INTERRUPTED)
+
+
+def read_entries(args: argparse.Namespace) -> list[ManifestEntry]:
+    """The manifest's recordings that are there."""
+    from sparktts_ms.training.manifest import existing_entries, read_manifest
+
+    return existing_entries(read_manifest(args.data), args.data)
 
 
 def encode_manifest(
     args: argparse.Namespace,
 ) -> tuple[ModelConfig, Runtime, list[EncodedRecording]]:
     """The model's configuration and runtime, and the manifest's recordings as token ids."""
-    from sparktts_ms.files import check_writable
-    from sparktts_ms.training.manifest import read_manifest
+    return encode_entries(args, read_entries(args))
 
-    entries = read_manifest(args.data)
+
+def encode_entries(
+    args: argparse.Namespace, entries: list[ManifestEntry]
+) -> tuple[ModelConfig, Runtime, list[EncodedRecording]]:
+    """The model's configuration and runtime, and the recordings as token ids."""
+    from sparktts_ms.files import check_writable
+
     check_writable(args.output_dir)
 
     from tqdm import tqdm  # only now: bad arguments are reported before MindSpore loads

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from sparktts_ms.errors import InputError
 from sparktts_ms.generation.vocabulary import Vocabulary
 from sparktts_ms.qwen2.language_model import LAYOUT, is_tied
 from sparktts_ms.runtime import Runtime
+from sparktts_ms.text.normalize import normalize
 from sparktts_ms.training.batches import Batch, DataLoader, make_batches
 from sparktts_ms.training.checkpoint import TrainingState, truncate_progress, write_model
 from sparktts_ms.training.dataset import EncodedRecording
@@ -25,6 +26,7 @@ from sparktts_ms.training.examples import ExampleBuilder, TrainingExample
 from sparktts_ms.training.extension import TrainingExtension
 from sparktts_ms.training.json_lines import append_json_line
 from sparktts_ms.training.optimizer import TrainingStep, cosine_schedule
+from sparktts_ms.training.output_lock import lock_output
 from sparktts_ms.weights.checkpoint import Checkpoint, find_weights
 
 logger = logging.getLogger("sparktts_ms")
@@ -42,6 +44,7 @@ class TrainingSettings:
     lora_rank: rank of the LoRA matrices; 0 trains all weights. batch_tokens: token ids in a batch.
     max_length: token ids in an example; longer ones are left out. validation_every: every nth
     recording is for validation. eval_steps, save_steps: steps between validations and saved states.
+    normalize: write numbers and symbols of the texts out as words first, as inference does.
     """
 
     max_steps: int = 1000
@@ -55,6 +58,7 @@ class TrainingSettings:
     seed: int = 0
     eval_steps: int = 250
     save_steps: int = 100
+    normalize: bool = True
 
     def __post_init__(self):
         for name, minimum in MINIMA.items():
@@ -81,6 +85,9 @@ class Trainer:
         self.base = base
         self.output_dir = output_dir
         self.settings = settings
+        if settings.normalize:
+            recordings = [replace(recording, text=normalize(recording.text))
+                          for recording in recordings]
         self.recordings = recordings
         every = settings.validation_every
         validation_recordings = recordings[every - 1::every]
@@ -108,7 +115,7 @@ class Trainer:
         self.progress_file = output_dir / "progress.jsonl"
         fixed = {**settings.fixed(), **self.extension.settings(), "recordings": len(recordings)}
         self.state = TrainingState(output_dir / "state.safetensors", fixed,
-                                   defaults=TrainingSettings().fixed())
+                                   defaults={**TrainingSettings().fixed(), "normalize": False})
 
     def _build_step(self, config: ModelConfig, runtime: Runtime) -> None:
         weights = Checkpoint(find_weights(self.base / "LLM"), LAYOUT)
@@ -135,8 +142,14 @@ class Trainer:
         """Take all remaining steps.
 
         progress_bar: wraps the loop over batches, as tqdm does; report: gets each entry of the
-        progress file. Raises InputError if the loss is no longer finite.
+        progress file. Raises InputError if the loss is no longer finite, or another process trains
+        in the same folder.
         """
+        with lock_output(self.output_dir):
+            self._train(progress_bar, report)
+
+    def _train(self, progress_bar: Callable[[Iterable], Iterable],
+               report: Callable[[dict], None]) -> None:
         s = self.settings
         completed = self.state.load(self.parameters)
         truncate_progress(self.progress_file, completed)

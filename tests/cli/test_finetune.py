@@ -1,5 +1,6 @@
 """cli.finetune: a model directory at the end, resuming after a kill, one line for every mistake."""
 
+import fcntl
 import json
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 from cli.finetune import DEPRECATED, MOVED, build_parser, main
 from sparktts_ms import SparkTTS
+from sparktts_ms.training.output_lock import LOCK_FILE
 from sparktts_ms.weights.safetensors_file import SafetensorsFile
 from tests.helpers import ROOT
 
@@ -40,7 +42,7 @@ def test_run_writes_model_plot_and_progress(tiny_model, manifest, tmp_path, caps
     assert main([*arguments, "--lora_rank", "2", "--save_dtype", "float16"]) == 0
     printed = capsys.readouterr()
     assert printed.out.splitlines() == [str(output / "model")]
-    for word in ("missing.wav", "tokens_per_second", "val_loss"):
+    for word in ("line 3: there is no file", "missing.wav", "tokens_per_second", "val_loss"):
         assert word in printed.err
     assert (output / "loss.png").read_bytes().startswith(b"\x89PNG")
     progress = (output / "progress.jsonl").read_text().splitlines()
@@ -87,6 +89,31 @@ def test_mistakes_are_one_line(tiny_model, manifest, tmp_path, capsys, more, wor
     errors = [line for line in errors if line.startswith("error: ")]
     assert len(errors) == 1
     assert word in errors[0]
+
+
+@pytest.mark.parametrize("content, words", [
+    ('{"audio": "wavs\\\\a.wav", "text": "One."}', ["line 1", "backslashes"]),
+    ('{"utt": "a.wav", "words": "One."}', ["line 1", "'utt', 'words'"]),
+    ("a.wav|One.", ["line 1", "there is no file"])])
+def test_manifest_is_checked_before_the_model(tmp_path, capsys, content, words):
+    """The model directory does not exist, which would be an error, too."""
+    (tmp_path / "list").write_text(content)
+    assert main(command(tmp_path / "model", tmp_path / "list", tmp_path / "out")) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert all(word in error for word in words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_second_trainer_is_refused(tiny_model, manifest, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    with (tmp_path / "out" / LOCK_FILE).open("w") as file:
+        file.write("77")
+        file.flush()
+        fcntl.flock(file, fcntl.LOCK_EX)        # as another process
+        assert main(command(tiny_model, manifest, tmp_path / "out", "--max_steps", 1)) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert len(errors) == 1 and "process 77" in errors[0]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [LOCK_FILE]
 
 
 def test_output_dir_must_be_writable(tiny_model, manifest, tmp_path, capsys):

@@ -1,10 +1,17 @@
 """The language model: prefill chunks and decode steps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from mindspore import ops
+from safetensors.numpy import save_file
 
-from sparktts_ms.qwen2.language_model import DEVICE_TOP_K, StepLogits
+from sparktts_ms.config_files import read_config
+from sparktts_ms.errors import WeightsError
+from sparktts_ms.qwen2.language_model import DEVICE_TOP_K, LanguageModel, StepLogits
+from sparktts_ms.runtime import Runtime
+from sparktts_ms.weights.checkpoint import open_weights
 from tests.helpers import SingleSequence, assert_close, fixed_length, start_utterance
 
 
@@ -84,3 +91,57 @@ def test_top_logits_are_copied_only():
     logits = StepLogits(DeviceArray(), top)
     rows, values = logits.candidates(0, np.arange(3, 3 + DEVICE_TOP_K + 5), 50)
     assert rows.tolist() == [5, 7] and values.tolist() == [2.0, 3.0]
+
+
+# The output matrix
+
+@pytest.fixture(scope="module")
+def small_llm(tiny_model):
+    """Configuration and arrays of the tiny language model."""
+    file = open_weights(tiny_model / "LLM" / "model.safetensors")
+    arrays = {name: np.array(file.read(name)) for name in file.info}
+    arrays.pop("lm_head.weight", None)
+    return read_config(tiny_model).llm, arrays
+
+
+def load_llm(folder, small_llm, tied, **more):
+    """The language model with these arrays besides, and its logits of two ids [V]."""
+    config, arrays = small_llm
+    save_file(arrays | more, folder / "model.safetensors")
+    model = LanguageModel(folder / "model.safetensors", replace(config, tie_word_embeddings=tied),
+                          Runtime.start("CPU", mode="pynative"))
+    sequence = SingleSequence(model, model.head(np.arange(config.vocab_size)))
+    sequence.prefill(np.array([5, 7]))
+    return model, sequence.decode_step(7)
+
+
+@pytest.mark.parametrize("tied", [None, True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_equal_head_is_the_embedding(tmp_path, small_llm, tied, dtype, caplog):
+    head = small_llm[1]["model.embed_tokens.weight"].astype(dtype)
+    model, _ = load_llm(tmp_path, small_llm, tied, **{"lm_head.weight": head})
+    assert model.output_embedding is model.embedding
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("tied", [None, False])
+def test_head_of_its_own_is_used(tmp_path, small_llm, tied):
+    _, plain = load_llm(tmp_path, small_llm, True)
+    head = 2 * small_llm[1]["model.embed_tokens.weight"]
+    model, logits = load_llm(tmp_path, small_llm, tied, **{"lm_head.weight": head})
+    assert_close(logits, 2 * plain, 1e-5)
+    np.testing.assert_array_equal(model.embedding, small_llm[1]["model.embed_tokens.weight"])
+
+
+def test_head_against_the_configuration_gives_a_warning(tmp_path, small_llm, caplog):
+    _, plain = load_llm(tmp_path, small_llm, True)
+    head = 2 * small_llm[1]["model.embed_tokens.weight"]
+    _, logits = load_llm(tmp_path, small_llm, True, **{"lm_head.weight": head})
+    assert_close(logits, plain, 0)
+    (record,) = caplog.records
+    assert "tie_word_embeddings" in record.getMessage()
+
+
+def test_head_that_is_missing_is_named(tmp_path, small_llm):
+    with pytest.raises(WeightsError, match=r"lacks lm_head\.weight.*tie_word_embeddings"):
+        load_llm(tmp_path, small_llm, False)

@@ -1,6 +1,7 @@
 """Encoding of recordings and its cache."""
 
 import pytest
+import soundfile
 
 from sparktts_ms.errors import InputError
 from sparktts_ms.training.dataset import EncodedRecording, encode_recordings
@@ -43,3 +44,30 @@ def test_concatenate():
     both = EncodedRecording("One two.", "a", "male", [1], [2, 3, 5], 100.0, 1.5)
     assert first.concatenate(second) == both
     assert both.speaking_rate == pytest.approx(2 / 1.5)
+
+
+def test_parts_of_a_file(tts, wavs, tmp_path):
+    """NeMo's offset and duration: the ids of the part; a duration of all of the file changes
+    nothing."""
+    source = wavs / "p16k_mono_3s.wav"
+    samples, rate = soundfile.read(source)
+    part = tmp_path / "part.wav"
+    soundfile.write(part, samples[rate // 2:rate * 5 // 2], rate, subtype="FLOAT")
+    entries = [ManifestEntry(source, "One two.", offset=0.5, duration=2.0),
+               ManifestEntry(source, "One two.", duration=len(samples) / rate),
+               ManifestEntry(source, "One two.", duration=2.0),
+               ManifestEntry(source, "One two.")]
+    cut, stated, start, whole = encode_recordings(entries, tts, tmp_path / "encoded.jsonl")
+    expected = tts.encode_voice(part, "One two.")
+    assert cut.semantic_ids == expected.semantic_ids.tolist()
+    assert cut.global_ids == expected.global_ids.tolist()
+    assert cut.audio == source
+    assert stated.semantic_ids == whole.semantic_ids
+    assert len(start.semantic_ids) < len(whole.semantic_ids)
+
+
+def test_part_behind_the_end_is_left_out(tts, wavs, tmp_path, caplog):
+    entries = [ManifestEntry(wavs / "p16k_mono_3s.wav", "One two.", offset=50.0, duration=2.0),
+               ManifestEntry(wavs / "p16k_mono_3s.wav", "One two.")]
+    assert len(encode_recordings(entries, tts, tmp_path / "encoded.jsonl")) == 1
+    assert "p16k_mono_3s.wav ends before 50 s" in caplog.text

@@ -1,11 +1,13 @@
 """Complete runs: they learn, resume bit-exactly after a kill, and refuse settings without sense."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from mindspore import Tensor
+from safetensors.numpy import save_file
 
 from sparktts_ms import Sampling, SparkTTS
 from sparktts_ms.errors import InputError
@@ -13,6 +15,7 @@ from sparktts_ms.training.extension import TrainingExtension
 from sparktts_ms.training.model import TrainableQwen2
 from sparktts_ms.training.trainer import TrainingSettings
 from sparktts_ms.voice import Voice
+from sparktts_ms.weights.checkpoint import open_weights
 from tests.helpers import TRAINING_SETTINGS, Killed, killed_after, make_trainer
 
 
@@ -38,6 +41,54 @@ def test_resumed_run_is_bit_exact(tiny_model, recordings, tmp_path, mode):
     settings = replace(TRAINING_SETTINGS, learning_rate=0.01)
     with pytest.raises(InputError, match=r"learning_rate: 0\.001 there, 0\.01 now"):
         make_trainer(tiny_model, resumed, recordings, settings).train()
+
+
+def test_texts_are_normalized_as_at_inference(tiny_model, recordings, tmp_path):
+    spoken = [replace(recording, text="It costs $5.") for recording in recordings]
+    trainer = make_trainer(tiny_model, tmp_path, spoken)
+    assert {recording.text for recording in trainer.recordings} == {"It costs five dollars."}
+    raw = replace(TRAINING_SETTINGS, normalize=False)
+    trainer = make_trainer(tiny_model, tmp_path, spoken, raw)
+    assert {recording.text for recording in trainer.recordings} == {"It costs $5."}
+
+
+def test_older_run_was_not_normalized(tiny_model, recordings, tmp_path):
+    raw = replace(TRAINING_SETTINGS, normalize=False)
+    trainer = make_trainer(tiny_model, tmp_path, recordings, raw)
+    del trainer.state.settings["normalize"]         # as a run before there was this setting
+    trainer.train()
+    with pytest.raises(InputError, match="normalize: False there, True now"):
+        make_trainer(tiny_model, tmp_path, recordings).train()
+    make_trainer(tiny_model, tmp_path, recordings, raw).train()
+
+
+def with_head(tiny_model, folder, change, tied):
+    """A model directory whose language model has an lm_head.weight, the embedding plus `change`."""
+    shutil.copytree(tiny_model, folder)
+    file = open_weights(folder / "LLM" / "model.safetensors")
+    arrays = {name: np.array(file.read(name)) for name in file.info}
+    arrays["lm_head.weight"] = arrays["model.embed_tokens.weight"] + np.float32(change)
+    save_file(arrays, folder / "LLM" / "model.safetensors")
+    config = json.loads((folder / "LLM" / "config.json").read_text())
+    config["tie_word_embeddings"] = tied
+    (folder / "LLM" / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_model_with_its_own_head_is_not_trained(tiny_model, recordings, tmp_path):
+    model = with_head(tiny_model, tmp_path / "model", 0.1, tied=False)
+    with pytest.raises(InputError, match=r"lm_head\.weight"):
+        make_trainer(model, tmp_path / "out", recordings)
+
+
+def test_trained_model_says_that_it_is_tied(tiny_model, recordings, tmp_path):
+    model = with_head(tiny_model, tmp_path / "model", 0.0, tied=False)
+    (model / "LLM" / "optimizer.pt").touch()
+    written = make_trainer(model, tmp_path / "out", recordings).write_model()
+    assert json.loads((written / "LLM" / "config.json").read_text())["tie_word_embeddings"] is True
+    assert json.loads((model / "LLM" / "config.json").read_text())["tie_word_embeddings"] is False
+    assert not (written / "LLM" / "optimizer.pt").exists()
+    SparkTTS.from_pretrained(written, device_target="CPU").load()
 
 
 def test_progress_keys(tiny_model, recordings, tmp_path):

@@ -150,6 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     group.add_argument("--word_list_every", type=int, default=0, metavar="N")
     group.add_argument("--token_corruption", type=float, default=0.0, metavar="FRACTION")
     group.add_argument("--time_warp_prob", type=float, default=0.0, metavar="P")
+    parser.set_defaults(normalize=False)        # its words are those that were aligned
     args = parser.parse_args(arguments)
     return run_command(lambda: pretrain(args), finetune.INTERRUPTED)
 
