@@ -103,7 +103,8 @@ MEASURE = re.compile(
     "|勺|匙|桶|罐"
     "|捆|卡车|伏|瓦|安培|赫兹|焦|牛|兆|两个|餐|身|棍|缕|束|摞|叠|沓|打(?!折)|筐|篮|听|支|梭|车|船"
     "|页|版面|居室"
-    "|室[一二三四\\d]厅|厅|卫|胞胎|种|代人|级台阶|组|個|隻|週|名|美元|欧元|港元|澳元|加元|日元"
+    "|室[一二三四\\d]厅|厅|卫|胞胎|种|所|地(?!铁)|男|女|房[一二三四\\d]厅|代人|级台阶|组|個|隻|週"
+    "|名|美元|欧元|港元|澳元|加元|日元"
     "|英镑|港币|瓣|弯"
     "|点(?=[零一二三四五六七八九十]{1,3}分))")
 NOT_A_CODE = (
@@ -329,9 +330,9 @@ def _year(match: Match) -> str:
     """1998年; but 3000年 of history."""
     year = match[1]
     before, after = _before(match, 4), _after(match)
-    is_duration = year[1:] == "000" and (
+    is_duration = year == "1000" or (year[1:] == "000" and (
         re.search("(?:近|约|达|过去|有着?|历经|长|了|这|满|每|距今)$", before)
-        or re.match("年(?:前|以前|的?历史|以上|来|多|左右|的?文明|的时间)", after))
+        or re.match("年(?:前|以前|的?历史|以上|来|多|左右|的?文明|的时间)", after)))
     return read_cardinal(year) if is_duration else read_digits(year)
 
 
@@ -363,7 +364,7 @@ SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 
 
 def _power(match: Match) -> str:
-    exponent = match[1].translate(SUPERSCRIPTS).strip("^{}()")
+    exponent = (match[1] or match[2]).translate(SUPERSCRIPTS).strip("^{}()")
     if exponent == "2":
         return "的平方"
     sign = {"-": "负", "+": "正"}.get(exponent[0], "")
@@ -371,16 +372,20 @@ def _power(match: Match) -> str:
     return f"的{sign}{read_cardinal(digits) if digits.isdecimal() else digits}次方"
 
 
+DATE_BEFORE = re.compile("(?:日期|截止|截至|定于|将于|于|自)[到是为:： ]{0,2}$")
+DATE_AFTER = re.compile(
+    " ?(?:上午|下午|早上|晚上|中午|周[一二三四五六日]|星期|出发|开会|发售|上线|开业|放假|圣诞"
+    "|国庆|元旦"
+    "|情人节|截止|到货|返校|开学|之前|前|当天)|[(（]周")
+
+
 def _fraction(match: Match) -> str:
     whole, over, under = match["whole"], match["over"], match["under"]
     before, after = _before(match), _after(match)
     date = not match["sign"] and 0 < int(over) <= 12 and 0 < int(under) <= 31
-    if date and not whole and (
-            int(over) > int(under) or re.search(
-         "(?:日期|截止|截至|定于|将于|于|自)[到是为:： ]{0,2}$", before)
-            or re.match(" ?(?:上午|下午|早上|晚上|中午|周[一二三四五六日]|星期|出发|开会|发售"
-         "|上线|开业"
-                        "|放假|截止|到货|返校|开学|之前|前|当天)|[(（]周", after)):
+    zeros = match["over"][0] == "0" and len(under) == 2
+    is_dated = DATE_BEFORE.search(before) or DATE_AFTER.match(after)
+    if date and not whole and (zeros or int(over) > int(under) or is_dated):
         return _date("", over, under)
     if re.search("血压[是为约:： ]{0,2}$", before) or after.lstrip().startswith("毫米汞柱"):
         return f"{read_cardinal(over)}，{read_cardinal(under)}"
@@ -414,10 +419,36 @@ def _ordinal_range(match: Match) -> str:
     return f"第{read_ordinal(match[1])}" + (f"到{read_ordinal(match[2])}" if match[2] else "")
 
 
+def _order(match: Match) -> str:
+    """2日, 2-3号: a number or two, never with 两; a 0 before them is not said."""
+    numbers = [group for group in match.groups() if group]
+    return "到".join(read_ordinal(re.sub("^0(?=[1-9]$)", "", number)) for number in numbers)
+
+
 def _figure(match: Match) -> str:
     parts = re.split(r"([-–—.])", match[2])
     return match[1] + "".join(
         read_ordinal(part) if part.isdigit() else "点" if part == "." else "杠" for part in parts)
+
+
+HEMISPHERES = {"N": "北纬", "S": "南纬", "E": "东经", "W": "西经"}
+
+
+def _angle(match: Match) -> str:
+    degrees, minutes, seconds, hemisphere = match.groups()
+    spoken = f"{read_cardinal(degrees)}度{read_cardinal(minutes)}分"
+    if seconds:
+        spoken += f"{read_cardinal(seconds)}秒"
+    return HEMISPHERES.get(hemisphere, "") + spoken
+
+
+def _scores(match: Match) -> str:
+    """Pairs in a row: scores, unless all of them rise."""
+    pairs = [tuple(map(int, pair)) for pair in re.findall(r"(\d+)[-–](\d+)", match[0])]
+    if all(first < last for first, last in pairs):
+        return match[0]
+    return re.sub(r"\d+[-–]\d+", lambda m: "比".join(
+        read_cardinal(part) for part in re.split("[-–]", m[0])), match[0])
 
 
 def _resolution(match: Match) -> str:
@@ -425,34 +456,30 @@ def _resolution(match: Match) -> str:
 
 
 def _model(match: Match) -> str:
-    """歼-20, 波音737-800: up to two digits are a number."""
-    spoken = [match[1].rstrip("-")]
-    for number in re.findall(r"\d+", match[2]):
-        if len(spoken) > 1 and re.fullmatch("[1-9]00", number):
-            spoken.append("杠" + read_cardinal(number).replace("两", "二"))
-        elif len(number) < 3 and number[0] != "0":
-            spoken.append(read_cardinal(number))
-        else:
-            spoken.append(read_digits(number))
-    return "".join(spoken)
+    """歼-20, 波音737-800."""
+    return match[1].rstrip("-") + "杠".join(map(_model_number, match[2].split("-")))
 
 
-def _letters_and_number(match: Match) -> str:
-    number = match[2]
-    if len(number) < 3 and (number == "0" or number[0] != "0"):
-        return match[1] + read_cardinal(number)
-    return match[1] + read_digits(number)
+def _model_number(number: str) -> str:
+    """Up to two digits, or hundreds, are a number."""
+    if re.fullmatch("[1-9]00|0|[1-9][0-9]?", number):
+        return read_ordinal(number)
+    return read_digits(number)
 
 
 def _plain_number(match: Match) -> str:
     return _sign(match["sign"]) + _amount(match["number"], _after(match))
 
 
+PIXELS = (
+    "320|480|640|720|768|800|900|960|1024|1050|1080|1200|1280|1366|1440|1600|1920|2160|2560|3840"
+    "|4096|4320|7680")
 SAID = "零一二三四五六七八九十百千万亿两"
 OPERAND = rf"[\w(.√∠{SAID}负-]"
 SIGN = one_of(CURRENCIES)
 CODES = one_of({code for code in CURRENCIES if code.isalpha() or code in "$€£₩"})
 UNIT = one_of(UNITS)
+UNIT_AFTER_SLASH = one_of({*UNITS, *PER, "次"})
 SCALE = f"(?:(?:[kKmMbBtTwW]|[mMbBtT]n){LETTER_AFTER})"
 CHINESE_SCALE = "[十百千万亿]{1,3}"
 VALUE = r"[A-Za-z0-9]{1,30}(?:[-–_][A-Za-z0-9]{1,30}){0,6}"
@@ -482,7 +509,7 @@ RULES = (
     rule("设y≤100 -> 设y小于等于一百", r" ?(?:≤|<=|⩽|≦) ?(?=[\w.(-])", "小于等于"),
     rule("设a≠3 -> 设a不等于三", r" ?(?:≠|!=) ?(?=[\w.(-])", "不等于"),
     rule("取π≈3.14 -> 取π约等于三点一四", r" ?(?:≈|≒|≃) ?(?=[\w.(-])", "约等于"),
-    rule("5>3，>60分 -> 五大于三，大于六十分", r"(?<=[\w)]) ?[>＞] ?(?=[\w.(-])(?!\w{1,20}>)"
+    rule("5>3，>60分 -> 五大于三，大于六十分", r"(?<=[\w)]) ?[>＞] ?(?=[\w.(-])(?![A-Za-z]{2,20}>)"
          r"|(?<![\w<>=-])[>＞] ?(?=\d)", "大于"),
     rule("3<5，<18岁 -> 三小于五，小于十八岁", r"(?<=[\w)]) ?[<＜] ?(?=[\d.(-]|\w(?!\w))"
          r"|[<＜] ?(?=\d)", "小于"),
@@ -548,7 +575,7 @@ RULES = (
     rule("2024届，2020级 -> 二零二四届，二零二零级",
          r"(?<![\d.,:$¥])((?:19|20)\d\d)(?=届|级|款|版|春|夏|秋|冬|赛季|学年|财年|考研|高考|中考"
          r"|国考|省考|奥运"
-         r"|世界杯|欧洲杯|亚运|春晚|上半年|下半年|新年|新款|全运|双|跨年|世博|Q[1-4]|H[12]"
+         r"|世界杯|欧洲杯|亚运|冬奥|春晚|上半年|下半年|新年|新款|全运|双|跨年|世博|Q[1-4]|H[12]"
          r"|第[一二三四]季度)",
          lambda m: read_digits(m[1])),
     rule("22级新生 -> 二二级新生",
@@ -560,6 +587,10 @@ RULES = (
          lambda m: read_digits(m[0])),
     rule("99A坦克 -> 九九A坦克", r"(?<![\w.])\d\d(?=[A-Z](?:坦克|式|主战))",
          lambda m: read_digits(m[0])),
+    rule("2008北京奥运会 -> 二零零八北京奥运会",
+         rf"(?<![\d.,:$¥])((?:19|20)\d\d)(?=[{CJK}]{{1,4}}(?:奥运|冬奥|亚运|世界杯|欧洲杯|大运会"
+         rf"|世博|马拉松|峰会"
+         "|论坛|博览会|音乐节|电影节|车展))", lambda m: read_digits(m[1])),
     rule("迎接2024 -> 迎接二零二四",
          r"((?:你好|再见|告别|拥抱|迎接|展望|回顾|回望|欢迎|巴黎|东京|北京|伦敦|里约|里约热内卢"
          r"|致)[，, ]?)"
@@ -572,20 +603,18 @@ RULES = (
          "|、211|/211|和211|与211"
          "|工作制|加班|错误|页面|报错|事件|恐怖|部队|医院|艺术区|安全卫士|软件|浏览器|杀毒|邮箱"
          "|小游戏|同城|氪|批发"
-         "|纪念日|事变|消防宣传|维权|国际消费者)",
+         "|纪念日|事变|打假|消防宣传|维权|国际消费者)",
          lambda m: read_digits(m[1])),
-    rule("京东618，9·11 -> 京东六一八，九一一",
-         r"(?<=京东)618|(?<=天猫)618|(?<!\d)(?:9[·.•]11|3[·.•]15|5[·.•]12|12[·.•]9|5[·.•]20"
-         r"|9[·.•]18"
-         r"|7[·.•]7|6[·.•]18"
-         r"|1[·•]28|4[·•]12|8[·•]13)(?=晚会|事件|地震|大地震|运动|恐怖|袭击|纪念|购物|大促|事变"
-         r"|惨案|抗战|[，。、”]|$)",
+    rule("京东618，9·11事件 -> 京东六一八，九一一事件",
+         r"(?<=京东|天猫)618|(?<=五、|五和|五/)211"
+         r"|(?<![\d.])\d{1,2}[·•・‧]\d{1,2}(?!假期|长假|劳动节|国庆|黄金周|[\d.])"
+         r"|(?<!\d)(?:9\.11|3\.15|12\.9|9\.18)(?=晚会|事件|地震|运动|恐怖|袭击|纪念|购物|大促"
+         r"|事变|惨案)",
          lambda m: read_digits(m[0])),
     rule("38妇女节 -> 三八妇女节", r"(?<![\d.])\d\d(?=妇女节|劳动节|儿童节|青年节|建党节|建军节)",
          lambda m: read_digits(m[0])),
     rule("5·1假期 -> 五一假期", r"(?<![\d.])(\d{1,2})[·•・.](\d{1,2})(?=假期|长假|劳动节|妇女节"
-         r"|儿童节|国庆|节|黄金周)",
-         lambda m: read_cardinal(m[1]) + read_cardinal(m[2])),
+         r"|儿童节|国庆|黄金周)", lambda m: read_cardinal(m[1]) + read_cardinal(m[2])),
     # Telephones, hotlines, codes
     rule("卡6222 0210 0112 3456 -> 卡六二二二零二幺零零幺幺二三四五六",
          r"(?<![\w.])\d{4}(?:[ -]\d{4}){3}(?:[ -]\d{1,4})?(?!\d)", _spell_all),
@@ -618,6 +647,9 @@ RULES = (
     rule("请拨110、120 -> 请拨幺幺零、幺二零",
          rf"(?:{CALL})(?:电话|热线|客服)?[了过是为到至:：“\" ]{{0,3}}{HOTLINE}(?!\d)"
          rf"(?:(?:{LIST}) ?{HOTLINE}(?!\d)){{0,6}}(?![.:]\d|[A-Za-z]|,\d{{3}}|-){NOT_A_CODE}",
+         _hotline),
+    rule("96110是反诈专线 -> 九六幺幺零是反诈专线", rf"(?<![\d.])(?:{HOTLINE})"
+         rf"(?=[是为][{CJK}]{{0,8}}(?:热线|专线|电话|号码))",
          _hotline),
     rule("找12345热线 -> 找幺二三四五热线",
          rf"(?<![\d.])(?:{HOTLINE}(?:{LIST})){{0,3}}{HOTLINE}(?={CALLED})", _hotline),
@@ -655,8 +687,8 @@ RULES = (
          lambda m: f"{read_digits(m[1])}点{m[2]}"),
     # Rooms
     rule("3栋2单元502室 -> 三栋二单元五零二室",
-         r"(?<=单元)(\d{3,4})(?![\d.])|(?<=号楼)(\d{3,4})(?![\d.])|(?<=[栋幢座])(\d{3,4})(?![\d.]"
-         r"|[元个人])",
+         r"(?<=单元)(\d{3,4})(?![\d.])|(?<=号楼)(\d{3,4})(?![\d.])"
+         r"|(?<=[栋幢座层楼])(\d{3,4})(?![\d.]|[元个人米家户平间台套])",
          lambda m: read_digits(m[0])),
     rule("在1208室 -> 在幺二零八室",
          r"(?<![\w.~—–-])\d{3,4}(?=室|房(?!价|贷|产|东)|教室|会议室|病房|宿舍|寝室|包厢|包间"
@@ -697,24 +729,42 @@ RULES = (
          rf"(?=[{CJK}，。；、！？.]|$)", _thousands),
     # Models
     rule("歼-20，东风-41 -> 歼二十，东风四十一",
-         rf"({DESIGNATION})(\d{{1,4}}(?:-\d{{2,4}})?)(?![\d.:]|[年月日号路元个人岁])", _model),
+         rf"({DESIGNATION})(\d{{1,4}}(?:-\d{{1,4}})?)(?![\d.:]|[年月日路元个人岁])", _model),
+    rule("空客A350-900 -> 空客A三五零杠九百", r"(?<=[A-Z])(\d{2,4})-(\d{1,4})(?![\w-])",
+         lambda m: f"{_model_number(m[1])}杠{_model_number(m[2])}"),
+    rule("89式步枪 -> 八九式步枪", r"(?<![\d.])\d\d(?=式(?:步枪|手枪|机枪|冲锋枪|狙击|坦克|主战"
+         r"|火箭|自行|迫击|军))",
+         lambda m: read_digits(m[0])),
     rule("显卡RTX 4090 -> 显卡RTX 四零九零",
          r"(?<![A-Za-z])((?!TOP|Top|VIP)[A-Z]{1,5}[ -])(\d{3,5})(?![\d.,:%]|元|人|个)",
          lambda m: m[1].replace(
          "-", " ") + read_digits(m[2])),
     rule("芯片i7-12700K -> 芯片i七 一二七零零K", r"\b(i[3579])-(\d{4,5})(?!\d)",
          lambda m: f"{m[1][0]}{read_cardinal(m[1][1])} {read_digits(m[2])}"),
-    rule("显卡5090D -> 显卡五零九零D", r"(?<![\w.,$-])(\d{3,5})(?=[ABCDEFHJLNPQRSTUXYZ]"
-         r"(?![A-Za-z\d]))"
+    rule("显卡5090D -> 显卡五零九零D", r"(?<![\w.,$-])(\d{3,5})(?=[ABCDEFHPQRSTUXYZ](?![A-Za-z\d]))"
          r"(?!\d+A电流)", lambda m: read_digits(m[1])),
     rule("画质1080p -> 画质一零八零p", r"(?<![\w.])(\d{3,4})(?=p(?![A-Za-z]))",
          lambda m: read_digits(m[1])),
     # Units
+    rule("播放100W+ -> 播放一百万多", r"(?<![\w.,])(\d{1,6}(?:\.\d{1,3})?)W(?=\+|粉|播放|次|人|元"
+         r"|用户|阅读|点赞|销量)",
+         lambda m: f"{m[1]}万"),
+    rule("北纬39°54′26″ -> 北纬三十九度五十四分二十六秒",
+         r"(\d{1,3})° ?(\d{1,2})[′'’] ?(?:(\d{1,2}(?:\.\d{1,4})?)(?:[″\"”]|′′"
+         r"|''))?([NSEW](?![A-Za-z]))?", _angle),
+    rule("配速5'30\" -> 配速五分三十秒", r"(?<![\w.])(\d{1,2})[′'’](\d{2})[″\"”]",
+         lambda m: f"{read_count(m[1])}分{read_count(str(int(m[2])))}秒"),
+    rule("在39.9°N -> 在北纬三十九点九度", r"(\d{1,3}(?:\.\d{1,8})?)°([NSEW])(?![A-Za-z])",
+         lambda m: f"{HEMISPHERES[m[2]]}{read_cardinal(m[1])}度"),
+    rule("分辨率1920x1080 -> 分辨率一九二零乘一零八零",
+         rf"(?<!\d)(?:{PIXELS}) ?[×xX*] ?(?:{PIXELS})(?!\d)", _resolution),
+    rule("100M宽带 -> 一百兆宽带", r"(?<=\d)M(?=宽带|带宽|流量|光纤|网速|内存|每秒)", "兆"),
+    rule("单位m² -> 单位平方米", r"(?<![\w/])([kcm]?m)([²³])", lambda m: UNITS[m[0]]),
     rule("有3m/s，10g/100ml -> 有三米每秒，十克每一百毫升",
-         rf"(?:(?<![\w)])(?P<sign>[-+±] ?))?(?<![\w.])(?P<first>{NUMBER}) ?"
+         rf"(?:(?<![\w)])(?P<sign>[-+±] ?))?(?<![\w.])(?<![A-Za-z] )(?P<first>{NUMBER}) ?"
          rf"(?:(?P<first_unit>{UNIT})?(?:{RANGE}|[至到])(?P<last_sign>-)?(?P<last>{NUMBER}) ?)?"
-         rf"(?P<unit>{UNIT})(?:/(?P<per>\d{{0,4}} ?(?:{UNIT}|day|d|month|mo|year|yr"
-         rf"|次))(?![\w²³]))?(?![A-Za-z0-9²³Ωμ/])",
+         rf"(?P<unit>{UNIT})(?:/(?P<per>\d{{0,4}} ?(?:{UNIT_AFTER_SLASH}))(?![\w²³]))?"
+         rf"(?![A-Za-z0-9²³Ωμ/])",
          _quantity),
     rule("片长1h30min -> 片长一小时三十分钟",
          r"(?<![\w.])(\d{1,3}) ?(?:h|hr|hrs) ?(\d{1,2}) ?(?:min|mins"
@@ -744,32 +794,46 @@ RULES = (
          rf"|薪资)({NUMBER})([KMB])(?![A-Za-z0-9])",
          lambda m: read_cardinal(_scaled(m[1], m[2])[0])),
     rule("85折 -> 八五折", r"(?<![\d.])[1-9][1-9](?=折)", lambda m: read_digits(m[0])),
+    rule("3#楼，住#5 -> 三号楼，住五号", r"(?<![\d.])(\d{1,4})#|#(\d{1,6})(?!\d)号?",
+         lambda m: read_ordinal(m[1] or m[2]) + "号"),
     # Ordinals and figures
     rule("第1-3名 -> 第一到三名",
-         rf"(?:第 ?|\b[Nn][Oo]\. ?)(\d+)(?:{RANGE}第?(\d+))?(?!\.?\d|/)", _ordinal_range),
+         rf"(?:第 ?|\b[Nn][Oo]\. ?)(\d+)(?:{RANGE}第?(\d+))?(?![\d/]|\.\d)", _ordinal_range),
     rule("第Ⅲ章，II型 -> 第三章，二型",
-         r"(?:(?<=第)|(?<![A-Za-z]))(?P<numeral>X{0,3}(?:IX|IV|VI{0,3}|I{1,3})|X{1,3})(?![A-Za-z]"
-         r"|(?<=[VX])型)"
+         r"(?:(?<=第)|(?<![A-Za-z]))(?![VX]型)(?P<numeral>X{0,3}(?:IX|IV|VI{0,3}|I{1,3})"
+         r"|X{1,3})(?![A-Za-z])"
          r"(?:(?<=第.)|(?<=第..)|(?<=第...)|(?<=第....)|(?=[型级期类章节卷世部度区组册]))", _roman),
+    rule("亨利VIII -> 亨利八世",
+         r"(?:(?<=亨利|查理|乔治|威廉|腓力)|(?<=爱德华|詹姆斯|弗朗茨))(?P<numeral>I{1,3}|I?VI{0,3}"
+         r"|I?X)(?![A-Za-z]|世)",
+         lambda m: _roman(m) + "世"),
     rule("路易XIV -> 路易十四",
          rf"(?<=[{CJK}])(?P<numeral>X{{0,3}}(?:IX|IV|VI{{1,3}}|I{{2,3}})"
          rf"|X{{1,2}}V(?:I{{0,3}}))(?![A-Za-z])", _roman),
     rule("图2-1，表3-2 -> 图二杠一，表三杠二",
-         rf"((?:{FIGURE}) ?)(\d{{1,3}}(?:[-–—.]\d{{1,3}}){{1,3}})(?![\d.%]|[{MEASURED}])", _figure),
-    rule("2月22号 -> 二月二十二号", rf"(?<![\d.])(\d{{1,2}})(?:{RANGE}(\d{{1,2}}))?(?=月(?!饼))",
-         lambda m: read_ordinal(m[1]) + (f"到{read_ordinal(m[2])}" if m[2] else "")),
+         rf"((?:{FIGURE}) ?[(（]?)(\d{{1,3}}(?:[-–—.]\d{{1,3}}){{1,3}})(?![\d.%]|[{MEASURED}])",
+         _figure),
+    rule("2-3月，05月06日 -> 二到三月，五月六日",
+         rf"(?<![\d.])0?(\d{{1,2}})(?:{RANGE}0?(\d{{1,2}}))?(?=月(?!饼))", _order),
     rule("2日，2-3号 -> 二日，二到三号",
-         rf"(?<![\d.:])(\d{{1,4}})(?:{RANGE}(\d{{1,4}}))?(?=[日号楼])",
-         lambda m: read_ordinal(m[1]) + (f"到{read_ordinal(m[2])}" if m[2] else "")),
+         rf"(?<![\w.:])(\d{{1,4}})(?:{RANGE}(\d{{1,4}}))?(?=[日号楼])", _order),
     rule("2点30分 -> 两点三十分", r"(?<![\d.:])(\d{1,2})点(?=\d{1,2}分|半|钟|整|多|左右|到"
          r"|[，。、]|$)",
          lambda m: read_count(str(int(m[1]))) + "点"),
     rule("8点05 -> 八点零五", r"(?<=[点时])0(\d)(?!\d)", lambda m: f"零{read_cardinal(m[1])}"),
     # Pairs of numbers
+    rule("去7-11买 -> 去七十一买", r"(?<![\d-])7-11(?=便利|店|买|门|吃|$)", "七十一"),
+    rule("满300-50 -> 满三百减五十", r"(?<=满)(\d{1,6})-(\d{1,6})(?!\d)", r"\1减\2"),
+    rule("21-19、19-21险胜 -> 二十一比十九、十九比二十一险胜",
+         r"(?<![\w.-])\d{1,3}[-–]\d{1,3}(?:[、，,；;] ?\d{1,3}[-–]\d{1,3}){1,6}(?![\w.%℃°-])",
+         _scores),
     rule("5-3获胜 -> 五比三获胜",
          rf"(?<![\w.+×÷*/=-])(?P<first>{NUMBER})(?P<dash>{RANGE})(?P<last>{NUMBER})"
          rf"(?! ?[\w.+×÷*/=°-]|\.\d| ?{DASH} ?\d)",
          _pair),
+    rule("4-4-2阵型 -> 四四二阵型", r"(?<![\w-])\d(?:-\d){2,3}(?=阵|打法|的阵|站位|首发)"
+         r"|(?<=阵型)\d(?:-\d){2,3}(?![\d-])|(?<=阵型为)\d(?:-\d){2,3}(?![\d-])"
+         r"|(?<=排出)\d(?:-\d){2,3}(?![\d-])", lambda m: read_digits(m[0])),
     rule("到1-2-3 -> 到一杠二杠三", r"(?<![\w.-])\d{1,6}(?:-\d{1,6}){2,8}(?![\w-])",
          lambda m: _hyphenated(m[0])),
     rule("3、4个 -> 三、四个", r"(?<![\d.])(\d)、(?=\d[个天年次人岁])",
@@ -781,15 +845,18 @@ RULES = (
     rule("大概~30个 -> 大概约三十个", r"~ ?(?=\d)|(?<![^\s（(，。：])≈ ?(?=\d)", "约"),
     # Mathematics
     rule("求10³，x² -> 求十的三次方，x的平方",
-         r"(?<=[\w)\]])([⁺⁻]?[⁰¹²³⁴-⁹ⁿ]{1,6}|\^[({]?[-+]?\w{1,6}[)}]?)", _power),
+         r"(?<=[\w)\]])([⁺⁻]?[⁰¹²³⁴-⁹ⁿ]{1,6})|(?<=[a-z\d)])(\^[({]?[-+]?(?:\d{1,6}"
+         r"|[nxykmt](?![A-Za-z]))[)}]?)", _power),
     rule("气体CO₂ -> 气体CO二", "[₀-₉]{1,6}", lambda m: read_digits(m[0].translate(SUBSCRIPTS))),
+    rule("求△ABC -> 求三角形ABC", "△(?=[A-Z])", "三角形"),
+    rule("到∞ -> 到无穷大", "∞", "无穷大"),
     rule("已知∠A -> 已知角A", "∠ ?(?=[\\w])", "角"),
     rule("求√2 -> 求根号二", "√ ?(?=[\\w(])", "根号"),
     rule("约±3 -> 约正负三", r"± ?(?=[\d.])", "正负"),
     rule("求5 - 3 = 2 -> 求五减三等于二", r"(?<=[\w)]) ?[-–] ?(?=\d{1,15}(?:\.\d{1,9})? ?=)"
          r"|(?<=\d) - (?=\d)|(?<==\d) ?- ?(?=\d)", "减"),
     rule("求10×2 -> 求十乘二", rf"(?<=[\d){SAID}米]) ?[×*✕] ?(?=[\d({SAID}])"
-         rf"|(?<=[\d{SAID}米]) ?[xX] ?(?=[\d{SAID}])", "乘"),
+         rf"|(?<=[\d{SAID}米]) ?[xX] ?(?=\d{{1,6}}(?![A-Za-z\d])|[{SAID}])", "乘"),
     rule("提速3x -> 提速三倍", rf"(?<![\w.=+(*/-])({NUMBER})[xX×](?=[{CJK}，。！？、；）]|$)",
          lambda m: f"{read_count(m[1])}倍"),
     rule("求6÷3 -> 求六除以三", r"(?<=[\w)]) ?÷ ?(?=[\w(])", "除以"),
@@ -806,8 +873,6 @@ RULES = (
          lambda m: "点".join(map(read_ordinal, m[0].split(".")))),
     rule("得1st -> 得first", r"(?<!\d)(\d{1,9})(?:st|nd|rd|th)\b",
          lambda m: read_english_ordinal(m[1])),
-    rule("3#楼，住#5 -> 三号楼，住五号", r"(?<![\d.])(\d{1,4})#|#(\d{1,6})(?!\d)",
-         lambda m: read_ordinal(m[1] or m[2]) + "号"),
     rule("我用GPT-4 -> 我用GPT 四", r"(?<=[A-Za-z])-(?=\d)|(?<=\d)-(?=[A-Za-z])", " "),
     rule("病毒H1N1 -> 病毒H一N一", r"(?<=[A-Za-z])\d{1,30}(?=[A-Za-z])",
          lambda m: read_digits(m[0])),
@@ -831,7 +896,7 @@ RULES = (
 )
 
 TRIGGER = re.compile(
-    r"[0-9０-９½⅓⅔¼¾&＆@＠+＋=＝≥≤≠≈≒≧≦⩾⩽±×÷√Ⅰ-Ⅻⅰ-ⅻ①-⑳₀-₉⁰¹²³⁴-⁹]|www\.|://"
+    r"[0-9０-９½⅓⅔¼¾⅛⅜⅝⅞^ⁿ△∛∞&＆@＠+＋=＝≥≤≠≈≒≧≦⩾⩽±×÷√Ⅰ-Ⅻⅰ-ⅻ①-⑳₀-₉⁰¹²³⁴-⁹]|www\.|://"
     r"|(?<![A-Za-z])[IVX]+(?![A-Za-z])"
     r"|[A-Za-z0-9]\.(?:com|cn|net|org|io|md|py|txt|pdf|docx?|xlsx?|pptx?)|\w[<>＜＞]\w|[∠√]",
     re.ASCII)

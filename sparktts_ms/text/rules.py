@@ -60,6 +60,7 @@ def _plain(match: re.Match[str]) -> str:
 
 # Characters that mean the same as others, for the rules of all languages.
 PLAIN_CHARACTERS = (
+    rule("共１，２３４元 -> 共一千二百三十四元", "(?<=[０-９])[，,](?=[０-９]{3}(?![０-９]))", ""),
     rule("全角１２３个 -> 全角一百二十三个", "[０-９]+", _plain),
     rule("占５０％ -> 占百分之五十", f"[{FULL_WIDTH}]", _plain),
     rule("早上８：０５ -> 早上八点零五分", "(?<=[0-9])[：．／～](?=[0-9])", _plain),

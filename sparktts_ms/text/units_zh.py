@@ -47,7 +47,7 @@ BASES = {       # name, prefixes
     "cal": ("卡", "k"), "Sv": ("西弗", "mμ"), "Bq": ("贝可", "kM"), "eV": ("电子伏", "kMG"),
     "A": ("安", "kmμ"), "H": ("亨", "mμ"), "T": ("特斯拉", "mμ")}
 # Alone, these are also letters of a name: 10A and 5T are read as letters.
-AMBIGUOUS = frozenset("AHT")
+AMBIGUOUS = frozenset("AFHT")
 
 UNITS = {prefix + unit: PREFIXES[prefix] + name
          for unit, (name, prefixes) in BASES.items() for prefix in prefixes}
