@@ -15,6 +15,7 @@ from sparktts_ms.text.numbers_en import (
     year,
 )
 from sparktts_ms.text.rules import rule
+from sparktts_ms.text.units_en import UNIT
 
 _SIGNS = {
     ".": "dot", "@": "at", "/": "slash", ":": "colon", "-": "dash", "_": "underscore", "+": "plus",
@@ -47,7 +48,7 @@ _HOTLINES = (
     "12306|12345|10086")
 _HOTLINE_WORK = (
     "calls?|callers?|operators?|dispatch(?:er|ers)?|emergency|emergencies|hotline|center|centre|"
-    "responders?")
+    "responders?|lifeline|line|tapes?|system|service")
 # What is said digit by digit after these words.
 _SECRETS = (
     "pin|passcode|password|otp|cvv|cvc|ssn|isbn(?:-1[03])?|issn|imei|vin|iban|zip|zip code|"
@@ -61,7 +62,8 @@ _NAMED = (
     "code|codes|account|acct\\.?|passport|policy|invoice|order|ticket|lot|batch|docket|claim|case|"
     "member|membership|employee|student|customer|card|registration|locker|combination|booking|"
     "confirmation|reference|ref\\.?|tracking|phone|mobile|cell|part|model|reservation|contract|"
-    "transaction|receipt|permit|patient|loan|file|flight confirmation|gift card|credit card|"
+    "transaction|receipt|check|cheque|badge|sku|seat|permit|patient|loan|file"
+    "|flight confirmation|gift card|credit card|"
     "debit card|bank account|phone number|serial number|number to call")
 _VALUE = (
     r"(?:[A-Z]{0,4}[-–]?\d[\dA-Z]*|[A-Z]{1,4}(?=[-–]\d))(?:[- –.][\dA-Z]*\d[\dA-Z]*){0,6}"
@@ -134,8 +136,17 @@ def _hotline(match: re.Match[str]) -> str:
 
 
 def _named_code(match: re.Match[str]) -> str:
+    """PIN 0420, account number 12-345, but not: fax 20 pages, a year ending in 2024."""
     name, code = match.groups()
-    name = re.sub(r"(?: number)? ?# ?$", " number ", name)
+    is_short = code.isdigit() and not code.startswith("0")
+    if name.strip().isalpha() and is_short and counts(match):
+        return match[0]
+    of_card = re.search(r"(?i)\b(?:card|account|number|phone)\b", before(match))
+    if re.match("(?i)end", name) and re.fullmatch("(?:19|20)[0-9]{2}", code) and not of_card:
+        return match[0]
+    name = re.sub(r"(?: number)? ?# ?$| no\. ?$", " number ", name)
+    if is_short and len(code) < 3 and re.match(rf"(?i)(?:{_NAMED})\b", name):
+        return name + cardinal(code)
     groups = re.findall("[0-9A-Z]+", code)
     is_phone = re.match(r"(?i)(?:tel|phone|fax|mobile|cell|hotline|helpline|whatsapp)", name)
     is_grouped = len(groups) > 2 or " " in code or "." in code
@@ -143,6 +154,12 @@ def _named_code(match: re.Match[str]) -> str:
     if (is_phone or (is_grouped and not is_code)) and all(group.isdigit() for group in groups):
         return name + spell_groups(code)
     return name + _spell_code(code)
+
+
+def _called(match: re.Match[str]) -> str:
+    if counts(match) or len(re.sub("[^0-9]", "", match[2])) < 6:
+        return match[0]
+    return match[1] + spell_groups(match[2])
 
 
 def _place(match: re.Match[str]) -> str:
@@ -233,8 +250,8 @@ RULES = (
          rf"|#) ?)({_VALUE})"
          r"(?![\w%]|[.,:/]\d)", _named_code, needs="A-Za-z"),
     rule("order 00123 -> order zero zero one two three",
-         rf"(\b(?i:{_NAMED}) )(0\d+|(?<=[cC]ode )\d{{3,}}|\d{{5,}}|[A-Z]{{1,4}}-?\d{{3,}}"
-         rf"|\d+-\d+-[\d-]*\d)(?![\w%]|[.,:/]\d)", _named_code, needs="A-Za-z"),
+         rf"(\b(?i:{_NAMED}) )(0\d+|(?<=[cC]ode )\d{{3,}}|\d{{5,}}|[A-Z]{{1,4}}-?\d{{3,}}(?:-\d+)*"
+         rf"|\d+-\d+-[\d-]*\d|\d+-\d{{3,}})(?![\w%]|[.,:/]\d)", _named_code, needs="A-Za-z"),
     rule("see #12345 -> see number one two three four five", r"#(\d{5,20})(?![\w.,]\d|\w)",
          lambda m: f"number {spell(m[1])}", needs="#"),
     rule("555-0199 ext. 12 -> five five five, zero one nine nine extension one two",
@@ -257,6 +274,10 @@ RULES = (
          r"\b(?i:call|dial|phone|ring|text|telephone)(?i:s|ed|ing)? "
          rf"(?:{_HOTLINES})(?:(?:, | or |, or | and )(?:{_HOTLINES})){{0,3}}(?![\w-]|[.,:]\d)",
          _hotline, needs="A-Za-z"),
+    rule("call us on 1300 655 506 -> call us on one three zero zero, six five five, five zero six",
+         r"(\b(?i:call|dial|phone|ring|text|contact)(?i:s|ed|ing)?(?: us| me| him| her| them)?"
+         r"(?: on| at)? )(\d{2,6}(?:[- ]\d{2,6}){1,4})(?![\w%-]|[.,:/]\d)", _called,
+         needs="a-zA-Z"),
     rule("Text STOP to 12345 -> Text STOP to one two three four five",
          r"\b((?i:text)(?i:s|ed|ing)?\b[^.!?\d\n]{0,40} to )(\d{5,6})(?![\w-]|[.,:]\d)",
          lambda m: m[1] + spell(m[2]), needs="t"),
@@ -276,7 +297,7 @@ RULES = (
     rule("room 1208 -> room twelve oh eight",
          rf"(\b(?i:{_PLACES})(?i:s?(?: (?:number|no\.?))?) #?)([A-Z]{{0,3}}-?)(\d{{1,5}})("
          rf"[A-Z]?)(?:[-–](\d{{1,5}}))?"
-         r"(?![\w%°]|[.,:/]\d|-\d)", _place, needs="A-Za-z"),
+         rf"(?![\w%°]|[.,:/]\d|-\d| \d/\d| ?{UNIT})", _place, needs="A-Za-z"),
     rule("at 12 N Main St -> at twelve North Main Street",
          rf"(?<=\d )([NSEW])\.? (?=(?:[A-Z][a-z]{{1,15}} ){{1,2}}{_STREET}\b"
          rf"|\d{{1,3}}(?:st|nd|rd|th) {_STREET}\b)", lambda m: f"{_DIRECTIONS[m[1]]} ",
@@ -292,7 +313,8 @@ RULES = (
          rf"|th) {_STREET}\b)",
          lambda m: f"{number_in_name(m[1])} {m[2]}".rstrip(), needs="A-Z"),
     rule("a Boeing 737-800 -> a Boeing seven thirty seven eight hundred",
-         rf"\b({_BRANDS}) (\d{{3,5}})(-\d{{1,4}})?(?![\d%]|[.,:/]\d|-\d)", _model, needs="A-Z"),
+         rf"\b({_BRANDS}) (\d{{3,5}})(-\d{{1,4}})?(?![\d%]|[.,:/]\d|-\d| ?{UNIT})", _model,
+         needs="A-Z"),
     rule("a 737-800 took off -> a seven thirty seven eight hundred took off",
          r"(?<![\w.,-])(7[0-8]7)-(\d{1,3})(?![\d-]|[.,]\d)",
          lambda m: f"{pairs(m[1])} {number_in_name(m[2])}", needs="-"),
@@ -320,6 +342,9 @@ NAMES = (
          needs="."),
     rule("two 747s -> two seven forty sevens", r"(?<![\w.,])(\d{2,4})(['’]?)s\b",
          lambda m: plural(number_in_name(m[1])), needs="s"),
+    rule("the 5s and size 8s -> the fives and size eights",
+         r"\b((?:and|or|[Ss]izes?|[Tt]he) )(\d)s\b", lambda m: m[1] + plural(cardinal(m[2])),
+         needs="s"),
     rule("MP3, COVID-19 -> MP three, COVID-nineteen",
          r"(?<=[A-Za-z])(-?)(\d{1,9})(?!\.\d)(?=[^\d]|$)", _digits_in_name, needs="A-Za-z"),
     rule("the 705A -> the seven oh five A", r"(?<![\w.,])()(\d{1,9})(?=[A-Za-z])", _digits_in_name,

@@ -24,7 +24,8 @@ DESCRIBED = (
     "bill|note|coin|banknote|fine|fee|ticket|deal|budget|prize|bonus|discount|coupon|gift card|"
     "bottle|can|bag|box|pack|jar|bulb|charger|battery|hard drive|drive|stick|card|cable|motor|"
     "engine|run|race|walk|hike|drive|sprint|swim|radius|screen|monitor|resistor|capacitor|dose|"
-    "tablet|pill|steak|dumbbell|plate|journey|stretch|outlet|adapter|panel|tank|loan|bet|menu")
+    "tablet|pill|steak|dumbbell|plate|journey|stretch|outlet|adapter|panel|tank|loan|bet|menu"
+    "|shift|break|delay|notice|flight|workweek|window|limit|pipe|board|ruler")
 _DESCRIBED = re.compile(rf"[ -](?:{DESCRIBED})s?\b", re.ASCII)
 _ARTICLE = re.compile(
     r"(?i)(?:\b(?:an?|the|this|each|every|my|your|his|her|our|their|another|per|no)|\w['’]s)"

@@ -13,6 +13,7 @@ CURRENCIES: dict[str, tuple[str, str, str, str]] = {
     "$": ("dollar", "dollars", *_CENTS), "€": ("euro", "euros", *_CENTS),
     "£": ("pound", "pounds", "penny", "pence"), "¥": ("yen", "yen", "", ""),
     "₹": ("rupee", "rupees", "paisa", "paise"), "Rs. ": ("rupee", "rupees", "paisa", "paise"),
+    "Rs": ("rupee", "rupees", "paisa", "paise"), "Rs.": ("rupee", "rupees", "paisa", "paise"),
     "₩": ("won", "won", "", ""), "₽": ("ruble", "rubles", "kopeck", "kopecks"),
     "₺": ("lira", "lira", "", ""), "₫": ("dong", "dong", "", ""), "฿": ("baht", "baht", "", ""),
     "₱": ("peso", "pesos", "centavo", "centavos"), "₴": ("hryvnia", "hryvnias", "", ""),

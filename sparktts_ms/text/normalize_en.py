@@ -50,6 +50,11 @@ _DAYS = (
     "|Sunday")
 _MONTHS = "|".join([*times_en.MONTHS, *(month[:3] for month in times_en.MONTHS), "Sept"])
 _PER_UNIT = "kg|km|mi|lb|oz|hr|sq ft|mL|ml|min|sec|yr|GB|MB|m²|km²|kWh|cm|mm"
+GREEK = dict(zip(
+    "αβγδεζηθικλμνξπρσςτυφχψωΓΔΘΛΞΠΣΦΨΩ",
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma sigma "
+    "tau upsilon phi chi psi omega gamma delta theta lambda xi pi sigma phi psi omega".split(),
+    strict=True))
 _TITLES = {
     "Dr": "Doctor", "Prof": "Professor", "Gen": "General", "Col": "Colonel", "Capt": "Captain",
     "Lt": "Lieutenant", "Sgt": "Sergeant", "Maj": "Major", "Rev": "Reverend", "Sen": "Senator",
@@ -114,15 +119,16 @@ def _factor(match: re.Match[str]) -> str:
     following = match.string[match.end() + others.end():][:20] if others else ""
     is_product = re.match(" ?[=≈]| (?:is|equals|makes)\\b", following) or re.search(
         rf"[=+÷−-] ?(?:{NUMBER} ?[x×*] ?)*$", before(match))
-    is_size = re.match(rf" ?-?{UNIT}| [a-z]|\"", following) or (
-        others and all(len(n) > 2 for n in re.findall(r"\d+", f"{match[1]}x{others[0]}")))
+    is_size = re.match(rf" ?-?{_SIZED}\b| (?!{UNIT})[a-z]|[\"']", following) or (
+        re.search(r"\b[Aa] $", before(match)) or
+        (others and all(len(n) > 2 for n in re.findall(r"\d+", f"{match[1]}x{others[0]}"))))
     joint = "by" if is_size and not is_product and "*" not in match[0] else "times"
     return f"{_side(match[1])} {joint} "
 
 
 def _side(number: str) -> str:
     """The length of a side; four digits by twos."""
-    return pairs(number) if re.fullmatch(r"[1-9]\d{3}", number) else decimal(number)
+    return pairs(number) if re.fullmatch(r"[1-9]\d{3}", number) else _amount(number)
 
 
 def _feet(match: re.Match[str]) -> str:
@@ -271,7 +277,8 @@ MEASURES = (
          rf"{_BEGIN}({NUMBER})° ?(?:(\d{{1,2}}(?:\.\d{{1,9}})?)['’′] ?)?"
          r"(?:(\d{1,2}(?:\.\d{1,9})?)[\"”″] ?)?([NSEW])\b", _coordinate, needs="°"),
     rule("5 oz. of it -> five ounces of it",
-         r"(?<=\d) ?(oz|lbs?|hrs?|yrs?|ft|min|mins|secs?|gal|qt|tbsp|tsp|mi|yds?)\.(?=,| [a-z(])",
+         r"(?<=\d) ?((?:sq\. |cu\. |fl\. )?ft|(?:fl\. )?oz|lbs?|hrs?|yrs?|ft|min|mins|secs?|gal"
+         r"|qt|tbsp|tsp|mi|yds?)\.(?=,| [a-z(])",
          r" \1", needs="."),
     rule("5'11\" tall -> five foot eleven tall",
          r"(?<![\w.,])(\d)['’′] ?(1[01]|\d)(?:\"|”|″|''|\b)(?!\d)", _feet, needs="'’′"),
@@ -281,9 +288,13 @@ MEASURES = (
          needs="f"),
     rule("a 27\" monitor -> a twenty seven inch monitor",
          rf"(?<![\"“/]){_BEGIN}((?:\d{{1,3}} )?\d{{1,2}}/\d{{1,2}}|{NUMBER})(?:[\"″]|''|-inch"
-         rf"|-in\b|in\b| in(?= ?[x×]))(?!\w|-)(?="
+         rf"|-in\b|in\b| in(?= ?[x×])| in\.(?= [a-z]))(?!\w|-)(?="
          rf"[ .,;x×])",
          _inches, needs="i\"″'"),
+    rule("a 4'x8' sheet -> a four by eight foot sheet",
+         r"(?<![\w.,'‘])(\d{1,3})['′] ?[x×] ?(\d{1,3})['′](?!\w)",
+         lambda m: f"{cardinal(m[1])} by {cardinal(m[2])} {'foot' if is_adjective(m) else 'feet'}",
+         needs="'′"),
     rule("a 6' wall -> a six foot wall",
          r"(?<![\w.,'‘])(\d{1,3})['′](?= (?:tall|long|wide|high|deep|wall|fence|ladder|ceiling|x"
          r"|×))",
@@ -291,12 +302,17 @@ MEASURES = (
     rule("5cm x 10cm -> five by ten centimeters",
          rf"{_BEGIN}({NUMBER}) ?{_SIZED} ?[x×] ?(?={NUMBER} ?{_SIZED}\b)",
          lambda m: f"{_side(m[1])} by ", needs="x×"),
-    rule("3 x 5 cards -> three by five cards", rf"{_BEGIN}({NUMBER}) ?[x×*] ?(?={NUMBER})", _factor,
+    rule("3 x 5 cards -> three by five cards",
+         rf"(?<!/){_BEGIN}((?:\d{{1,3}} \d/\d)|{NUMBER}) ?[x×*] ?(?={NUMBER})", _factor,
          needs="x×*"),
+    rule("5m people -> five million people",
+         rf"{_BEGIN}({NUMBER})m(?= (?:people|users|views|followers|subscribers|customers|downloads|"
+         r"tonnes|tons|barrels|residents|copies|jobs|homes|a year)\b)",
+         lambda m: f"{decimal(m[1])} million", needs="m"),
     rule("5 to 10-kg bags -> five to ten kilogram bags",
          rf"{_BEGIN}(?P<number>(?:\d{{1,4}} )?\d{{1,3}}/\d{{1,4}}|{NUMBER}|\.\d{{1,9}})"
          rf"(?: |(?P<hyphen>-))?(?P<unit>{UNIT})", _quantity, needs="A-Za-zΩμ°Å"),
-    rule("5 in. and 3 in wide -> five inches. and three inches wide",
+    rule("5 in, or 3 in wide -> five inches, or three inches wide",
          rf"{_BEGIN}({NUMBER}) in(?=[.,;)]|$| (?:wide|tall|long|thick|deep|high|diameter)\b)",
          lambda m: f"{decimal(m[1])} {'inch' if m[1] == '1' else 'inches'}", needs="n"),
     rule("100 million kg per km -> one hundred million kilograms per kilometer",
@@ -338,12 +354,12 @@ OPERATORS = (
          r"(?<![\w.,])(\d{1,3})!(?= (?:is|equals)\b| ?[=+×*/-])",
          lambda m: f"{cardinal(m[1])} factorial", needs="!"),
     rule("2x + 1 -> two x plus one",
-         r"(?<![\w.,])(\d{1,9})([xyzn])(?= ?[-+=^*/²³<>≤≥] ?[\da-z(]|[²³])",
+         r"(?<![\w.,])(\d{1,9})([xyzn])(?=(?!-\d+x) ?[-+=^*/²³<>≤≥] ?[\da-z(]|[²³])",
          lambda m: f"{cardinal(m[1])} {m[2]}", needs="xyzn"),
     rule("3 + 5 -> three plus five", r"(?<=[\w)²³%°€⁰¹⁴-⁹]) \+ (?=[\w(√π$€£])|(?<=\d)\+(?=\d)",
          " plus ",
          needs="+"),
-    rule("x = 3 -> x equals three", r"(?<=[\w)%²³π\"']) ?={1,2} ?(?=[\w(√π-])", " equals ",
+    rule("x = 3 -> x equals three", r"(?<=[\w)%²³\"'Α-ω]) ?={1,2} ?(?=[\w(√Α-ω-])", " equals ",
          needs="="),
 )
 ARITHMETIC = (
@@ -367,7 +383,8 @@ ARITHMETIC = (
     rule("1e6 -> one times ten to the power of six",
          r"(?<![\w.])(\d{1,3}(?:\.\d{1,9})?)[eE]([+-]?)(\d{1,3})\b",
          lambda m: f"{decimal(m[1])} times{_power(' ten', m[2] + m[3])}", needs="eE"),
-    rule("π = 3 -> pi equals three", "(?<![Ͱ-Ͽ])π(?![Ͱ-Ͽ])", "pi"),
+    rule("α is 5, Δt is 3 -> alpha is five, delta t is three",
+         rf"(?<![Ͱ-Ͽ])[{''.join(GREEK)}](?![Ͱ-Ͽ])", lambda m: GREEK[m[0]], needs="Α-ω"),
     rule("~20 -> about twenty", r"(?<!\w)[~∼] ?(?=\d)", "about ", needs="~∼"),
 )
 RULES = (
@@ -426,6 +443,9 @@ RULES = (
          r"(?:(?<=\d/\d)|(?<=\d/\d\d)) ?[-–—~] ?(?=\d)", " to ", needs="/"),
     rule("figures A4–5 -> figures A four to five",
          r"(?<=\d) ?[–—~] ?(?=[$£€]?\.?\d)|(?<=\d) - (?=\d)", " to ", needs="–—~-"),
+    rule("in 4/4 time -> in four four time",
+         r"(?<![\w./-])(\d{1,2})/(\d{1,2})(?= (?:time|beat|meter|signature)\b)",
+         lambda m: f"{cardinal(m[1])} {cardinal(m[2])}", needs="/"),
     rule("7.5/10 stars -> seven point five out of ten stars",
          r"(?<![\w./,])(\d{1,3}\.\d{1,2})/(5|10|20|100)(?![\w/]|[.,:]\d)",
          lambda m: f"{decimal(m[1])} out of {cardinal(m[2])}", needs="/"),

@@ -187,6 +187,8 @@ def _short_date(match: re.Match[str]) -> str:
 
 def _month_and_days(match: re.Match[str]) -> str:
     month, first, last = match.groups()
+    if month in ("May", "March", "Mar") and first.isdigit() and not last and counts(match):
+        return match[0]
     return f"{_month(month)} {_day(first)}" + (f" to {_day(last)}" if last else "")
 
 
@@ -322,9 +324,10 @@ RULES = (
     rule("at 3 pm -> at three PM", rf"(?<![\w.,:])(\d{{1,2}}) ?({_HALF})\b",
          lambda m: f"{cardinal(m[1])} {m[2].upper()}", needs="Mm"),
     rule("at 1400 hours -> at fourteen hundred hours",
-         r"(?<![\w.,:])([01]\d|2[0-4])([0-5]\d)(?= ?(?:hours|hrs)\b)",
-         lambda m: f"{'zero ' if m[1] < '10' else ''}{cardinal(m[1])} "
-         f"{'hundred' if m[2] == '00' else cardinal(m[2])}", needs="h"),
+         r"(?i)\b((?:at|by|until|till|from|to|before|after|around|between|and) )([01]\d|2[0-4])("
+         r"[0-5]\d)(?= ?(?:hours|hrs)\b)",
+         lambda m: f"{m[1]}{'zero ' if m[2] < '10' else ''}{cardinal(m[2])} "
+         f"{'hundred' if m[3] == '00' else cardinal(m[3])}", needs="h"),
     rule("UTC+8 -> UTC plus eight", r"\b(UTC|GMT) ?([+-])(\d{1,2})(?::?(\d\d))?(?![\w:])",
          lambda m: f"{m[1]} {_offset(m[2], m[3], m[4])}", needs="UG"),
     rule("run in 45:30 -> run in forty five thirty",

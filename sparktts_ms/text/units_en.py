@@ -71,9 +71,9 @@ gb, Gb: gigabit
 mb, Mb: megabit
 kb, Kb: kilobit
 tb: terabyte
-Gbps: gigabit per second|gigabits per second
-Mbps, mbps: megabit per second|megabits per second
-kbps, Kbps: kilobit per second|kilobits per second
+Gbps, Gbit/s: gigabit per second|gigabits per second
+Mbps, mbps, Mbit/s: megabit per second|megabits per second
+kbps, Kbps, kbit/s: kilobit per second|kilobits per second
 GiB: gibibyte
 MiB: mebibyte
 KiB: kibibyte
@@ -141,18 +141,22 @@ UNITS = _units()
 _SYMBOL = "|".join(re.escape(symbol) for symbol in sorted(UNITS, key=len, reverse=True))
 _DENOMINATOR = "|".join(map(re.escape, sorted({*UNITS, *DENOMINATORS}, key=len, reverse=True)))
 # A unit, or one for each of another: km/h, mg/dL, L/100 km, mg/day.
-UNIT = rf"(?:{_SYMBOL})(?:/(?:\d{{1,4}} ?)?(?:(?:{_DENOMINATOR})(?!\w)|[a-z]{{3,12}}\b))?(?![\w²³])"
+UNIT = (
+    rf"(?:{_SYMBOL})(?:/(?:\d{{1,4}} ?)?(?:(?:{_DENOMINATOR})(?!\w)|[a-z]{{3,12}}\b)){{0,2}}"
+    r"(?![\w²³])")
 
 
 def unit_name(unit: str, is_one: bool) -> str:
     """kg -> kilogram if `is_one`, else kilograms; km/h -> kilometers per hour."""
     if unit in UNITS:
         return UNITS[unit][0 if is_one else 1]
-    numerator, _, denominator = unit.partition("/")
+    numerator, *denominators = unit.split("/")
     name = UNITS[numerator][0 if is_one else 1]
-    symbol = denominator.lstrip("0123456789 ")
-    count = denominator[:len(denominator) - len(symbol)].strip()
-    return f"{name} per {f'{count} ' if count else ''}{unit_per(symbol, is_one=not count)}"
+    for denominator in denominators:
+        symbol = denominator.lstrip("0123456789 ")
+        count = denominator[:len(denominator) - len(symbol)].strip()
+        name += f" per {f'{count} ' if count else ''}{unit_per(symbol, is_one=not count)}"
+    return name
 
 
 def unit_per(symbol: str, is_one: bool = True) -> str:

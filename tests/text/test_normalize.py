@@ -181,7 +181,9 @@ NUMBERS = """0 2 110 1999 12345 1,234 12,345,678 3.14 -5 50% 1/2 3:30 2024-05-06
     20km/h 25°C 1st 13812345678 555-1234 2.5.1 192.168.0.1 v1.0 #5 A4 B2B 5-10 20~30 +86 ±3 7 3D ½
     2,5 1: 5. (7) 9?""".split()
 PLAIN = st.characters(
-    exclude_categories=("Nd", "No"), exclude_characters="&＆@＠+＋=＝:.°∞√π÷±≈≃≠≤≥⩽⩾‰©⁺⁻²³¹")
+    exclude_categories=("Nd", "No"),
+    exclude_characters="αβγδεζηθικλμνξπρσςτυφχψωΓΔΘΛΞΠΣΦΨΩ"
+    "&＆@＠+＋=＝:.°∞√π÷±≈≃≠≤≥⩽⩾‰©⁺⁻²³¹")
 FREQUENT = st.sampled_from("0123456789.,:-/%$¥+=&@~ amk天年月日第个\"'\\\n")
 ANY = st.text(st.one_of(FREQUENT, st.characters()), max_size=60)
 
