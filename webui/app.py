@@ -2,36 +2,88 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import gradio as gr
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sparktts_ms.errors import InputError
 from sparktts_ms.service import Service
+from webui.gradio_guard import CallErrors, guard_calls
 from webui.handlers import Handlers
-from webui.http_api import SYNTHESIS_PATHS, HttpApi
-from webui.middleware import RequestGuard
+from webui.http_api import (
+    FORM_OVERHEAD,
+    SYNTHESIS_PATHS,
+    UPLOAD_PATH,
+    HttpApi,
+    refusal,
+)
+from webui.http_server import HttpServer
+from webui.middleware import (
+    AllowedRoutes,
+    ApiKeys,
+    BodyLimit,
+    BodyTimeLimit,
+    ConcurrencyLimit,
+    ErrorLog,
+    FullDisk,
+    HostCheck,
+    OriginCheck,
+    VisitorCookie,
+)
+from webui.middleware.api_key import KEY_ID
+from webui.middleware.errors import log_error
+from webui.middleware.hosts import LOOPBACK_HOSTS, is_loopback
+from webui.middleware.visitors import VISITOR
 from webui.page import CSS, THEME, Page
 from webui.sessions import Limits, Sessions
 from webui.temp_files import TempFiles
-from webui.voice_store import VoiceStore
+from webui.voice_store import VisitorVoices, Voices, VoiceStore
 
+logger = logging.getLogger("sparktts_ms")
 warnings.filterwarnings("ignore", module=r"gradio\.")    # its own use of deprecated Starlette API
 
 MAX_THREADS = 240       # a waiting visitor holds one
+FILE_PATH = "/gradio_api/file="
+JOIN_PATH = r"/gradio_api/(queue/join|call/(v2/)?\w+)"
+
+# Of Gradio's routes those that the page and gradio_client 1.4 and newer use, and ours. What is not
+# here is not found: Gradio has routes for development, for monitoring and for other components.
+ROUTES = (
+    ("GET HEAD", r"/|/config|/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json"),
+    ("GET HEAD", r"/(assets|static)/[^\0]+"),
+    ("GET HEAD", r"/gradio_api/(info|openapi\.json|theme\.css|upload_progress)"),
+    ("GET HEAD", r"/gradio_api/file=[^\0]+"),
+    ("GET", r"/gradio_api/(queue/data|heartbeat/[\w-]+)"),
+    ("POST", JOIN_PATH),
+    ("GET", r"/gradio_api/call/(v2/)?\w+/\w+"),
+    ("POST", r"/gradio_api/(run/\w+|upload|cancel|reset)"),
+    ("GET POST HEAD", r"/tts"),
+    ("POST", r"/api"),
+    ("GET HEAD", r"/live/[\w-]+"),
+    ("OPTIONS", r"/(api|tts|gradio_api/[^\0]*)?"),
+)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where to listen and what to show.
+    """Where to listen, what to show, and who may do what.
 
-    voices: folder of saved voices; None gives every session a folder of its own, removed after an
-    hour, for public servers. origins: other sites whose pages may send requests, "*" for all.
+    voices: folder of saved voices that all visitors see; None: there are none. manage_voices:
+    whether visitors save and delete them there; otherwise they have voices of their own, which are
+    removed after an hour. None: only where just this machine's users reach the server. origins:
+    other sites whose pages may send requests, "*" for all. allowed_hosts: host names by which
+    the server may be called; "*.example.org", "*". Empty: all, but on a loopback address its own.
+    api_keys: requests need one of them; saved voices then belong to a key, and are kept.
     note: Markdown at the top of the page. example: a recording to try, its transcript beside it.
     """
 
@@ -44,53 +96,166 @@ class Settings:
     note: str = ""
     example: Path | None = None
     limits: Limits = Limits()  # noqa: RUF009
+    allowed_hosts: Sequence[str] = ()
+    api_keys: Sequence[str] = ()
+    manage_voices: bool | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only users of this machine reach the server."""
+        behind_proxy = bool(self.root_path or self.allowed_hosts)
+        return is_loopback(self.server_name) and not self.share and not behind_proxy
 
 
 class Server:
     """url: address of the page; public_url: its address at gradio.live, if it is shared."""
 
     def __init__(self, service: Service, settings: Settings):
+        """Raises OutputError if there can be no temporary files."""
         self.settings = settings
+        self.url = ""
+        self.public_url: str | None = None
         self.temp_files = TempFiles()
         os.environ["GRADIO_TEMP_DIR"] = str(self.temp_files.folder)     # uploads and served files
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         self.sessions = Sessions(service, self.temp_files, settings.limits)
         self.shared_store = None if settings.voices is None else VoiceStore(settings.voices)
-        handlers = Handlers(self.sessions, self.voice_store)
-        languages = service.tts.config.languages
-        self.page = Page(handlers, settings.note, settings.example, languages).blocks
-        requests = settings.limits.requests
-        self.page.queue(max_size=2 * requests, default_concurrency_limit=requests)
+        self.page = self._build_page(service)
+        self.http: HttpServer | None = None
 
     def start(self) -> Server:
         """Listen. Raises InputError if the port is taken."""
         settings = self.settings
-        own_address = [settings.root_path] if urlsplit(settings.root_path).netloc else []
-        guard = Middleware(RequestGuard, origins=[*settings.origins, *own_address],
-                           max_upload=settings.limits.upload, costly_paths=SYNTHESIS_PATHS)
-        routes = HttpApi(self.sessions, self.shared_store).routes()
-        try:
-            _, self.url, self.public_url = self.page.launch(
-                server_name=settings.server_name, server_port=settings.server_port,
-                root_path=settings.root_path or None, share=settings.share,
-                max_threads=MAX_THREADS, max_file_size=settings.limits.upload, show_error=False,
-                quiet=True, prevent_thread_lock=True, ssr_mode=False, theme=THEME, css=CSS,
-                enable_monitoring=False, pwa=False,
-                app_kwargs={"routes": routes, "middleware": [guard]})
-        except OSError:
-            address = f"{settings.server_name}:{settings.server_port}"
-            raise InputError(f"The server cannot listen on {address}.", "Choose another port.",
-                             code="port_unavailable") from None
+        hosts = _allowed_hosts(settings)
+        app = self._app(hosts)
+        self.http = HttpServer(app, settings.server_name, settings.server_port).start()
+        self.url = self.http.url
+        if settings.share:
+            self.public_url = self._share()
+            hosts.append(urlsplit(self.public_url or "").netloc.lower())
         return self
 
     def close(self) -> None:
         """Stop listening and remove all temporary files."""
-        self.page.close(verbose=False)
+        self.page.is_running = False            # ends its streams
+        self.sessions.close()
+        if self.http is not None:
+            self.http.close()
         self.temp_files.close()
 
-    def voice_store(self, session_id: str) -> VoiceStore:
-        """The shared store, or the session's own."""
-        if self.shared_store is not None:
+    def voice_store(self, request: gr.Request) -> Voices:
+        """The saved voices of who sent a request to the page."""
+        session = str(request.session_hash)
+        scope = request.request.scope if request.request is not None else {}
+        return self._voices(scope, session) or self._own_voices(session)
+
+    def _build_page(self, service: Service) -> gr.Blocks:
+        handlers = Handlers(self.sessions, self.voice_store)
+        languages = service.tts.config.languages
+        page = Page(handlers, self.settings.note, self.settings.example, languages).blocks
+        requests = self.settings.limits.requests
+        page.queue(max_size=2 * requests, default_concurrency_limit=requests)
+        page.max_threads = page._queue.max_thread_count = MAX_THREADS
+        guard_calls(page, self.temp_files.folder)
+        return page
+
+    def _app(self, hosts: Sequence[str]) -> ASGIApp:
+        """The application, with everything that guards it; the first middleware sees a request
+        first."""
+        settings = self.settings
+        limits = settings.limits
+        own_address = [settings.root_path] if urlsplit(settings.root_path).netloc else []
+        origins = [*settings.origins, *map(_origin, own_address)]
+        upload = limits.upload + FORM_OVERHEAD
+        guards = [
+            Middleware(ErrorLog, refuse=refusal),
+            Middleware(RootPath, urlsplit(settings.root_path).path),
+            Middleware(HostCheck, hosts, refuse=refusal),
+            Middleware(OriginCheck, origins, SYNTHESIS_PATHS, refuse=refusal),
+            Middleware(ApiKeys, settings.api_keys, refuse=refusal),
+            Middleware(AllowedRoutes, ROUTES, self._may_fetch, refuse=refusal),
+            Middleware(ConcurrencyLimit, SYNTHESIS_PATHS, limits.requests, refuse=refusal),
+            Middleware(BodyLimit, limits.body, {"/api": upload, UPLOAD_PATH: upload},
+                       refuse=refusal),
+            Middleware(BodyTimeLimit, limits.body_seconds, refuse=refusal),
+            Middleware(VisitorCookie),
+        ]
+        inner = [Middleware(kind, refuse=refusal) for kind in (CallErrors, FullDisk)]
+        routes = HttpApi(self.sessions, self._voices).routes()
+        app: Any = Starlette()
+        gr.mount_gradio_app(
+            app, self.page, "/", root_path=settings.root_path or None,
+            max_file_size=limits.upload, show_error=False, ssr_mode=False, theme=THEME, css=CSS,
+            enable_monitoring=False, pwa=False,
+            app_kwargs={"routes": routes, "middleware": inner})
+        for guard in reversed(guards):
+            app = guard.cls(app, *guard.args, **guard.kwargs)
+        return app
+
+    def _may_fetch(self, path: str) -> bool:
+        """Whether a path is none of Gradio's files, or a file that visitors may fetch."""
+        if not path.startswith(FILE_PATH):
+            return True
+        file = Path(os.path.normpath(path.removeprefix(FILE_PATH)))
+        return file.is_relative_to(self.temp_files.folder)
+
+    def _voices(self, scope: Mapping[str, Any], session: str = "") -> Voices | None:
+        """The saved voices of who sent a request; None if there are none."""
+        settings = self.settings
+        manages = settings.is_local if settings.manage_voices is None else settings.manage_voices
+        if self.shared_store is not None and manages:
             return self.shared_store
-        name = "".join(filter(str.isalnum, session_id))
-        return VoiceStore(self.temp_files.folder / "voices" / name)
+        state = scope.get("state") or {}
+        key_id = state.get(KEY_ID)
+        if key_id and self.shared_store is not None:
+            own = VoiceStore(self.shared_store.folder / "keys" / key_id)
+        elif visitor := key_id or state.get(VISITOR) or session:
+            own = self._own_voices(visitor)
+        else:
+            return self.shared_store
+        return own if self.shared_store is None else VisitorVoices(own, self.shared_store)
+
+    def _own_voices(self, visitor: str) -> VoiceStore:
+        name = hashlib.sha256(visitor.encode(errors="replace")).hexdigest()
+        return VoiceStore(self.temp_files.private / "voices" / name)
+
+    def _share(self) -> str | None:
+        """The page's address at gradio.live; None, and a line in the log, if there is none."""
+        from gradio.networking import setup_tunnel
+
+        assert self.http is not None
+        try:
+            return setup_tunnel(self.settings.server_name, self.http.port, self.page.share_token,
+                                None, None)
+        except Exception as error:
+            log_error("Sharing the page at gradio.live", error)
+            return None
+
+
+class RootPath:
+    """ASGI middleware: tells the others below which path the application is served."""
+
+    def __init__(self, app: ASGIApp, root_path: str):
+        self.app = app
+        self.root_path = root_path.rstrip("/")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.root_path and scope["type"] != "lifespan":
+            scope = {**scope, "root_path": self.root_path}
+        await self.app(scope, receive, send)
+
+
+def _allowed_hosts(settings: Settings) -> list[str]:
+    """Host names by which the server may be called."""
+    hosts = [*settings.allowed_hosts]
+    if address := urlsplit(settings.root_path).hostname:
+        hosts.append(address)
+    if is_loopback(settings.server_name):
+        name = settings.server_name.strip("[]")
+        return [*LOOPBACK_HOSTS, f"[{name}]" if ":" in name else name, *hosts]
+    return [*LOOPBACK_HOSTS, *hosts] if settings.allowed_hosts else ["*"]
+
+
+def _origin(address: str) -> str:
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -21,7 +21,7 @@ from sparktts_ms.generation.request import check_text
 from sparktts_ms.generation.vocabulary import TOKENS_PER_SECOND
 from webui.i18n import TEXTS, error_message
 from webui.sessions import MAX_SEED, Sessions
-from webui.voice_store import VoiceStore
+from webui.voice_store import Voices
 
 logger = logging.getLogger("sparktts_ms")
 
@@ -37,9 +37,9 @@ Form = namedtuple("Form", "text source recording transcript gender pitch pitch_h
 
 
 class Handlers:
-    """voice_store: the saved voices of a session, by its id."""
+    """voice_store: the saved voices of who sent a request."""
 
-    def __init__(self, sessions: Sessions, voice_store: Callable[[str], VoiceStore]):
+    def __init__(self, sessions: Sessions, voice_store: Callable[[gr.Request], Voices]):
         self.sessions = sessions
         self.voice_store = voice_store
 
@@ -48,7 +48,7 @@ class Handlers:
         texts = TEXTS[language]
         started = False
         try:
-            for updates in self._generate(texts, Form(*values), str(request.session_hash)):
+            for updates in self._generate(texts, Form(*values), request):
                 started = True
                 yield updates
         except CancelledError:
@@ -61,7 +61,9 @@ class Handlers:
             _notify(gr.Warning, texts["failed"], language)
             yield _updates("", player="", busy=False)
 
-    def _generate(self, texts: dict[str, str], form: Form, session_id: str) -> Iterator[tuple]:
+    def _generate(self, texts: dict[str, str], form: Form,
+                  visitor: gr.Request) -> Iterator[tuple]:
+        session_id = str(visitor.session_hash)
         check_text(form.text or "")
         seed = _parse_number(form.seed, int, "invalid_seed")
         if seed is None:
@@ -71,7 +73,7 @@ class Handlers:
         start = time.perf_counter()
         status = texts["encoding" if form.source == "clone" else "waiting"]
         yield _updates(status, player="", audio=None, spectrogram=None)
-        request = self._speech_request(form, sampling, session_id)
+        request = self._speech_request(form, sampling, visitor)
         token = secrets.token_urlsafe(16)
         chunks = Chunks() if form.stream else None
         with self.sessions.submit(session_id, request, chunks, token) as job:
@@ -90,7 +92,8 @@ class Handlers:
             plot = self.sessions.plot(speech.samples, form.text)
             yield _updates(status, spectrogram=str(plot), busy=False)
 
-    def _speech_request(self, form: Form, sampling: Sampling, session_id: str) -> SpeechRequest:
+    def _speech_request(self, form: Form, sampling: Sampling,
+                        visitor: gr.Request) -> SpeechRequest:
         """The request of the selected tab, with its recorded, saved or created voice."""
         normalize = bool(form.normalize)
         if form.source == "create":
@@ -98,7 +101,7 @@ class Handlers:
             speed = _parse_number(form.syllable_rate, float, "invalid_number") or form.speed
             return SpeechRequest(form.text, None, form.gender, pitch, speed, sampling, normalize)
         if form.source == "saved":
-            voice = self.voice_store(session_id).load(_selected(form.saved_voice))
+            voice = self.voice_store(visitor).load(_selected(form.saved_voice))
         else:
             voice = self.sessions.encode_voice(form.recording, form.transcript)
         pitch = form.clone_pitch if form.clone_pitch in LEVELS else None
@@ -149,8 +152,8 @@ class Handlers:
         accepted = str(request.headers.get("accept-language", "")).lower()
         return "zh" if accepted.startswith("zh") else SKIP
 
-    def _store(self, request: gr.Request) -> VoiceStore:
-        return self.voice_store(str(request.session_hash))
+    def _store(self, request: gr.Request) -> Voices:
+        return self.voice_store(request)
 
 
 def _selected(name: str | None) -> str:

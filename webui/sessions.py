@@ -19,6 +19,7 @@ from sparktts_ms.errors import AudioError, InputError
 from sparktts_ms.generation.attributes import GENDERS, LEVELS
 from sparktts_ms.service import Job
 from webui.temp_files import TempFiles
+from webui.uploads import Uploads
 
 MAX_SEED = 1 << 31              # drawn seeds lie below, so that every client can send them back
 VOICE_CACHE_SIZE = 256          # generated voices remembered by their seed
@@ -33,7 +34,11 @@ class Limits:
     text: int = 20_000              # characters
     transcript: int = 2_000         # characters
     upload: int = 20 << 20          # bytes of a recording
+    body: int = 1 << 20             # bytes of any other request
+    uploads: int = 1 << 30          # bytes of all recordings that are kept, for an hour
+    visitor_uploads: int = 100 << 20    # bytes of those of one visitor, by address
     requests: int = 200
+    body_seconds: float = 30.0      # for a body to arrive, and one more for each 16 KB
 
 
 class Sessions:
@@ -43,6 +48,7 @@ class Sessions:
         self.service = service
         self.temp_files = temp_files
         self.limits = limits
+        self.uploads = Uploads(temp_files, limits.uploads, limits.visitor_uploads)
         self._jobs: dict[str, tuple[str, Job]] = {}     # token -> session id and job
         self.voice_from_seed = lru_cache(VOICE_CACHE_SIZE)(self._voice_from_seed)
         self._lock = threading.Lock()
@@ -95,6 +101,12 @@ class Sessions:
             for owner, job in self._jobs.values():
                 if owner == session_id:
                     job.cancel()
+
+    def close(self) -> None:
+        """Cancel all jobs."""
+        with self._lock:
+            for _, job in self._jobs.values():
+                job.cancel()
 
     def _voice_from_seed(self, seed: int) -> Voice:
         """A generated voice whose attributes and sampling follow from `seed`."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 from sparktts_ms.errors import OutputError, VoiceError
 from sparktts_ms.voice import Voice
+from webui.file_lock import FileLock
 
 MAX_VOICES = 500
+LOCK = ".lock"              # a file in the folder; held while a voice is saved
 MAX_NAME_LENGTH = 40        # characters
 MAX_NAME_BYTES = 200
 NAME_PUNCTUATION = " -_"    # allowed in a name besides letters and digits of any script
@@ -20,6 +24,16 @@ class VoiceStore:
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
 
+    def check(self) -> None:
+        """Raises OutputError for what can be no folder of voices; a missing one can."""
+        try:
+            next(self.folder.iterdir(), None)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            problem = f"{{subject}} can be no folder of voices: {error.strerror}."
+            raise OutputError(problem, "Name another folder.", subject=self.folder) from None
+
     def names(self) -> list[str]:
         """All names, sorted."""
         names = [path.stem for path in self.folder.glob("*.json") if _is_plain_file(path)]
@@ -28,12 +42,13 @@ class VoiceStore:
     def save(self, name: str, voice: Voice) -> str:
         """Save a voice; returns its normalized name. Raises VoiceError, OutputError."""
         name = normalize_name(name)
-        names = self.names()
-        if name.casefold() in map(str.casefold, names):
-            raise OutputError(f"There is a voice named {name} already.", "Choose another name.")
-        if len(names) >= MAX_VOICES:
-            raise OutputError(f"There are {MAX_VOICES} voices already.", "Delete one first.")
-        voice.save(self._path(name))
+        with self._locked():
+            names = self.names()
+            if name.casefold() in map(str.casefold, names):
+                raise OutputError(f"There is a voice named {name} already.", "Choose another name.")
+            if len(names) >= MAX_VOICES:
+                raise OutputError(f"There are {MAX_VOICES} voices already.", "Delete one first.")
+            voice.save(self._path(name))
         return name
 
     def load(self, name: str) -> Voice:
@@ -43,6 +58,10 @@ class VoiceStore:
     def add_file(self, path: str | Path) -> str:
         """Save an uploaded file under its own name; returns it. Raises VoiceError, OutputError."""
         return self.save(Path(path).stem, Voice.load(path))
+
+    def may_delete(self, name: str) -> bool:
+        """Whether `delete` would delete this voice."""
+        return name in self.names()
 
     def delete(self, name: str) -> None:
         """Raises VoiceError if there is no such voice."""
@@ -58,8 +77,70 @@ class VoiceStore:
             raise VoiceError(f"There is no voice named {name}.", "Choose one from the list.")
         return path
 
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Other processes cannot save meanwhile. Raises OutputError."""
+        lock = FileLock(self.folder / LOCK)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except OSError as error:
+            problem = f"Nothing can be saved to the folder of voices: {error.strerror}."
+            raise OutputError(problem, "Free disk space or choose another folder.") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
+
+
+class VisitorVoices:
+    """What one visitor sees: their own voices, and shared ones, which they cannot change."""
+
+    def __init__(self, own: VoiceStore, shared: VoiceStore):
+        self.own = own
+        self.shared = shared
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted({*self.own.names(), *self.shared.names()}, key=str.casefold)
+
+    def save(self, name: str, voice: Voice) -> str:
+        """As `VoiceStore.save`, among their own."""
+        name = normalize_name(name)
+        if name.casefold() in map(str.casefold, self.shared.names()):
+            raise OutputError(f"There is a voice named {name} already.", "Choose another name.")
+        return self.own.save(name, voice)
+
+    def load(self, name: str) -> Voice:
+        """Raises VoiceError."""
+        return Voice.load(self.file(name))
+
+    def add_file(self, path: str | Path) -> str:
+        """As `VoiceStore.add_file`, among their own."""
+        return self.save(Path(path).stem, Voice.load(path))
+
+    def may_delete(self, name: str) -> bool:
+        """Whether the voice is their own."""
+        return self.own.may_delete(name)
+
+    def delete(self, name: str) -> None:
+        """Raises VoiceError if there is no such voice, or if it is shared."""
+        name = normalize_name(name)
+        if not self.may_delete(name) and name in self.shared.names():
+            raise VoiceError(f"The voice {name} is shared and cannot be deleted here.",
+                             code="shared_voice")
+        self.own.delete(name)
+
+    def file(self, name: str) -> Path:
+        """The file of a voice. Raises VoiceError if there is none."""
+        store = self.own if normalize_name(name) in self.own.names() else self.shared
+        return store.file(name)
+
+
+Voices = VoiceStore | VisitorVoices
 
 
 def normalize_name(name: str) -> str:

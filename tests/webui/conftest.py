@@ -1,5 +1,6 @@
 """A server on a model of random weights: what it generates is noise, everything else is real."""
 
+import os
 import shutil
 
 import pytest
@@ -29,7 +30,23 @@ def server(service, tmp_path_factory):
     server = Server(service, settings).start()
     yield server
     server.close()
-    assert not server.temp_files.folder.exists()
+    assert not server.temp_files.workspace.exists()
+
+
+@pytest.fixture
+def make_server(service, monkeypatch):
+    """Makes further servers, for one test, with these settings."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", os.environ.get("GRADIO_TEMP_DIR", ""))    # of `server`
+    servers = []
+
+    def make(**settings):
+        server = Server(service, Settings(**{"server_port": 0, "voices": None, **settings}))
+        servers.append(server)
+        return server.start()
+
+    yield make
+    for server in servers:
+        server.close()
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import re
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 import soundfile
 
 from tests.helpers import LONG_TEXT, PROMPT, wait_until
+from webui.sessions import Limits
 
 
 def read_speech(content):
@@ -70,6 +73,98 @@ def test_chattts_form(server):
     ):
         refused = httpx.post(server.url + "tts", data=wrong, timeout=60).json()
         assert refused["code"] == 1 and refused["msg"]
+
+
+def test_filename_is_a_path_for_clients_on_this_machine(server):
+    """pyVideoTrans opens it where its address of the server holds 127.0.0.1 or localhost."""
+    port = server.http.port
+    for host in (f"127.0.0.1:{port}", f"localhost:{port}"):
+        response = httpx.post(f"http://{host}/tts", data={"text": "Hello."}, timeout=60).json()
+        path = Path(response["filename"])
+        assert path.is_absolute() and server.temp_files.folder in path.parents
+        assert path.read_bytes() == httpx.get(response["url"]).content
+
+
+def test_filename_tells_others_no_path(make_server):
+    server = make_server(allowed_hosts=["tts.example"])
+    for headers in ({"Host": "tts.example"}, {"X-Forwarded-For": "192.0.2.1"},
+                    {"Forwarded": "for=192.0.2.1"}):
+        response = httpx.post(server.url + "tts", data={"text": "Hello."}, headers=headers,
+                              timeout=60).json()
+        assert re.fullmatch(r"[0-9a-f]{32}/\d{6}\.wav", response["filename"])
+        assert str(server.temp_files.folder) not in str(response)
+
+
+def test_unknown_voice_is_an_error_that_names_the_voices(server):
+    response = get_tts(server, voice="Nobody")
+    assert response["code"] == 1 and "no voice named Nobody" in response["msg"]
+    server.shared_store.save("Anna", server.sessions.voice_from_seed(3))
+    try:
+        assert "Anna" in get_tts(server, voice="Nobody")["msg"]
+        assert get_tts(server, voice="Anna")["code"] == 0
+        assert get_tts(server, voice="")["code"] == 0
+        for name in ("../Anna", "x" * 1000, "1031.pt", "a\nb\x1b[31m", "anna"):
+            refused = get_tts(server, voice=name)
+            assert refused["code"] == 1 and "\n" not in refused["msg"]
+            assert len(refused["msg"]) < 300 and refused["msg"].isprintable()
+        assert get_tts(server, voice="Nobody", custom_voice=4)["code"] == 0
+    finally:
+        server.shared_store.delete("Anna")
+
+
+@pytest.mark.parametrize("speed", ["nan", "inf", "-inf", "0", "-1", "1e400", "-0.0"])
+def test_impossible_speeds_are_refused_before_the_work(server, monkeypatch, speed):
+    monkeypatch.setattr(server.sessions, "encode_voice", None)
+    response = post_api(server, gen_text="Hello.", speed=speed)
+    assert response.status_code == 400 and "speed" in response.json()["error"]
+
+
+def test_too_many_requests_are_refused_at_once(make_server):
+    server = make_server(limits=Limits(requests=2))
+    server.sessions.voice_from_seed(5)
+    with ThreadPoolExecutor(10) as pool:
+        form = {"text": LONG_TEXT, "voice": 5}
+        waiting = [pool.submit(httpx.post, server.url + "tts", data=form, timeout=300)
+                   for _ in range(2)]
+        assert wait_until(lambda: len(server.sessions._jobs) == 2)
+        for path in ("tts", "api"):
+            refused = httpx.post(server.url + path, data={"text": "Hello."}, timeout=5)
+            assert refused.status_code == 429 and int(refused.headers["retry-after"]) > 0
+            assert "busy" in refused.text and refused.json()
+        server.sessions.close()
+        assert [future.result().json()["code"] for future in waiting] == [1, 1]
+    assert get_tts(server)["code"] == 0
+
+
+def test_half_sent_bodies_are_not_awaited_for_ever(make_server):
+    server = make_server(limits=Limits(body_seconds=0.3))
+    head = b"Host: localhost\r\nContent-Length: 1000\r\nContent-Type: "
+    urlencoded = b"application/x-www-form-urlencoded\r\n\r\ntext=Hello"
+    multipart = b"multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+    for path, rest in ((b"/tts", urlencoded), (b"/api", multipart),
+                       (b"/gradio_api/upload", multipart), (b"/gradio_api/queue/join", urlencoded)):
+        with socket.create_connection(("127.0.0.1", server.http.port), timeout=30) as connection:
+            connection.sendall(b"POST " + path + b" HTTP/1.1\r\n" + head + rest)
+            assert connection.recv(1000).startswith(b"HTTP/1.1 408")
+
+
+def test_upload_progress_ends_with_the_upload(server):
+    address = server.url + "gradio_api/upload_progress?upload_id=a"
+    with ThreadPoolExecutor(1) as pool:
+        messages = pool.submit(httpx.get, address, timeout=30)
+        response = httpx.post(server.url + "gradio_api/upload", params={"upload_id": "a"},
+                              files={"files": ("a", b"abc")})
+        assert '"msg": "done"' in messages.result().text
+    [path] = response.json()
+    assert Path(path).read_bytes() == b"abc"
+    assert '"msg": "done"' in httpx.get(address, timeout=30).text       # an unknown one ends, too
+
+
+@pytest.mark.parametrize("name", ["我 的.wav", "../../x.wav", "a\\b.wav", "x" * 400 + ".wav", "."])
+def test_uploads_of_any_name_can_be_fetched_again(server, name):
+    [path] = httpx.post(server.url + "gradio_api/upload", files={"files": (name, b"abc")}).json()
+    assert server.temp_files.folder in Path(path).parents
+    assert httpx.get(server.url + "gradio_api/file=" + path).content == b"abc"
 
 
 def test_voice_from_seed_is_reproducible(server):

@@ -1,12 +1,19 @@
 """Saved voices: names, links and uploaded files."""
 
+import contextlib
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
+
 import numpy as np
 import pytest
 
 from sparktts_ms.errors import OutputError, VoiceError
 from sparktts_ms.voice import Voice
+from tests.helpers import ROOT
+from webui import voice_store
 from webui.i18n import error_message
-from webui.voice_store import VoiceStore
+from webui.voice_store import LOCK, VoiceStore
 
 VOICE = Voice(np.arange(32, dtype=np.int32))
 INVALID_NAMES = [
@@ -64,6 +71,45 @@ def test_save_load_and_delete(store, name):
     store.delete(name)
     with pytest.raises(VoiceError, match="no voice named"):
         store.load(name)
+
+
+def test_the_limit_holds_for_several_processes(store, monkeypatch):
+    """Each process lists the names and saves while no other does."""
+    monkeypatch.setattr(voice_store, "MAX_VOICES", 5)
+
+    def save(n):
+        with contextlib.suppress(OutputError):
+            VoiceStore(store.folder).save(f"voice {n}", VOICE)
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(save, range(40)))
+    assert len(store.names()) == 5
+
+
+def test_a_lock_of_another_process_is_awaited(store):
+    store.save("Anna", VOICE)
+    script = ("import sys; from webui.file_lock import FileLock; FileLock(sys.argv[1]).acquire(); "
+              "print('held', flush=True); sys.stdin.read()")
+    command = [sys.executable, "-c", script, str(store.folder / LOCK)]
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT}
+    with subprocess.Popen(command, **options) as holder, ThreadPoolExecutor(1) as pool:
+        holder.stdout.readline()
+        saving = pool.submit(store.save, "Bob", VOICE)
+        with pytest.raises(TimeoutError):
+            saving.result(0.3)
+        holder.kill()
+        assert saving.result(30) == "Bob"
+
+
+@pytest.mark.parametrize("folder", ["file", "file/x", "x" * 300])
+def test_what_can_be_no_folder_of_voices_is_one_error(tmp_path, folder):
+    (tmp_path / "file").touch()
+    store = VoiceStore(tmp_path / folder)
+    for action in (store.check, lambda: store.save("Anna", VOICE)):
+        with pytest.raises(OutputError) as caught:
+            action()
+        assert "\n" not in str(caught.value)
+    VoiceStore(tmp_path / "missing").check()
 
 
 def test_symbolic_links_are_not_voices(store, tmp_path):

@@ -1,0 +1,118 @@
+"""Sizes of bodies, and how slowly they may arrive."""
+
+import asyncio
+import time
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from webui.middleware.body import BodyLimit, BodyTimeLimit
+
+
+async def read(request):
+    return PlainTextResponse(str(len(await request.body())))
+
+
+async def swallow(request):
+    """What a form parser may do: any error of reading becomes its own response."""
+    try:
+        await request.body()
+    except Exception:
+        return PlainTextResponse("bad form", 400)
+    return PlainTextResponse("read")
+
+
+def application():
+    routes = [Route("/" + f.__name__, f, methods=["POST"]) for f in (read, swallow)]
+    return Starlette(routes=[*routes, Route("/upload", read, methods=["POST"])])
+
+
+def pieces(num_bytes, size=100):
+    for start in range(0, num_bytes, size):
+        yield b"x" * min(size, num_bytes - start)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize(
+    "path, num_bytes, status",
+    [("/read", 1000, 200), ("/read", 1001, 413), ("/swallow", 1001, 413), ("/upload", 1001, 200),
+     ("/upload", 5000, 200), ("/upload", 5001, 413), ("/read", 0, 200)],
+)
+def test_limits_by_path(path, num_bytes, status, declared):
+    client = TestClient(BodyLimit(application(), 1000, {"/upload": 5000}))
+    body = b"x" * num_bytes if declared else pieces(num_bytes)
+    response = client.post(path, content=body)
+    assert response.status_code == status
+    assert status == 200 or "at most" in response.json()["error"]
+
+
+def test_a_body_is_refused_before_it_is_read():
+    received = []
+
+    async def receive():
+        received.append(1)
+        return {"type": "http.request", "body": b"x" * 400, "more_body": True}
+
+    responses = run(BodyLimit(application(), 1000), receive)
+    assert responses[0]["status"] == 413 and len(received) == 3
+    received.clear()
+    headers = [(b"content-length", b"1001")]
+    assert run(BodyLimit(application(), 1000), receive, headers)[0]["status"] == 413
+    assert not received
+
+
+def run(app, receive, headers=()):
+    """The messages that an application sends."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/read", "headers": list(headers),
+             "query_string": b"", "http_version": "1.1", "root_path": ""}
+    asyncio.run(app(scope, receive, send))
+    return sent
+
+
+def receiver(*messages):
+    """Receives these bodies, each after its seconds; then nothing more."""
+    waiting = list(messages)
+
+    async def receive():
+        if not waiting:
+            await asyncio.Event().wait()
+        seconds, body, more = waiting.pop(0)
+        await asyncio.sleep(seconds)
+        return {"type": "http.request", "body": body, "more_body": more}
+
+    return receive
+
+
+def test_bodies_that_stop_arriving_are_refused():
+    app = BodyTimeLimit(application(), seconds=0.05, min_rate=1000)
+    assert run(app, receiver((0, b"x", True)))[0]["status"] == 408
+    assert run(app, receiver((0, b"x", True), (0, b"y", False)))[0]["status"] == 200
+
+
+def test_slow_bodies_have_the_time_that_their_size_allows():
+    app = BodyTimeLimit(application(), seconds=0.8, min_rate=1000)
+    slow = [(0.2, b"x" * 900, True)] * 6 + [(0, b"", False)]           # 1.2 s for 5400 bytes
+    assert run(app, receiver(*slow))[0]["status"] == 200
+    trickle = [(0.2, b"x", True)] * 6 + [(0, b"", False)]
+    assert run(app, receiver(*trickle))[0]["status"] == 408
+
+
+def test_responses_may_take_their_time():
+    async def slow(scope, receive, send):
+        await receive()
+        start = time.monotonic()
+        waiting = asyncio.ensure_future(receive())          # for a disconnection
+        await asyncio.sleep(0.2)
+        assert not waiting.done() and time.monotonic() - start >= 0.2
+        waiting.cancel()
+        await PlainTextResponse("late")(scope, receive, send)
+
+    assert run(BodyTimeLimit(slow, 0.05), receiver((0, b"", False)))[0]["status"] == 200

@@ -1,0 +1,124 @@
+"""How large a request's body may be, and how slowly it may arrive.
+
+Both count while the body arrives. What has been refused gets the refusal whatever the application
+makes of its broken-off body, unless a response has already begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from webui.middleware.refusal import Refuse, json_refusal
+from webui.middleware.routes import route_path
+
+
+class _BodyRefused(Exception):
+    """Ends an application's reading of the body."""
+
+
+class _BodyCheck:
+    """What both share: the application reads the body through `_receive`, which may refuse it."""
+
+    def __init__(self, app: ASGIApp, refuse: Refuse):
+        self.app = app
+        self.refuse = refuse
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send, status: int,
+                   message: str) -> None:
+        """Run the application; the response is a refusal if `receive` raised _BodyRefused."""
+        refused = started = False
+
+        async def watched_receive() -> Message:
+            nonlocal refused
+            try:
+                return await receive()
+            except _BodyRefused:
+                refused = True
+                raise
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            if not refused or started:
+                started = True
+                await send(message)
+
+        try:
+            await self.app(scope, watched_receive, watched_send)
+        except Exception:
+            if not refused:
+                raise
+        if refused and not started:
+            await self.refuse(scope, status, message, {})(scope, receive, send)
+
+
+class BodyLimit(_BodyCheck):
+    """ASGI middleware; status 413 for larger bodies.
+
+    max_bytes: of a body; larger: other limits by path, for uploads.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int = 1 << 20,
+                 larger: Mapping[str, int] | None = None, refuse: Refuse = json_refusal):
+        super().__init__(app, refuse)
+        self.max_bytes = max_bytes
+        self.larger = dict(larger or {})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        limit = self.larger.get(route_path(scope), self.max_bytes)
+        message = f"This request may have at most {limit / (1 << 20):.0f} MB."
+        length = Headers(scope=scope).get("content-length", "0")
+        if not length.isdecimal() or int(length[:20]) > limit:
+            return await self.refuse(scope, 413, message, {})(scope, receive, send)
+        num_bytes = 0
+
+        async def counted() -> Message:
+            nonlocal num_bytes
+            received = await receive()
+            num_bytes += len(received.get("body", b""))
+            if num_bytes > limit:
+                raise _BodyRefused
+            return received
+
+        await self._run(scope, counted, send, 413, message)
+
+
+class BodyTimeLimit(_BodyCheck):
+    """ASGI middleware; status 408 for a body that does not arrive in time.
+
+    seconds: for the body, and one more for every `min_rate` bytes received. A response may take as
+    long as it likes.
+    """
+
+    def __init__(self, app: ASGIApp, seconds: float = 30.0, min_rate: float = 16 << 10,
+                 refuse: Refuse = json_refusal):
+        super().__init__(app, refuse)
+        self.seconds = seconds
+        self.min_rate = min_rate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        deadline = time.monotonic() + self.seconds
+        complete = False
+
+        async def timed() -> Message:
+            nonlocal deadline, complete
+            if complete:
+                return await receive()
+            try:
+                remaining = deadline - time.monotonic()
+                message = await asyncio.wait_for(receive(), max(remaining, 0.001))
+            except (asyncio.TimeoutError, TimeoutError):
+                raise _BodyRefused from None
+            deadline += len(message.get("body", b"")) / self.min_rate
+            complete = not message.get("more_body", False)
+            return message
+
+        await self._run(scope, timed, send, 408, "The request did not arrive in time.")
