@@ -22,6 +22,10 @@ from sparktts_ms.ops.padding import padded_length
 
 logger = logging.getLogger("sparktts_ms")
 
+# PyNative mode keeps an operator for each set of input shapes, for ever: 3.3 MB for each length of
+# an utterance. They are freed when so many sets of shapes have been seen.
+MAX_SHAPES = 32
+
 CHOICES = {
     "device_target": ("auto", "Ascend", "CPU"),
     "mode": ("graph", "pynative"),
@@ -39,6 +43,7 @@ class Runtime:
     llm_dtype: str          # of the language model, with "int8"; the codec is always float32
     capture: bool = False   # decode steps are captured
     graphs: list[str] = field(default_factory=list)     # names of those compiled so far
+    shapes: set[tuple] = field(default_factory=set)     # seen by networks without a graph
 
     @classmethod
     def start(cls, device_target: str = "auto", device_id: int = 0, mode: str = "graph",
@@ -98,6 +103,11 @@ class Runtime:
     def release_memory(self) -> None:
         """Free networks that are not referenced: PyNative mode remembers every Parameter."""
         gc.collect()
+        self._free_operators()
+
+    def _free_operators(self) -> None:
+        """Free what PyNative mode remembers; it is made again where it is needed."""
+        self.shapes.clear()
         # Not public, and in another module before 2.9; without it the memory is not freed.
         for module in ("mindspore.graph.api", "mindspore.common.api"):
             with suppress(ImportError, AttributeError):
@@ -106,7 +116,21 @@ class Runtime:
 
     def compile_padded(self, network: Callable, name: str) -> Callable:
         """`compile` for a network with padded inputs; without padding it needs no graph."""
-        return network if self.variable_length else self.compile(network, name)
+        if self.variable_length:
+            return self.bound_memory(network, name)
+        return self.compile(network, name)
+
+    def bound_memory(self, network: Callable, name: str) -> Callable:
+        """A network without a graph, for inputs of any number of shapes."""
+
+        def run(*inputs):
+            shapes = (name, *(None if x is None else tuple(x.shape) for x in inputs))
+            if shapes not in self.shapes and len(self.shapes) >= MAX_SHAPES:
+                self._free_operators()
+            self.shapes.add(shapes)
+            return network(*inputs)
+
+        return run
 
     def compile(self, network: Callable, name: str) -> Callable:
         """A Cell or function, in graph mode as one graph for each set of input shapes.

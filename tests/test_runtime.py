@@ -9,7 +9,7 @@ import pytest
 from mindspore import Tensor, nn, ops
 
 from sparktts_ms.errors import DeviceError
-from sparktts_ms.runtime import Runtime
+from sparktts_ms.runtime import MAX_SHAPES, Runtime
 from tests.helpers import ROOT
 
 
@@ -64,3 +64,24 @@ from sparktts_ms import {name}
     process = subprocess.run([sys.executable, "-c", program], env=environment, cwd=ROOT, text=True,
                              capture_output=True)
     assert process.stdout.strip() == "3 AVX2"
+
+
+def test_memory_of_shapes_is_freed(monkeypatch):
+    freed = []
+    free = Runtime._free_operators
+
+    def counted(runtime):
+        freed.append(len(runtime.shapes))
+        free(runtime)
+
+    monkeypatch.setattr(Runtime, "_free_operators", counted)
+    runtime = Runtime.start("CPU")
+    networks = [runtime.bound_memory(relu_function, name) for name in ("a", "b")]
+    for length in range(1, MAX_SHAPES + 1):
+        for network in networks:
+            x = np.arange(-length, length, dtype=np.float32)
+            np.testing.assert_array_equal(network(Tensor(x)).asnumpy(), np.maximum(x, 0))
+    assert freed == [MAX_SHAPES] and len(runtime.shapes) == MAX_SHAPES
+    for _ in range(3):
+        networks[1](Tensor(np.zeros(2 * MAX_SHAPES, np.float32)))       # a shape seen before
+    assert len(freed) == 1

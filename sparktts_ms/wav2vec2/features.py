@@ -21,8 +21,8 @@ class FeatureExtractor:
         self.network: Callable = load_wav2vec2(path, config)
         # On the CPU there is no graph even without the kernels: it would save a fifth of the time,
         # but take seconds to compile for each bucket and keep 0.9 GB of weights in memory.
-        if runtime.device_target != "CPU":
-            self.network = runtime.compile(self.network, "wav2vec 2.0")
+        wrap = runtime.bound_memory if runtime.device_target == "CPU" else runtime.compile
+        self.network = wrap(self.network, "wav2vec 2.0")
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
         """Samples [N >= 400] at 16 kHz -> features [(N - 400) // 320 + 1, C], float32."""
