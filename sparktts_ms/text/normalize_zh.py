@@ -468,7 +468,9 @@ def _model_number(number: str) -> str:
 
 
 def _plain_number(match: Match) -> str:
-    return _sign(match["sign"]) + _amount(match["number"], _after(match))
+    number = match["number"]
+    spoken = _amount(number, _after(match)) if number == "2" else read_cardinal(number)
+    return _sign(match["sign"]) + spoken if match["sign"] else spoken
 
 
 PIXELS = (
@@ -476,9 +478,12 @@ PIXELS = (
     "|4096|4320|7680")
 SAID = "零一二三四五六七八九十百千万亿两"
 OPERAND = rf"[\w(.√∠{SAID}负-]"
-SIGN = one_of(CURRENCIES)
-CODES = one_of({code for code in CURRENCIES if code.isalpha() or code in "$€£₩"})
-UNIT = one_of(UNITS)
+SIGN_LETTERS = "".join(sorted({sign[0] for sign in CURRENCIES}))
+SIGN = f"(?=[{SIGN_LETTERS}])(?:{one_of(CURRENCIES)})"
+CODES = f"(?=[{SIGN_LETTERS}])(?:" + one_of(
+    {code for code in CURRENCIES if code.isalpha() or code in "$€£₩"}) + ")"
+UNIT_LETTERS = "A-Za-zμΩ°℃℉"
+UNIT = f"(?=[{UNIT_LETTERS}])(?:{one_of(UNITS)})"
 UNIT_AFTER_SLASH = one_of({*UNITS, *PER, "次"})
 SCALE = f"(?:(?:[kKmMbBtTwW]|[mMbBtT]n){LETTER_AFTER})"
 CHINESE_SCALE = "[十百千万亿]{1,3}"
@@ -492,86 +497,86 @@ RULES = (
     rule("10µm的Ω和第Ⅲ章 -> 十微米的Ω和第三章", "[µΩⅠ-Ⅻⅰ-ⅻ]",
          lambda m: unicodedata.normalize("NFKC", m[0]).translate(UPPER_CASE_NUMERALS)),
     rule("写信到abc1@example.com -> 写信到abc一艾特example点com", ADDRESS,
-         lambda m: spell_address(m[0], ADDRESS_NAMES, "")),
+         lambda m: spell_address(m[0], ADDRESS_NAMES, ""), "@hw"),
     rule("访问baidu.com/s1 -> 访问baidu点com斜杠s一", rf"(?<![\w.@-]){HOST}",
-         lambda m: spell_address(m[0], ADDRESS_NAMES, "")),
+         lambda m: spell_address(m[0], ADDRESS_NAMES, ""), "."),
     rule("打开localhost:7860 -> 打开localhost冒号七八六零",
-         r"\blocalhost:(\d{2,5})", lambda m: f"localhost冒号{read_digits(m[1])}"),
+         r"\blocalhost:(\d{2,5})", lambda m: f"localhost冒号{read_digits(m[1])}", "l"),
     rule("地址192.168.1.1:80 -> 地址一九二点一六八点一点一冒号八零",
          r"(?<![\w.])(\d{1,3}(?:\.\d{1,3}){3})(:\d{1,5})?(?:/(\d{1,2}))?(?![\d.])",
-         _ip_address),
+         _ip_address, "."),
     rule("见readme.md -> 见readme点md",
          r"(?<=[A-Za-z0-9])\.(?=(?:md|py|txt|pdf|docx?|xlsx?|pptx?|jpe?g|png|gif|mp[34]|zip|exe"
          r"|csv|json|html?|js"
-         r"|wav|flac|apk|sh|cpp|java|go|ya?ml|ini|log|rar|7z|iso)(?![A-Za-z0-9]))", "点"),
+         r"|wav|flac|apk|sh|cpp|java|go|ya?ml|ini|log|rar|7z|iso)(?![A-Za-z0-9]))", "点", "."),
     # Comparison
-    rule("设x≥60 -> 设x大于等于六十", r" ?(?:≥|>=|⩾|≧) ?(?=[\w.(-])", "大于等于"),
-    rule("设y≤100 -> 设y小于等于一百", r" ?(?:≤|<=|⩽|≦) ?(?=[\w.(-])", "小于等于"),
-    rule("设a≠3 -> 设a不等于三", r" ?(?:≠|!=) ?(?=[\w.(-])", "不等于"),
-    rule("取π≈3.14 -> 取π约等于三点一四", r" ?(?:≈|≒|≃) ?(?=[\w.(-])", "约等于"),
+    rule("设x≥60 -> 设x大于等于六十", r" ?(?:≥|>=|⩾|≧) ?(?=[\w.(-])", "大于等于", ">≥≧⩾"),
+    rule("设y≤100 -> 设y小于等于一百", r" ?(?:≤|<=|⩽|≦) ?(?=[\w.(-])", "小于等于", "<≤≦⩽"),
+    rule("设a≠3 -> 设a不等于三", r" ?(?:≠|!=) ?(?=[\w.(-])", "不等于", "!≠"),
+    rule("取π≈3.14 -> 取π约等于三点一四", r" ?(?:≈|≒|≃) ?(?=[\w.(-])", "约等于", "≃≈≒"),
     rule("5>3，>60分 -> 五大于三，大于六十分", r"(?<=[\w)]) ?[>＞] ?(?=[\w.(-])(?![A-Za-z]{2,20}>)"
-         r"|(?<![\w<>=-])[>＞] ?(?=\d)", "大于"),
+         r"|(?<![\w<>=-])[>＞] ?(?=\d)", "大于", ">＞"),
     rule("3<5，<18岁 -> 三小于五，小于十八岁", r"(?<=[\w)]) ?[<＜] ?(?=[\d.(-]|\w(?!\w))"
-         r"|[<＜] ?(?=\d)", "小于"),
+         r"|[<＜] ?(?=\d)", "小于", "<＜"),
     # Dates
     rule("于2024-05-06T14:30:00Z -> 于二零二四年五月六日十四点三十分",
          rf"(?<![\d.])(?P<year>{YEAR})-(?P<month>\d\d)-(?P<day>\d\d)T(?P<hour>\d\d):"
          rf"(?P<minute>\d\d)"
-         r"(?::(?P<second>\d\d)(?:\.\d{1,9})?)?(?P<zone>Z|[+-]\d\d:?\d\d)?", _iso_time),
+         r"(?::(?P<second>\d\d)(?:\.\d{1,9})?)?(?P<zone>Z|[+-]\d\d:?\d\d)?", _iso_time, r"\-"),
     rule("在2024-05-06 -> 在二零二四年五月六日",
          rf"(?<![\d.])(?P<year>{YEAR})([-/.])(?P<month>0?[1-9]|1[0-2])\2"
-         r"(?P<day>0?[1-9]|[12]\d|3[01])(?![\d]|\.\d)日?", _full_date),
+         r"(?P<day>0?[1-9]|[12]\d|3[01])(?![\d]|\.\d)日?", _full_date, r"\-./"),
     rule("在24/5/6 -> 在二四年五月六日",
          r"(?<![\d/.])(?P<year>[0-9]\d)/(?P<month>0?[1-9]|1[0-2])/(?P<day>0?[1-9]|[12]\d|3[01])"
-         r"(?![\d/])", _full_date),
+         r"(?![\d/])", _full_date, "/"),
     rule("在5/6/2024 -> 在二零二四年五月六日",
          r"(?<![\d/.])(0?[1-9]|[12]\d|3[01])/(0?[1-9]|[12]\d|3[01])/((?:19|20)\d\d)(?![\d/])",
-         _american_date),
+         _american_date, "/"),
     rule("于2024.5.6-5.8 -> 于二零二四年五月六日到五月八日",
          rf"(?<=日){RANGE}(0?[1-9]|1[0-2])[./](0?[1-9]|[12]\d|3[01])(?![\d.])日?",
-         lambda m: f"到{_date('', m[1], m[2])}"),
+         lambda m: f"到{_date('', m[1], m[2])}", "日"),
     rule("放假5/1-5/3 -> 放假五月一日到五月三日",
          rf"(?<![\d/.])(1[0-2]|[1-9])/([12]\d|3[01]|[1-9]){RANGE}(1[0-2]|[1-9])/([12]\d|3[01]"
          rf"|[1-9])"
-         r"(?![\d/])", lambda m: f"{_date('', m[1], m[2])}到{_date('', m[3], m[4])}"),
+         r"(?![\d/])", lambda m: f"{_date('', m[1], m[2])}到{_date('', m[3], m[4])}", "/"),
     rule("自2019.09-2023.06 -> 自二零一九年九月到二零二三年六月",
          rf"(?<![\d.])({YEAR})[./-](0[1-9]|1[0-2]){RANGE}({YEAR})[./-](0[1-9]|1[0-2])(?![\d.])",
-         lambda m: f"{_date(m[1], m[2])}到{_date(m[3], m[4])}"),
+         lambda m: f"{_date(m[1], m[2])}到{_date(m[3], m[4])}", r"\-./"),
     rule("08-08开幕 -> 八月八日开幕",
          r"(?<![\w./:-])(0[1-9])-(0[1-9]|[12]\d|3[01])(?![\w./:-])"
          r"|(?<![\w./:-])(1[0-2])-(0[1-9])(?![\w./:-])",
-         lambda m: _date("", m[1] or m[3], m[2] or m[4])),
+         lambda m: _date("", m[1] or m[3], m[2] or m[4]), r"\-"),
     # Seasons, years
     rule("2024-25赛季 -> 二零二四到二五赛季",
          rf"(?<!\d)({YEAR}|\d\d)(?:{RANGE}|/)({YEAR}|\d\d)(?=赛季|学年|财年|年度|雪季|跨年|榨季"
          rf"|联赛|英超"
          "|西甲|德甲|意甲|法甲|欧冠|中超|NBA|CBA)",
-         lambda m: f"{read_digits(m[1])}到{read_digits(m[2])}"),
+         lambda m: f"{read_digits(m[1])}到{read_digits(m[2])}", r"\-/~–—"),
     rule("国发〔2024〕15号 -> 国发〔二零二四〕十五号",
          r"(?<=[〔［\[【(（])((?:19|20)\d\d)(?=[〕］\]】)）]第?\d{1,5}号)",
-         lambda m: read_digits(m[1])),
+         lambda m: read_digits(m[1]), "号"),
     rule("2020-2024年 -> 二零二零到二零二四年", rf"(?<![\d.])({YEAR})(?:{RANGE}|至)({YEAR})(?=年)",
-         lambda m: f"{read_digits(m[1])}到{read_digits(m[2])}"),
+         lambda m: f"{read_digits(m[1])}到{read_digits(m[2])}", "年"),
     rule("于2024-05 -> 于二零二四年五月",
          r"(?<![\w.-])((?:19|20)\d\d)([-/])(0[1-9]|1[0-2])(?![\w./-])月?",
-         lambda m: _date(m[1], m[3])),
+         lambda m: _date(m[1], m[3]), r"\-/"),
     rule("公元前221年 -> 公元前二二一年",
          rf"((?:公元前?|西元前?|(?<![之以年月日天时内])前|BC)) ?(\d{{1,4}})(?:{RANGE}(?:前"
          rf"|公元前)?(\d{{1,4}}))?(?=年)",
-         lambda m: m[1] + read_digits(m[2]) + (f"到{read_digits(m[3])}" if m[3] else "")),
-    rule("在'98年 -> 在九八年", r"['’‘](\d\d)(?=年|级|届)", lambda m: read_digits(m[1])),
-    rule("1998年 -> 一九九八年", r"(?<![\d.,:])([1-9]\d{3})(?=年)", _year),
+         lambda m: m[1] + read_digits(m[2]) + (f"到{read_digits(m[3])}" if m[3] else ""), "年"),
+    rule("在'98年 -> 在九八年", r"['’‘](\d\d)(?=年|级|届)", lambda m: read_digits(m[1]), "'‘’"),
+    rule("1998年 -> 一九九八年", r"(?<![\d.,:])([1-9]\d{3})(?=年)", _year, "年"),
     rule("20世纪90年代 -> 二十世纪九十年代", r"(?<!\d)(\d)0(?=年代)",
-         lambda m: read_cardinal(m[1] + "0")),
+         lambda m: read_cardinal(m[1] + "0"), "年"),
     rule("95后和00后 -> 九五后和零零后",
          r"(?<![\d.年月日时分秒])([0-9][05])(?=后(?![天年周退卫半来面]))",
-         lambda m: read_digits(m[1])),
+         lambda m: read_digits(m[1]), "后"),
     rule("98年，08年 -> 九八年，零八年",
          r"(?<![\d.,:/~—–零一二三四五六七八九十百千万亿-])(0\d|[6-9][1-9])年(?![龄级])",
-         _short_year),
+         _short_year, "年"),
     rule("24年5月 -> 二四年五月", r"(?<![\d.,:/-])(\d\d)(?=年(?:度|底|初|末|春|夏|秋|冬"
          r"|\d{1,2}月))",
-         lambda m: read_digits(m[1])),
+         lambda m: read_digits(m[1]), "年"),
     rule("2024届，2020级 -> 二零二四届，二零二零级",
          r"(?<![\d.,:$¥])((?:19|20)\d\d)(?=届|级|款|版|春|夏|秋|冬|赛季|学年|财年|考研|高考|中考"
          r"|国考|省考|奥运"
@@ -581,12 +586,12 @@ RULES = (
     rule("22级新生 -> 二二级新生",
          r"(?<!\d)([0-3]\d)(?=[级届](?:新生|学生|本科|毕业|同学|硕士|博士|研究生|校友|学弟|学妹"
          r"|应届))",
-         lambda m: read_digits(m[1])),
+         lambda m: read_digits(m[1]), "届级"),
     rule("80、90后 -> 八零、九零后", r"(?<!\d)[0-9][05]"
          r"(?=[、和与/][0-9零一二五六七八九][05零五]后)",
-         lambda m: read_digits(m[0])),
+         lambda m: read_digits(m[0]), "后"),
     rule("99A坦克 -> 九九A坦克", r"(?<![\w.])\d\d(?=[A-Z](?:坦克|式|主战))",
-         lambda m: read_digits(m[0])),
+         lambda m: read_digits(m[0]), "主坦式"),
     rule("2008北京奥运会 -> 二零零八北京奥运会",
          rf"(?<![\d.,:$¥])((?:19|20)\d\d)(?=[{CJK}]{{1,4}}(?:奥运|冬奥|亚运|世界杯|欧洲杯|大运会"
          rf"|世博|马拉松|峰会"
@@ -612,15 +617,15 @@ RULES = (
          r"|事变|惨案)",
          lambda m: read_digits(m[0])),
     rule("38妇女节 -> 三八妇女节", r"(?<![\d.])\d\d(?=妇女节|劳动节|儿童节|青年节|建党节|建军节)",
-         lambda m: read_digits(m[0])),
+         lambda m: read_digits(m[0]), "儿劳妇建青"),
     rule("5·1假期 -> 五一假期", r"(?<![\d.])(\d{1,2})[·•・.](\d{1,2})(?=假期|长假|劳动节|妇女节"
-         r"|儿童节|国庆|黄金周)", lambda m: read_cardinal(m[1]) + read_cardinal(m[2])),
+         r"|儿童节|国庆|黄金周)", lambda m: read_cardinal(m[1]) + read_cardinal(m[2]), ".·•・"),
     # Telephones, hotlines, codes
     rule("卡6222 0210 0112 3456 -> 卡六二二二零二幺零零幺幺二三四五六",
-         r"(?<![\w.])\d{4}(?:[ -]\d{4}){3}(?:[ -]\d{1,4})?(?!\d)", _spell_all),
+         r"(?<![\w.])\d{4}(?:[ -]\d{4}){3}(?:[ -]\d{1,4})?(?!\d)", _spell_all, r" \-"),
     rule("电话+86 138 1234 5678 -> 电话加八六幺三八幺二三四五六七八",
          r"[(（]?\+\d{1,3}[)）]?[- ]?(?:[(（]\d{1,4}[)）][- ]?)?\d[\d -]{5,16}\d(?![\d.])",
-         _spell_all),
+         _spell_all, "+"),
     rule("请拨010-12345678 -> 请拨零幺零幺二三四五六七八",
          r"(?<![\w.-])(?:(?:0086|86)[- ]?1[3-9]\d[- ]?\d{4}[- ]?\d{4}|1[3-9]\d([- .]?)\d{4}\1\d{4}"
          r"|1[3-9]\d{2}[- ]\d{3}[- ]\d{4}|1[3-9]\d{3}[- ]\d{6}"
@@ -640,17 +645,17 @@ RULES = (
     rule("电话010-12345678转801 -> 电话零幺零幺二三四五六七八转八零幺",
          rf"(?<=[{SPOKEN_DIGIT}])([ ,，(（-]{{0,2}}(?:转接?|分机号?"
          rf"|ext\.?)(?:分机)?号?[:： ]?)(\d{{1,6}})"
-         rf"(?![\d.]){NOT_A_CODE}", _spelled),
+         rf"(?![\d.]){NOT_A_CODE}", _spelled, "e分转"),
     rule("传真0755-26770000-803 -> 传真零七五五二六七七零零零零转八零三",
          rf"(?<=[{SPOKEN_DIGIT}]{{7}})-(\d{{2,5}})(?![\d-])",
-         lambda m: f"转{read_digits(m[1], '幺')}"),
+         lambda m: f"转{read_digits(m[1], '幺')}", r"\-"),
     rule("请拨110、120 -> 请拨幺幺零、幺二零",
          rf"(?:{CALL})(?:电话|热线|客服)?[了过是为到至:：“\" ]{{0,3}}{HOTLINE}(?!\d)"
          rf"(?:(?:{LIST}) ?{HOTLINE}(?!\d)){{0,6}}(?![.:]\d|[A-Za-z]|,\d{{3}}|-){NOT_A_CODE}",
          _hotline),
     rule("96110是反诈专线 -> 九六幺幺零是反诈专线", rf"(?<![\d.])(?:{HOTLINE})"
          rf"(?=[是为][{CJK}]{{0,8}}(?:热线|专线|电话|号码))",
-         _hotline),
+         _hotline, "为是"),
     rule("找12345热线 -> 找幺二三四五热线",
          rf"(?<![\d.])(?:{HOTLINE}(?:{LIST})){{0,3}}{HOTLINE}(?={CALLED})", _hotline),
     rule("招商银行95555 -> 招商银行九五五五五",
@@ -659,7 +664,8 @@ RULES = (
          _spelled),
     rule("微信号abc_123 -> 微信号abc下划线一二三",
          rf"((?:微信号?|账号|帐号|用户名|昵称|密码|口令|ID){IS})(?=\w{{0,30}}_)(\w{{2,40}})",
-         lambda m: m[1] + re.sub(r"\d+", lambda n: read_digits(n[0]), m[2].replace("_", "下划线"))),
+         lambda m: m[1] + re.sub(r"\d+", lambda n: read_digits(n[0]), m[2].replace("_", "下划线")),
+         "_"),
     rule("身份证11010119900307888X -> 身份证幺幺零幺零幺幺九九零零三零七八八八X",
          rf"((?:{SPELLED})(?:后四位|后六位|末四位)?{IS})(\d{{3,40}}[Xx]?|[A-Za-z]{{1,10}}\d{{3,30}}"
          rf"|0\d)(?![\d.-])"
@@ -677,14 +683,14 @@ RULES = (
          r"|深航)号?[是为:： ]{0,2}[A-Z0-9][A-Z])(\d{3,4})"
          r"(?![\dA-Z])", _spelled),
     rule("坐MU5101航班 -> 坐MU五幺零幺航班", r"(?<![A-Za-z])([A-Z]{2})(\d{3,4})(?=航班|次航班"
-         r"|班机)", _spelled),
+         r"|班机)", _spelled, "次班航"),
     rule("取件码8-2-3045 -> 取件码八杠二杠三零四五",
          rf"((?:{CODE})(?:号|代码|编号)?{IS})(?=[A-Za-z_–-]{{0,30}}\d)({VALUE})(?![A-Za-z0-9.:]"
          rf"|-\d){NOT_A_CODE}", _code),
     rule("贵州茅台(600519) -> 贵州茅台(六零零五一九)", r"(?<=[(（])([036]0\d{4}|68\d{4})(?=[)）.])",
-         lambda m: read_digits(m[1])),
+         lambda m: read_digits(m[1]), "(（"),
     rule("股票600519.SH -> 股票六零零五一九点SH", r"(?<![\w.])(\d{5,6})\.(SH|SZ|BJ|HK|SS)\b",
-         lambda m: f"{read_digits(m[1])}点{m[2]}"),
+         lambda m: f"{read_digits(m[1])}点{m[2]}", "."),
     # Rooms
     rule("3栋2单元502室 -> 三栋二单元五零二室",
          r"(?<=单元)(\d{3,4})(?![\d.])|(?<=号楼)(\d{3,4})(?![\d.])"
@@ -696,184 +702,187 @@ RULES = (
          r"|号教室|号会议室|号包|机房)", lambda m: read_digits(m[0], "幺")),
     rule("坐302路，走318国道 -> 坐三零二路，走三一八国道",
          r"(?<![\w.])\d{3}(?=路(?!程|人|口|径)|[国省县]道)",
-         lambda m: read_digits(m[0])),
+         lambda m: read_digits(m[0]), "路道"),
     # Times and scores
     rule("在10:30-11:45 -> 在十点三十分到十一点四十五分",
-         r"(?<=\d:\d\d)(?<![\d:]\d:\d\d:\d\d:\d\d) ?[-~—–]{1,2} ?(?=\d{1,2}:[0-5]\d)", "到"),
+         r"(?<=\d:\d\d)(?<![\d:]\d:\d\d:\d\d:\d\d) ?[-~—–]{1,2} ?(?=\d{1,2}:[0-5]\d)", "到", ":"),
     rule("下午3:15:20 -> 下午三点十五分二十秒",
          r"(?<![\d:.])(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?"
          r"(?:\.(?P<fraction>\d{1,3}))?(?![\d:]|\.\d)(?: ?(?P<half>[AaPp])\.?[Mm]\.?(?![A-Za-z]))?",
-         _clock),
+         _clock, ":"),
     rule("有3:2，1:2.5 -> 有三比二，一比二点五",
-         r"(?<![\d:.])\d{1,6}(?:\.\d{1,4})?(?::\d{1,9}(?:\.\d{1,4})?){1,8}(?![\d:])", _ratio),
+         r"(?<![\d:.])\d{1,6}(?:\.\d{1,4})?(?::\d{1,9}(?:\.\d{1,4})?){1,8}(?![\d:])", _ratio, ":"),
     # Money
     rule("投资¥50-100万 -> 投资五十到一百万元",
          rf"(?P<minus>(?<![\w%])-)?(?P<sign>{SIGN}) ?(?P<first>{NUMBER}) ?(?P<scale>{SCALE})?"
          rf"(?: ?[-~—–至到] ?(?:{SIGN})? ?(?P<last>{NUMBER})(?P<last_scale>{SCALE})?)?"
-         rf" ?(?P<chinese>{CHINESE_SCALE})?(?:{CURRENCY_WORDS})?", _money),
+         rf" ?(?P<chinese>{CHINESE_SCALE})?(?:{CURRENCY_WORDS})?", _money, SIGN_LETTERS),
     rule("一共20万USD -> 一共二十万美元",
          rf"(?<![\d.])(?P<first>{NUMBER})(?P<scale>{SCALE})?(?:(?P<dash>{DASH})(?P<last>{NUMBER}))?"
-         rf" ?(?P<chinese>{CHINESE_SCALE})? ?(?P<sign>{CODES})(?![A-Za-z])", _amount_with_currency),
-    rule("卖99¢ -> 卖九十九美分", rf"({NUMBER})¢", lambda m: f"{read_cardinal(m[1])}美分"),
-    rule("5.00元 -> 五元", r"(?<=\d)\.00?(?=元|块)", ""),
+         rf" ?(?P<chinese>{CHINESE_SCALE})? ?(?P<sign>{CODES})(?![A-Za-z])", _amount_with_currency,
+         SIGN_LETTERS),
+    rule("卖99¢ -> 卖九十九美分", rf"({NUMBER})¢", lambda m: f"{read_cardinal(m[1])}美分", "¢"),
+    rule("5.00元 -> 五元", r"(?<=\d)\.00?(?=元|块)", "", "."),
     # Per cent
     rule("下降了-1.2% -> 下降了百分之负一点二",
          rf"(?:(?<![\w%])(?P<sign>[-+±]))?(?<![\d.])(?P<first>{NUMBER})"
          rf"(?:[%‰]?(?:{RANGE}|[至到])(?P<last_sign>[-+])?(?P<last>{NUMBER}))? ?(?P<unit>[%‰‱])",
-         _percentage),
+         _percentage, "%‰‱"),
     # Thousands
     rule("一共1,234,567人 -> 一共一百二十三万四千五百六十七人",
-         r"(?<![\d,.])\d{1,3}(?:,\d{3}){1,6}(?![\d,])", _thousands),
+         r"(?<![\d,.])\d{1,3}(?:,\d{3}){1,6}(?![\d,])", _thousands, ","),
     rule("共3 000元 -> 共三千元",
          rf"(?<![\w.] )(?<![\w.])\d{{1,3}}(?:[ \u00a0\u202f\u2009]\d{{3}}){{1,5}}(?! ?\d)"
-         rf"(?=[{CJK}，。；、！？.]|$)", _thousands),
+         rf"(?=[{CJK}，。；、！？.]|$)", _thousands, "    "),
     # Models
     rule("歼-20，东风-41 -> 歼二十，东风四十一",
          rf"({DESIGNATION})(\d{{1,4}}(?:-\d{{1,4}})?)(?![\d.:]|[年月日路元个人岁])", _model),
     rule("空客A350-900 -> 空客A三五零杠九百", r"(?<=[A-Z])(\d{2,4})-(\d{1,4})(?![\w-])",
-         lambda m: f"{_model_number(m[1])}杠{_model_number(m[2])}"),
+         lambda m: f"{_model_number(m[1])}杠{_model_number(m[2])}", r"\-"),
     rule("89式步枪 -> 八九式步枪", r"(?<![\d.])\d\d(?=式(?:步枪|手枪|机枪|冲锋枪|狙击|坦克|主战"
          r"|火箭|自行|迫击|军))",
-         lambda m: read_digits(m[0])),
+         lambda m: read_digits(m[0]), "式"),
     rule("显卡RTX 4090 -> 显卡RTX 四零九零",
          r"(?<![A-Za-z])((?!TOP|Top|VIP)[A-Z]{1,5}[ -])(\d{3,5})(?![\d.,:%]|元|人|个)",
          lambda m: m[1].replace(
-         "-", " ") + read_digits(m[2])),
+         "-", " ") + read_digits(m[2]), r" \-"),
     rule("芯片i7-12700K -> 芯片i七 一二七零零K", r"\b(i[3579])-(\d{4,5})(?!\d)",
-         lambda m: f"{m[1][0]}{read_cardinal(m[1][1])} {read_digits(m[2])}"),
+         lambda m: f"{m[1][0]}{read_cardinal(m[1][1])} {read_digits(m[2])}", "i"),
     rule("显卡5090D -> 显卡五零九零D", r"(?<![\w.,$-])(\d{3,5})(?=[ABCDEFHPQRSTUXYZ](?![A-Za-z\d]))"
          r"(?!\d+A电流)", lambda m: read_digits(m[1])),
     rule("画质1080p -> 画质一零八零p", r"(?<![\w.])(\d{3,4})(?=p(?![A-Za-z]))",
-         lambda m: read_digits(m[1])),
+         lambda m: read_digits(m[1]), "p"),
     # Units
     rule("播放100W+ -> 播放一百万多", r"(?<![\w.,])(\d{1,6}(?:\.\d{1,3})?)W(?=\+|粉|播放|次|人|元"
          r"|用户|阅读|点赞|销量)",
-         lambda m: f"{m[1]}万"),
+         lambda m: f"{m[1]}万", "W"),
     rule("北纬39°54′26″ -> 北纬三十九度五十四分二十六秒",
          r"(\d{1,3})° ?(\d{1,2})[′'’] ?(?:(\d{1,2}(?:\.\d{1,4})?)(?:[″\"”]|′′"
-         r"|''))?([NSEW](?![A-Za-z]))?", _angle),
+         r"|''))?([NSEW](?![A-Za-z]))?", _angle, "°"),
     rule("配速5'30\" -> 配速五分三十秒", r"(?<![\w.])(\d{1,2})[′'’](\d{2})[″\"”]",
-         lambda m: f"{read_count(m[1])}分{read_count(str(int(m[2])))}秒"),
+         lambda m: f"{read_count(m[1])}分{read_count(str(int(m[2])))}秒", "'’′"),
     rule("在39.9°N -> 在北纬三十九点九度", r"(\d{1,3}(?:\.\d{1,8})?)°([NSEW])(?![A-Za-z])",
-         lambda m: f"{HEMISPHERES[m[2]]}{read_cardinal(m[1])}度"),
+         lambda m: f"{HEMISPHERES[m[2]]}{read_cardinal(m[1])}度", "°"),
     rule("分辨率1920x1080 -> 分辨率一九二零乘一零八零",
-         rf"(?<!\d)(?:{PIXELS}) ?[×xX*] ?(?:{PIXELS})(?!\d)", _resolution),
-    rule("100M宽带 -> 一百兆宽带", r"(?<=\d)M(?=宽带|带宽|流量|光纤|网速|内存|每秒)", "兆"),
-    rule("单位m² -> 单位平方米", r"(?<![\w/])([kcm]?m)([²³])", lambda m: UNITS[m[0]]),
+         rf"(?<!\d)(?:{PIXELS}) ?[×xX*] ?(?:{PIXELS})(?!\d)", _resolution, "*Xx×"),
+    rule("100M宽带 -> 一百兆宽带", r"(?<=\d)M(?=宽带|带宽|流量|光纤|网速|内存|每秒)", "兆", "M"),
+    rule("单位m² -> 单位平方米", r"(?<![\w/])([kcm]?m)([²³])", lambda m: UNITS[m[0]], "m"),
     rule("有3m/s，10g/100ml -> 有三米每秒，十克每一百毫升",
          rf"(?:(?<![\w)])(?P<sign>[-+±] ?))?(?<![\w.])(?<![A-Za-z] )(?P<first>{NUMBER}) ?"
          rf"(?:(?P<first_unit>{UNIT})?(?:{RANGE}|[至到])(?P<last_sign>-)?(?P<last>{NUMBER}) ?)?"
          rf"(?P<unit>{UNIT})(?:/(?P<per>\d{{0,4}} ?(?:{UNIT_AFTER_SLASH}))(?![\w²³]))?"
          rf"(?![A-Za-z0-9²³Ωμ/])",
-         _quantity),
+         _quantity, UNIT_LETTERS),
     rule("片长1h30min -> 片长一小时三十分钟",
          r"(?<![\w.])(\d{1,3}) ?(?:h|hr|hrs) ?(\d{1,2}) ?(?:min|mins"
          r"|m)(?: ?(\d{1,2}) ?s(?:ec)?)?(?![A-Za-z])",
          lambda m: f"{read_count(m[1])}小时{read_count(m[2])}分钟"
-         + (f"{read_count(m[3])}秒" if m[3] else "")),
+         + (f"{read_count(m[3])}秒" if m[3] else ""), "h"),
     rule("共5m30s -> 共五分钟三十秒", r"(?<![\w.])(\d{1,3}) ?(?:m"
          r"|min) ?(\d{1,2}) ?s(?:ec)?(?![A-Za-z])",
-         lambda m: f"{read_count(m[1])}分钟{read_count(m[2])}秒"),
+         lambda m: f"{read_count(m[1])}分钟{read_count(m[2])}秒", "m"),
     rule("12V电流5A -> 十二伏电流五安", r"(?<![\w.])(\d{1,4}(?:\.\d{1,3})?) ?A(?![A-Za-z0-9])",
-         _amperes),
+         _amperes, "A"),
     rule("99元/月 -> 九十九元每月", rf"(?<=[元块角分次克斤升米度天件个人里吨瓦])/(?=[{CJK}])",
-         "每"),
+         "每", "/"),
     rule("5元/kg -> 五元每公斤", rf"(?<=[{CJK}])/({UNIT})(?![A-Za-z0-9])",
-         lambda m: f"每{PER.get(m[1]) or UNITS[m[1]]}"),
+         lambda m: f"每{PER.get(m[1]) or UNITS[m[1]]}", "/"),
     # Large numbers in short
     rule("播放1.5w次，20-30k -> 播放一点五万次，两万到三万",
          rf"(?<![\w.,])({NUMBER})(?:[kw]?{DASH}({NUMBER}))?([kw])(?![A-Za-z0-9+])(?!视频|电视|屏"
          rf"|分辨率"
          rf"|画质|高清|超清|录)",
-         _short_amount),
+         _short_amount, "kw"),
     rule("报名10w+，60+岁 -> 报名十万多，六十多岁",
          rf"(?<![\w.,+×÷*/=-])(?P<number>{NUMBER})(?P<scale>[kw])?(?P<chinese>{CHINESE_SCALE})?\+"
-         rf"(?![\w+(])", _more_than),
+         rf"(?![\w+(])", _more_than, "+"),
     rule("粉丝1.2M -> 粉丝一百二十万",
          rf"(?<=粉丝|用户|下载|播放|浏览|阅读|营收|收入|融资|估值|点赞"
          rf"|薪资)({NUMBER})([KMB])(?![A-Za-z0-9])",
-         lambda m: read_cardinal(_scaled(m[1], m[2])[0])),
-    rule("85折 -> 八五折", r"(?<![\d.])[1-9][1-9](?=折)", lambda m: read_digits(m[0])),
+         lambda m: read_cardinal(_scaled(m[1], m[2])[0]), "BKM"),
+    rule("85折 -> 八五折", r"(?<![\d.])[1-9][1-9](?=折)", lambda m: read_digits(m[0]), "折"),
     rule("3#楼，住#5 -> 三号楼，住五号", r"(?<![\d.])(\d{1,4})#|#(\d{1,6})(?!\d)号?",
-         lambda m: read_ordinal(m[1] or m[2]) + "号"),
+         lambda m: read_ordinal(m[1] or m[2]) + "号", "#"),
     # Ordinals and figures
     rule("第1-3名 -> 第一到三名",
-         rf"(?:第 ?|\b[Nn][Oo]\. ?)(\d+)(?:{RANGE}第?(\d+))?(?![\d/]|\.\d)", _ordinal_range),
+         rf"(?:第 ?|\b[Nn][Oo]\. ?)(\d+)(?:{RANGE}第?(\d+))?(?![\d/]|\.\d)", _ordinal_range, ".第"),
     rule("第Ⅲ章，II型 -> 第三章，二型",
          r"(?:(?<=第)|(?<![A-Za-z]))(?![VX]型)(?P<numeral>X{0,3}(?:IX|IV|VI{0,3}|I{1,3})"
          r"|X{1,3})(?![A-Za-z])"
-         r"(?:(?<=第.)|(?<=第..)|(?<=第...)|(?<=第....)|(?=[型级期类章节卷世部度区组册]))", _roman),
+         r"(?:(?<=第.)|(?<=第..)|(?<=第...)|(?<=第....)|(?=[型级期类章节卷世部度区组册]))", _roman,
+         "IVX"),
     rule("亨利VIII -> 亨利八世",
          r"(?:(?<=亨利|查理|乔治|威廉|腓力)|(?<=爱德华|詹姆斯|弗朗茨))(?P<numeral>I{1,3}|I?VI{0,3}"
          r"|I?X)(?![A-Za-z]|世)",
-         lambda m: _roman(m) + "世"),
+         lambda m: _roman(m) + "世", "IVX"),
     rule("路易XIV -> 路易十四",
          rf"(?<=[{CJK}])(?P<numeral>X{{0,3}}(?:IX|IV|VI{{1,3}}|I{{2,3}})"
-         rf"|X{{1,2}}V(?:I{{0,3}}))(?![A-Za-z])", _roman),
+         rf"|X{{1,2}}V(?:I{{0,3}}))(?![A-Za-z])", _roman, "IVX"),
     rule("图2-1，表3-2 -> 图二杠一，表三杠二",
          rf"((?:{FIGURE}) ?[(（]?)(\d{{1,3}}(?:[-–—.]\d{{1,3}}){{1,3}})(?![\d.%]|[{MEASURED}])",
-         _figure),
+         _figure, r"\-.–—"),
     rule("2-3月，05月06日 -> 二到三月，五月六日",
-         rf"(?<![\d.])0?(\d{{1,2}})(?:{RANGE}0?(\d{{1,2}}))?(?=月(?!饼))", _order),
+         rf"(?<![\d.])0?(\d{{1,2}})(?:{RANGE}0?(\d{{1,2}}))?(?=月(?!饼))", _order, "月"),
     rule("2日，2-3号 -> 二日，二到三号",
-         rf"(?<![\w.:])(\d{{1,4}})(?:{RANGE}(\d{{1,4}}))?(?=[日号楼])", _order),
+         rf"(?<![\w.:])(\d{{1,4}})(?:{RANGE}(\d{{1,4}}))?(?=[日号楼])", _order, "号日楼"),
     rule("2点30分 -> 两点三十分", r"(?<![\d.:])(\d{1,2})点(?=\d{1,2}分|半|钟|整|多|左右|到"
          r"|[，。、]|$)",
-         lambda m: read_count(str(int(m[1]))) + "点"),
-    rule("8点05 -> 八点零五", r"(?<=[点时])0(\d)(?!\d)", lambda m: f"零{read_cardinal(m[1])}"),
+         lambda m: read_count(str(int(m[1]))) + "点", "点"),
+    rule("8点05 -> 八点零五", r"(?<=[点时])0(\d)(?!\d)",
+         lambda m: f"零{read_cardinal(m[1])}", "时点"),
     # Pairs of numbers
-    rule("去7-11买 -> 去七十一买", r"(?<![\d-])7-11(?=便利|店|买|门|吃|$)", "七十一"),
-    rule("满300-50 -> 满三百减五十", r"(?<=满)(\d{1,6})-(\d{1,6})(?!\d)", r"\1减\2"),
+    rule("去7-11买 -> 去七十一买", r"(?<![\d-])7-11(?=便利|店|买|门|吃|$)", "七十一", r"\-"),
+    rule("满300-50 -> 满三百减五十", r"(?<=满)(\d{1,6})-(\d{1,6})(?!\d)", r"\1减\2", "满"),
     rule("21-19、19-21险胜 -> 二十一比十九、十九比二十一险胜",
          r"(?<![\w.-])\d{1,3}[-–]\d{1,3}(?:[、，,；;] ?\d{1,3}[-–]\d{1,3}){1,6}(?![\w.%℃°-])",
-         _scores),
+         _scores, r"\-–"),
     rule("5-3获胜 -> 五比三获胜",
          rf"(?<![\w.+×÷*/=-])(?P<first>{NUMBER})(?P<dash>{RANGE})(?P<last>{NUMBER})"
          rf"(?! ?[\w.+×÷*/=°-]|\.\d| ?{DASH} ?\d)",
-         _pair),
+         _pair, r"\-~–—"),
     rule("4-4-2阵型 -> 四四二阵型", r"(?<![\w-])\d(?:-\d){2,3}(?=阵|打法|的阵|站位|首发)"
          r"|(?<=阵型)\d(?:-\d){2,3}(?![\d-])|(?<=阵型为)\d(?:-\d){2,3}(?![\d-])"
-         r"|(?<=排出)\d(?:-\d){2,3}(?![\d-])", lambda m: read_digits(m[0])),
+         r"|(?<=排出)\d(?:-\d){2,3}(?![\d-])", lambda m: read_digits(m[0]), r"\-排阵"),
     rule("到1-2-3 -> 到一杠二杠三", r"(?<![\w.-])\d{1,6}(?:-\d{1,6}){2,8}(?![\w-])",
-         lambda m: _hyphenated(m[0])),
+         lambda m: _hyphenated(m[0]), r"\-"),
     rule("3、4个 -> 三、四个", r"(?<![\d.])(\d)、(?=\d[个天年次人岁])",
-         lambda m: f"{read_cardinal(m[1])}、"),
+         lambda m: f"{read_cardinal(m[1])}、", "、"),
     rule("5月1日-7日 -> 五月一日到七日",
          rf"(?<=[年月日号点分时周岁元块度%℃米斤天个人万亿千百]) ?{DASH} ?"
          rf"(?=[\d零一二三四五六七八九十两第]|公元|前)"
-         rf"|(?<=[\d%°CF²³]) ?[~—–]{{1,2}} ?(?=\d)", "到"),
-    rule("大概~30个 -> 大概约三十个", r"~ ?(?=\d)|(?<![^\s（(，。：])≈ ?(?=\d)", "约"),
+         rf"|(?<=[\d%°CF²³]) ?[~—–]{{1,2}} ?(?=\d)", "到", r"\-~–—"),
+    rule("大概~30个 -> 大概约三十个", r"~ ?(?=\d)|(?<![^\s（(，。：])≈ ?(?=\d)", "约", "~≈"),
     # Mathematics
     rule("求10³，x² -> 求十的三次方，x的平方",
          r"(?<=[\w)\]])([⁺⁻]?[⁰¹²³⁴-⁹ⁿ]{1,6})|(?<=[a-z\d)])(\^[({]?[-+]?(?:\d{1,6}"
          r"|[nxykmt](?![A-Za-z]))[)}]?)", _power),
     rule("气体CO₂ -> 气体CO二", "[₀-₉]{1,6}", lambda m: read_digits(m[0].translate(SUBSCRIPTS))),
-    rule("求△ABC -> 求三角形ABC", "△(?=[A-Z])", "三角形"),
-    rule("到∞ -> 到无穷大", "∞", "无穷大"),
-    rule("已知∠A -> 已知角A", "∠ ?(?=[\\w])", "角"),
-    rule("求√2 -> 求根号二", "√ ?(?=[\\w(])", "根号"),
-    rule("约±3 -> 约正负三", r"± ?(?=[\d.])", "正负"),
+    rule("求△ABC -> 求三角形ABC", "△(?=[A-Z])", "三角形", "△"),
+    rule("到∞ -> 到无穷大", "∞", "无穷大", "∞"),
+    rule("已知∠A -> 已知角A", "∠ ?(?=[\\w])", "角", "∠"),
+    rule("求√2 -> 求根号二", "√ ?(?=[\\w(])", "根号", "√"),
+    rule("约±3 -> 约正负三", r"± ?(?=[\d.])", "正负", "±"),
     rule("求5 - 3 = 2 -> 求五减三等于二", r"(?<=[\w)]) ?[-–] ?(?=\d{1,15}(?:\.\d{1,9})? ?=)"
-         r"|(?<=\d) - (?=\d)|(?<==\d) ?- ?(?=\d)", "减"),
+         r"|(?<=\d) - (?=\d)|(?<==\d) ?- ?(?=\d)", "减", " ="),
     rule("求10×2 -> 求十乘二", rf"(?<=[\d){SAID}米]) ?[×*✕] ?(?=[\d({SAID}])"
-         rf"|(?<=[\d{SAID}米]) ?[xX] ?(?=\d{{1,6}}(?![A-Za-z\d])|[{SAID}])", "乘"),
+         rf"|(?<=[\d{SAID}米]) ?[xX] ?(?=\d{{1,6}}(?![A-Za-z\d])|[{SAID}])", "乘", "*Xx×✕"),
     rule("提速3x -> 提速三倍", rf"(?<![\w.=+(*/-])({NUMBER})[xX×](?=[{CJK}，。！？、；）]|$)",
-         lambda m: f"{read_count(m[1])}倍"),
-    rule("求6÷3 -> 求六除以三", r"(?<=[\w)]) ?÷ ?(?=[\w(])", "除以"),
-    rule("学C++ -> 学C加加", r"(?<=[A-Za-z])\+\+", "加加"),
-    rule("求3+5 -> 求三加五", rf"(?<=[\w)方度]) ?\+ ?(?={OPERAND})|(?<=\d)\+", "加"),
-    rule("设a=3 -> 设a等于三", rf"(?<=[\w)%{CJK}]) ?= ?(?={OPERAND})", "等于"),
-    rule("我&你 -> 我和你", rf"(?<=[{CJK}]) ?& ?(?=[{CJK}])", "和"),
-    rule("做R&D -> 做R and D", " ?& ?", " and "),
+         lambda m: f"{read_count(m[1])}倍", "Xx×"),
+    rule("求6÷3 -> 求六除以三", r"(?<=[\w)]) ?÷ ?(?=[\w(])", "除以", "÷"),
+    rule("学C++ -> 学C加加", r"(?<=[A-Za-z])\+\+", "加加", "+"),
+    rule("求3+5 -> 求三加五", rf"(?<=[\w)方度]) ?\+ ?(?={OPERAND})|(?<=\d)\+", "加", "+"),
+    rule("设a=3 -> 设a等于三", rf"(?<=[\w)%{CJK}]) ?= ?(?={OPERAND})", "等于", "="),
+    rule("我&你 -> 我和你", rf"(?<=[{CJK}]) ?& ?(?=[{CJK}])", "和", "&"),
+    rule("做R&D -> 做R and D", " ?& ?", " and ", "&"),
     # Names
     rule("用H.264 -> 用H点二六四", r"(?<=[A-Za-z])\.(\d{1,6})(?![\d.])",
-         lambda m: f"点{read_digits(m[1])}"),
+         lambda m: f"点{read_digits(m[1])}", "."),
     rule("版本2.5.1 -> 版本二点五点一",
          r"(?<![\d.])(?!\d{4}\.)(?:\d{1,6}(?:\.\d{1,6}){2}|\d{1,6}(?:\.\d{1,6}){4,8})(?!\.?\d)",
-         lambda m: "点".join(map(read_ordinal, m[0].split(".")))),
+         lambda m: "点".join(map(read_ordinal, m[0].split("."))), "."),
     rule("得1st -> 得first", r"(?<!\d)(\d{1,9})(?:st|nd|rd|th)\b",
-         lambda m: read_english_ordinal(m[1])),
-    rule("我用GPT-4 -> 我用GPT 四", r"(?<=[A-Za-z])-(?=\d)|(?<=\d)-(?=[A-Za-z])", " "),
+         lambda m: read_english_ordinal(m[1]), "nrst"),
+    rule("我用GPT-4 -> 我用GPT 四", r"(?<=[A-Za-z])-(?=\d)|(?<=\d)-(?=[A-Za-z])", " ", r"\-"),
     rule("病毒H1N1 -> 病毒H一N一", r"(?<=[A-Za-z])\d{1,30}(?=[A-Za-z])",
          lambda m: read_digits(m[0])),
     rule("空客A320 -> 空客A三二零", r"(?<=[A-Za-z])\d{3,30}(?![\d.%:])",
@@ -882,7 +891,7 @@ RULES = (
     rule("有2 1/2，1/2 -> 有二又二分之一，二分之一",
          r"(?:(?<![\w)])(?P<sign>[-+]))?(?<![\d/.])(?:(?P<whole>\d{1,3}) )?(?P<over>\d{1,6})/"
          r"(?P<under>\d{1,6})(?![\d/]|\.\d)",
-         _fraction),
+         _fraction, "/"),
     rule("共123456789012元 -> 共一千二百三十四亿五千六百七十八万九千零一十二元",
          r"(?<![\d.])[1-9]\d{8,15}(?=\.\d\d?元|元|美元|人|个|次|日元|韩元|吨|公里)",
          lambda m: read_cardinal(m[0])),

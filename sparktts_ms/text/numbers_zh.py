@@ -3,6 +3,8 @@
 Two is 两 before 百, 千, 万 and 亿 where a number begins, and alone before a measure word; else 二.
 """
 
+from functools import lru_cache
+
 DIGITS = "零一二三四五六七八九"
 POSITIONS = ("", "十", "百", "千")
 GROUPS = ((10 ** 8, "亿"), (10 ** 4, "万"))
@@ -18,6 +20,7 @@ def read_digits(text: str, one: str = "一") -> str:
     return "".join(names[int(c)] if c in "0123456789" else c for c in text if c.isalnum())
 
 
+@lru_cache(4096)
 def read_cardinal(number: str) -> str:
     """1,234.50 -> 一千二百三十四点五零. Digit by digit where it begins with 0 or is very long."""
     whole, point, fraction = number.replace(",", "").replace(" ", "").partition(".")

@@ -1,13 +1,16 @@
 """The words that are said for numbers and symbols. The tables are what a person reads aloud."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sparktts_ms.text import normalize as normalize_module
 from sparktts_ms.text import normalize_en, normalize_zh, rules
 from sparktts_ms.text.normalize import MAX_PIECE, explain, normalize
+from tools.normalizer_report import read_cases
 
 CHINESE = """
 dates
@@ -213,6 +216,36 @@ def test_normalize_accepts_any_text(text):
 def test_normalize_long_text():
     assert normalize("我有5个苹果，" * 500).count("五") == 500
     assert normalize("1:" * 2000).count("one") == 2000
+
+
+REPEATED = ["1", "1-", "1,", "1:", ".", "$", "我有5个", "a1 ", "1 ", "5μg", "电话1", "x²+",
+            "\u202e1\u0301"]
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("repeated", REPEATED)
+def test_time_grows_as_the_length(repeated, language):
+    """Of anything that is repeated; the ratio, as machines differ."""
+    def seconds(length):
+        text = (repeated * length)[:length]
+        times = []
+        for _ in range(3):
+            begin = time.process_time()
+            normalize(text, language)
+            times.append(time.process_time() - begin)
+        return min(times)
+
+    assert seconds(12_000) < 3 * seconds(6_000) + 0.01
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_no_rule_is_left_out_for_what_it_needs(monkeypatch, language):
+    texts = [case.text for case in read_cases()]
+    said = [normalize(text, language) for text in texts]
+    grammar = normalize_module.GRAMMARS[language]
+    all_rules = tuple(rule._replace(needs=None) for rule in grammar.rules)
+    monkeypatch.setitem(normalize_module.GRAMMARS, language, grammar._replace(rules=all_rules))
+    assert said == [normalize(text, language) for text in texts]
 
 
 @pytest.mark.parametrize(
