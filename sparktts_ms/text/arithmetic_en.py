@@ -60,7 +60,7 @@ OPERATORS = (
          r"(?<![\w.,])(\d{1,3})!(?= (?:is|equals)\b| ?[=+×*/-])",
          lambda m: f"{cardinal(m[1])} factorial", needs="!"),
     rule("2x + 1 -> two x plus one",
-         r"(?<![\w.,])(\d{1,9})([xyzn])(?=(?!-\d+x) ?[-+=^*/²³<>≤≥] ?[\da-z(]|[²³])",
+         r"(?<![\w.,])(\d{1,9})([xyzn])(?=(?!-\d+x|/[a-z]) ?[-+=^*/²³<>≤≥] ?[\da-z(]|[²³])",
          lambda m: f"{cardinal(m[1])} {m[2]}", needs="xyzn"),
     rule("3 + 5 -> three plus five", r"(?<=[\w)²³%°€⁰¹⁴-⁹]) \+ (?=[\w(√π$€£])|(?<=\d)\+(?=\d)",
          " plus ",
@@ -92,5 +92,4 @@ RULES = (
          lambda m: f"{decimal(m[1])} times{_power(' ten', m[2] + m[3])}", needs="eE"),
     rule("α is 5, Δt is 3 -> alpha is five, delta t is three",
          rf"(?<![Ͱ-Ͽ])[{''.join(GREEK)}](?![Ͱ-Ͽ])", lambda m: GREEK[m[0]], needs="Α-ω"),
-    rule("~20 -> about twenty", r"(?<!\w)[~∼] ?(?=\d)", "about ", needs="~∼"),
 )

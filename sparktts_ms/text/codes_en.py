@@ -66,7 +66,8 @@ _NAMED = (
     "|flight confirmation|gift card|credit card|"
     "debit card|bank account|phone number|serial number|number to call")
 _VALUE = (
-    r"(?:[A-Z]{0,4}[-–]?\d[\dA-Z]*|[A-Z]{1,4}(?=[-–]\d))(?:[- –.][\dA-Z]*\d[\dA-Z]*){0,6}"
+    r"(?!\d{1,4}\.\d{1,4}(?![.\d]))(?:[A-Z]{0,4}[-–]?\d[\dA-Z]*|[A-Z]{1,4}(?=[-–]\d))(?:[- –.]"
+    r"[\dA-Z]*\d[\dA-Z]*){0,6}"
     r"(?:[-–][A-Z]{1,4}(?!\w)){0,3}")
 _PHONE_CONTEXT = re.compile(
     r"(?i)\b(?:call|dial|phone|ring|text|telephone|tel|fax|contact|number|cell|mobile|reach)\b")
@@ -246,8 +247,8 @@ RULES = (
          rf"((?:{_VALUE}|[a-zA-Z]{{1,9}}\d[\da-zA-Z]*))(?![\w%]|[.,:/]\d)", _named_code,
          needs="A-Za-z"),
     rule("Account number: 1234 -> Account number: one two three four",
-         rf"(\b(?i:{_NAMED})(?:(?i:s? (?:number|code|no\.?|id))(?i: is| was)?:? ?#?|:| is| #"
-         rf"|#) ?)({_VALUE})"
+         rf"(\b(?i:{_NAMED})(?:(?i:s? (?:number|code|no\.?|id))(?i: is| was)?:? ?#?"
+         rf"|:|(?<=[Cc]ode) is| #|#) ?)({_VALUE})"
          r"(?![\w%]|[.,:/]\d)", _named_code, needs="A-Za-z"),
     rule("order 00123 -> order zero zero one two three",
          rf"(\b(?i:{_NAMED}) )(0\d+|(?<=[cC]ode )\d{{3,}}|\d{{5,}}|[A-Z]{{1,4}}-?\d{{3,}}(?:-\d+)*"
@@ -318,6 +319,8 @@ RULES = (
     rule("a 737-800 took off -> a seven thirty seven eight hundred took off",
          r"(?<![\w.,-])(7[0-8]7)-(\d{1,3})(?![\d-]|[.,]\d)",
          lambda m: f"{pairs(m[1])} {number_in_name(m[2])}", needs="-"),
+    rule("a 737 MAX -> a seven thirty seven MAX", r"(?<![\w.,-])(7[0-8]7)(?= M(?:AX|ax)\b)",
+         lambda m: pairs(m[1]), needs="M"),
     rule("figure 2-1 -> figure two dash one",
          r"\b((?i:figure|fig\.?|table|equation|exhibit|box|listing) )(\d{1,3})-(\d{1,3})(?![\w-]"
          r"|[.,]\d)",
@@ -340,6 +343,9 @@ NAMES = (
     rule("PM2.5, GPT-3.5 -> PM two point five, GPT-three point five",
          r"(?<=[A-Za-z])(-?)(\d{1,9}\.\d{1,9})(?![\d.]\d)", lambda m: m[1] + decimal(m[2]),
          needs="."),
+    rule("two F-16s, A320s, under-18s -> two F-sixteens, A three twenties, under-eighteens",
+         r"(?<=[A-Za-z])(-?)(\d{1,4})s\b", lambda m: m[1] + plural(number_in_name(m[2])),
+         needs="s"),
     rule("two 747s -> two seven forty sevens", r"(?<![\w.,])(\d{2,4})(['’]?)s\b",
          lambda m: plural(number_in_name(m[1])), needs="s"),
     rule("the 5s and size 8s -> the fives and size eights",

@@ -126,6 +126,9 @@ RULES = (
          r"(?<![\w.,])(\d{1,3}) ?(?:ft|feet|foot) ?(\d{1,2}) ?in(?:ches)?\b",
          lambda m: f"{cardinal(m[1])} feet {cardinal(m[2])} inch{'' if m[2] == '1' else 'es'}",
          needs="f"),
+    rule("1.5\" x 3\" wide -> one point five by three inches wide",
+         rf"{_BEGIN}({NUMBER})[\"″] ?[x×] ?(?={NUMBER}[\"″])", lambda m: f"{_side(m[1])} by ",
+         needs="\"″"),
     rule("a 27\" monitor -> a twenty seven inch monitor",
          rf"(?<![\"“/]){_BEGIN}((?:\d{{1,3}} )?\d{{1,2}}/\d{{1,2}}|{NUMBER})(?:[\"″]|''|-inch"
          rf"|-in\b|in\b| in(?= ?[x×])| in\.(?= [a-z]))(?!\w|-)(?="
@@ -142,6 +145,8 @@ RULES = (
     rule("5cm x 10cm -> five by ten centimeters",
          rf"{_BEGIN}({NUMBER}) ?{_SIZED} ?[x×] ?(?={NUMBER} ?{_SIZED}\b)",
          lambda m: f"{_side(m[1])} by ", needs="x×"),
+    rule("2x/day -> two times per day", rf"{_BEGIN}({NUMBER})[xX×] ?/ ?({'|'.join(_PER_TIME)})\b",
+         lambda m: f"{decimal(m[1])} times per {_PER_TIME[m[2]]}", needs="xX×"),
     rule("3 x 5 cards -> three by five cards",
          rf"(?<!/){_BEGIN}((?:\d{{1,3}} \d/\d)|{NUMBER}) ?[x×*] ?(?={NUMBER})", _factor,
          needs="x×*"),

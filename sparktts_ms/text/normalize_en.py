@@ -119,8 +119,8 @@ GROUPED = (
          rf"(?<![\w.,])(?<!\d )(?:[1-9]\d?|[1-9]\d\d(?=[ {_THIN}]000))(?:([ {_THIN}])\d{{3}})"
          r"(?:\1\d{3}){1,4}(?![\w]| \d)", _separated, needs=f" {_THIN}"),
     rule("3 000 or 45 500 people -> three thousand or forty five thousand five hundred people",
-         rf"(?<![\w.,])(?<!\d )(?:[1-9]\d{{0,2}}(?:[{_THIN}]\d{{3}}| 000)|[1-9]\d{{1,2}} \d{{3}})"
-         rf"(?! ?[\d%°/-]|\w| ?{UNIT})", _separated, needs=f" {_THIN}"),
+         rf"(?<![\w.,])(?<!\d )(?:[1-9]\d{{0,2}}(?:[{_THIN}]\d{{3}}| 000)"
+         rf"|[1-9]\d{{1,2}} \d{{3}}(?! ?{UNIT}))(?! ?[\d%°/-]|\w)", _separated, needs=f" {_THIN}"),
     rule("1'000'000 people -> one million people", r"(?<![\w.,])\d{1,3}(?:['’]\d{3}){1,4}(?!\w)",
          _separated, needs="'’"),
     rule("1,00,000 people -> one hundred thousand people",
@@ -150,6 +150,8 @@ RULES = (
     rule("C++ and C# -> C plus plus and C sharp",
          r"(?<!\w)([A-Za-z])(\+\+|(?<=[A-Z])#)(?![A-Za-z])",
          lambda m: f"{m[1]} {'sharp' if m[2] == '#' else 'plus plus'}", needs="+#"),
+    rule("~20 or ~$5 -> about twenty or about five dollars",
+         r"(?<!\w)[~∼] ?(?=[$£€¥]?\.?\d)", "about ", needs="~∼"),
     rule("It is -5 -> It is minus five", r"(?<![\w)%.°²³])[-–](?=[$£€¥]?\.?\d)", "minus ",
          needs="–-"),
     rule("It is +5 -> It is plus five", r"(?<![\w)])\+(?=[$£€¥]?\.?\d)", "plus ", needs="+"),
@@ -205,7 +207,7 @@ RULES = (
          r"(?<!\.)\.\d{1,400})",
          lambda m: decimal(m[0]), needs=",."),
     rule("the 3 of 1984 -> the three of nineteen eighty four", r"\d{1,400}", _integer),
-    rule("an A+ -> an A plus", r"(?<!\w)([A-Z][a-z]?)\+(?!\w)", r"\1 plus", needs="+"),
+    rule("an A+ -> an A plus", r"(?<!\w)([A-Za-z]{1,15})\+(?!\w)", r"\1 plus", needs="+"),
     rule("an A- -> an A minus", r"(?<!\w)([Aa]n? )([A-F])-(?=[\s.,;!?]|$)", r"\1\2 minus",
          needs="-"),
     rule("R&D -> R and D", " ?& ?", " and ", needs="&"),

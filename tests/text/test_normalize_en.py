@@ -1,8 +1,13 @@
 """English: the words that are said for numbers and symbols. What a person reads aloud."""
 
+import re
+import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from sparktts_ms.text import numbers_en, roman_en, units_en
 from sparktts_ms.text.normalize import normalize
 from tests.text.test_normalize import cases
 
@@ -275,6 +280,42 @@ names of numbers
     401(k), 501(c)(3), error 404, Form 1040 = \
 four oh one k, five oh one c three, error four oh four, Form ten forty
     7-Eleven, 3-in-1, 24/7, 9-to-5 = seven Eleven, three in one, twenty four seven, nine to five
+further sentences
+    He finished in 45:30; a 45-12 win. = He finished in forty five thirty; a forty five to twelve win.
+    A 2.5-3x rise, 10k-15k, 2x/day = A two point five to three times rise, \
+ten thousand to fifteen thousand, two times per day
+    $50.25-$60.75, a $20/month plan = fifty dollars and twenty five cents to \
+sixty dollars and seventy five cents, a twenty dollar per month plan
+    $100 USD, $1 = €0.92, ~$5, 50c = one hundred US dollars, one dollar equals ninety two cents, \
+about five dollars, fifty cents
+    0.5 mg/kg/day, 10 ft x 12 ft, 8½ x 11 in = zero point five milligrams per kilogram per day, \
+ten by twelve feet, eight and a half by eleven inches
+    3/4" bolts, 1.5" x 3.5", a 4'x8' sheet = three quarters inch bolts, \
+one point five by three point five inches, a four by eight foot sheet
+    3.0×10⁸ m/s, 100 million kg, 5 per km = three point zero times ten to the power of eight \
+meters per second, one hundred million kilograms, five per kilometer
+    α = 0.05, Δt, ±0.5 mm, 50% ± 3% = alpha equals zero point zero five, delta t, \
+plus or minus zero point five millimeters, fifty percent plus or minus three percent
+    Jan-15-2020, SEPT. 15, 25 july 2012, 10/2024 = January fifteenth twenty twenty, \
+September fifteenth, the twenty fifth of July twenty twelve, October twenty twenty four
+    at 1.59 pm, the 1960s-80s, FY2024/25 = at one fifty nine PM, the nineteen sixties to eighties, \
+FY twenty twenty four to twenty five
+    May 3 people enter? At 0900 hours. = May three people enter? At zero nine hundred hours.
+    a year ending in 2024, fax 20 pages = a year ending in twenty twenty four, fax twenty pages
+    Call us on 1300 655 506, text 12 people = \
+Call us on one three zero zero, six five five, five zero six, text twelve people
+    Text STOP to 12345, call 112 or 911 = \
+Text STOP to one two three four five, call one one two or nine one one
+    two F-16s, under-18s, size 8s, the 5s = two F-sixteens, under-eighteens, size eights, the fives
+    12 N Main St, Room 5, order no. 12 = \
+twelve North Main Street, Room five, order number twelve
+    The file is 4.7 GB, an area 120 m² wide = The file is four point seven gigabytes, \
+an area one hundred and twenty square meters wide
+    C++11, ESPN+, 4/4 time, rated 4.5/5 = C plus plus eleven, ESPN plus, four four time, \
+rated four point five out of five
+    He said "5" and left. = He said "five" and left.
+    Wait...5 more, 5ish, the 5pm train = Wait...five more, five ish, the five PM train
+    Part II and type Ⅳ; the XXIst = Part two and type four; the twenty first
 """  # noqa: E501
 
 UNCHANGED = """
@@ -304,3 +345,84 @@ def test_normalize_english_is_idempotent(written, spoken):
 @pytest.mark.parametrize("text", [line.strip() for line in UNCHANGED.strip().splitlines()])
 def test_text_with_nothing_to_normalize_is_unchanged(text):
     assert normalize(text) == text
+
+
+@pytest.mark.parametrize("number, spoken", [
+    ("0", "zero"), ("13", "thirteen"), ("40", "forty"), ("101", "one hundred and one"),
+    ("1,000", "one thousand"), ("1023", "one thousand and twenty three"),
+    ("110,000", "one hundred ten thousand"), ("1000001", "one million one"),
+    ("999,999", "nine hundred ninety nine thousand nine hundred and ninety nine"),
+    ("2000000000000", "two trillion"), ("1" + "0" * 15, "one" + " zero" * 15)])
+def test_cardinal(number, spoken):
+    assert numbers_en.cardinal(number) == spoken
+
+
+@pytest.mark.parametrize("number, spoken", [
+    ("1", "first"), ("5", "fifth"), ("12", "twelfth"), ("20", "twentieth"), ("21", "twenty first"),
+    ("100", "one hundredth"), ("1,001", "one thousand first"), ("1000000", "one millionth")])
+def test_ordinal(number, spoken):
+    assert numbers_en.ordinal(number) == spoken
+
+
+@pytest.mark.parametrize("number, spoken", [
+    ("476", "four hundred and seventy six"), ("1066", "ten sixty six"), ("1500", "fifteen hundred"),
+    ("1905", "nineteen oh five"), ("2000", "two thousand"), ("2009", "two thousand nine"),
+    ("2010", "twenty ten"), ("2100", "twenty one hundred")])
+def test_year(number, spoken):
+    assert numbers_en.year(number) == spoken
+
+
+def test_every_cardinal_can_be_read_back():
+    words = {word: value for value, word in enumerate([*numbers_en.DIGITS, *numbers_en.TEENS])}
+    words |= {word: 10 * tens for tens, word in enumerate(numbers_en.TENS, start=2)}
+    scales = {word: 1000**power for power, word in enumerate(numbers_en.SCALES, start=1)}
+    for number in (*range(0, 3000), *range(10**5, 10**15, 10**15 // 997)):
+        total = group = 0
+        for word in numbers_en.cardinal(str(number)).replace(" and ", " ").split():
+            if word == "hundred":
+                group *= 100
+            elif word in scales:
+                total += group * scales[word]
+                group = 0
+            else:
+                group += words[word]
+        assert total + group == number
+
+
+@given(st.integers(1, 399))
+def test_roman_numerals(number):
+    numeral = ""
+    rest = number
+    for value, letters in ((100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"),
+                           (5, "V"), (4, "IV"), (1, "I")):
+        numeral += letters * (rest // value)
+        rest %= value
+    assert roman_en.value(numeral) == str(number)
+
+
+@pytest.mark.parametrize("unit, one, many", [
+    ("kg", "kilogram", "kilograms"), ("ft", "foot", "feet"), ("kΩ", "kilohm", "kilohms"),
+    ("km/h", "kilometer per hour", "kilometers per hour"),
+    ("kg/m³", "kilogram per cubic meter", "kilograms per cubic meter"),
+    ("in²", "square inch", "square inches"),
+    ("mg/kg/day", "milligram per kilogram per day", "milligrams per kilogram per day"),
+    ("Hz", "hertz", "hertz")])
+def test_unit_names(unit, one, many):
+    assert re.fullmatch(units_en.UNIT, unit)
+    assert units_en.unit_name(unit, is_one=True) == one
+    assert units_en.unit_name(unit, is_one=False) == many
+
+
+@pytest.mark.parametrize("unit", ["1", "1-", "$1", "1/", "'5", "555-123-4567 ", "1.5 kg, "])
+def test_time_is_linear_in_length(unit):
+    def seconds(length):
+        text = (unit * length)[:length]
+        times = []
+        for _ in range(2):
+            begin = time.process_time()
+            normalize(text, "en")
+            times.append(time.process_time() - begin)
+        return min(times)
+
+    seconds(500)
+    assert seconds(6_000) < 12 * seconds(1_000)
