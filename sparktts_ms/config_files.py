@@ -61,6 +61,8 @@ LIMITS = {
 DEFAULT_LIMITS = (1, 1 << 20)
 MAX_ITEMS = 64          # of a list
 MODEL_PARTS = ("LLM", "BiCodec", "wav2vec2-large-xlsr-53")
+LLM_ALONE_HINT = ("Copy the model directory that it was trained on, put the language model there "
+                  "in place of LLM, and give that directory.")
 SEARCH_DEPTH = 4        # levels below a folder in which a model directory is looked for
 SEARCH_FOLDERS = 500
 
@@ -103,13 +105,11 @@ def check_layout(folder: Path) -> None:
                          f"Give {found[0]}{others}.", subject=folder, code="wrong_model_dir")
     if (folder / "config.yaml").exists():
         return
-    adapter = (folder / "adapter_config.json").exists()
-    if adapter or (folder / "config.json").exists():
-        kind = formats.ADAPTER.name if adapter else "a language model alone"
-        remedy = f"{formats.ADAPTER.remedy} Then put it there." if adapter else ""
-        raise ModelError(f"{{subject}} is {kind}, which a model directory has as LLM, beside "
-                         "BiCodec and wav2vec2-large-xlsr-53.", "Copy the model directory that it "
-                         f"was trained on, and replace LLM there. {remedy}", subject=folder,
+    if (folder / "adapter_config.json").exists():
+        raise ModelError(f"{{subject}} is {formats.ADAPTER.name}.", f"{formats.ADAPTER.remedy} "
+                         f"{LLM_ALONE_HINT}", subject=folder, code="wrong_model_dir")
+    if (folder / "config.json").exists():
+        raise ModelError("{subject} is a language model alone.", LLM_ALONE_HINT, subject=folder,
                          code="wrong_model_dir")
 
 
@@ -158,7 +158,7 @@ def _read_audio(file: Path, model_dir: Path, depth: int = 0) -> dict[str, Any]:
     if depth > 8:
         raise ModelError("{subject}: base_config refers to itself.", subject=file)
     path = Path(os.path.normpath(file.parent / base)) if isinstance(base, str) else None
-    if (path is None or not base.isprintable() or Path(base).is_absolute()
+    if (path is None or not base.isprintable() or len(base) > 255 or Path(base).is_absolute()
             or not path.is_relative_to(os.path.normpath(model_dir))):
         raise ModelError(f"{{subject}}: base_config is {quoted(base)}; it must name a file in the "
                          "model directory.", subject=file)

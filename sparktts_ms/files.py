@@ -15,7 +15,8 @@ import yaml
 from sparktts_ms.errors import ModelError, OutputError, SparkTTSError, one_line
 
 MAX_JSON_BYTES = 1 << 20
-MAX_YAML_BYTES = 1 << 17        # PyYAML is slow
+MAX_YAML_BYTES = 1 << 16        # PyYAML takes up to 2 s for them
+MAX_YAML_DEPTH = 50
 UTF8_BOM = b"\xef\xbb\xbf"
 
 
@@ -156,7 +157,20 @@ def read_mapping(
 
 
 class _SettingsLoader(yaml.SafeLoader):
-    """PyYAML's safe loader without merge keys (<<): a few lines of them can fill any memory."""
+    """PyYAML's safe loader without what takes time or memory out of proportion: merge keys (<<),
+    of which a few lines can fill any memory, and deep nesting."""
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        self._check_depth()
+        super().fetch_flow_collection_start(token)
+
+    def add_indent(self, column: int) -> bool:
+        self._check_depth()
+        return super().add_indent(column)
+
+    def _check_depth(self) -> None:
+        if self.flow_level + len(self.indents) > MAX_YAML_DEPTH:
+            raise RecursionError
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):

@@ -1,8 +1,10 @@
 """Files are written completely or not at all, and settings are read with one clear error."""
 
+import os
+
 import pytest
 
-from sparktts_ms.errors import ModelError, OutputError
+from sparktts_ms.errors import ModelError, OutputError, quoted
 from sparktts_ms.files import atomic_write, check_writable, read_mapping, unused_path
 
 
@@ -82,3 +84,110 @@ def test_read_mapping(tmp_path):
     (tmp_path / "a.json").write_text('{"a": 1}')
     (tmp_path / "a.yaml").write_text("a: 1")
     assert read_mapping(tmp_path / "a.json") == read_mapping(tmp_path / "a.yaml") == {"a": 1}
+
+
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.mark.parametrize("name, content", [
+    ("a.json", b'\xef\xbb\xbf{"a": 1}'), ("a.yaml", b"\xef\xbb\xbfa: 1")])
+def test_byte_order_mark_is_left_out(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    assert read_mapping(tmp_path / name) == {"a": 1}
+
+
+MERGE_BOMB = "a0: &a0 {k: 1}\n" + "".join(
+    f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 60))
+ALIAS_BOMB = "a0: &a0 [1]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40))
+HOSTILE = {
+    "lfs pointer": ("a.json", LFS_POINTER, "git-lfs pointer"),
+    "lfs pointer as YAML": ("a.yaml", LFS_POINTER, "git-lfs pointer"),
+    "lfs pointer with a BOM": ("a.json", b"\xef\xbb\xbf" + LFS_POINTER, "git-lfs pointer"),
+    "UTF-16": ("a.json", '{"a": 1}'.encode("utf-16"), "not UTF-8"),
+    "empty": ("a.json", b"", "cannot be read"),
+    "zeros": ("a.json", bytes(100), "cannot be read"),
+    "deep JSON": ("a.json", b'{"a":' + b"[" * 200_000, "nested too deeply"),
+    "deep flow YAML": ("a.yaml", b"a: " + b"[" * 60_000, "nested too deeply"),
+    "deep block YAML": ("a.yaml", b"- " * 30_000, "nested too deeply"),
+    "deep mapping YAML": ("a.yaml", b"{a: " * 15_000, "nested too deeply"),
+    "merge bomb": ("a.yaml", MERGE_BOMB.encode(), "merge keys"),
+    "number of many digits": ("a.json", b'{"a": ' + b"9" * 5000 + b"}", "cannot be read"),
+    "YAML number of many digits": ("a.yaml", b"a: " + b"9" * 5000, "cannot be read"),
+    "empty YAML int": ("a.yaml", b"a: !!int ''", "cannot be read"),
+    "YAML bool of nothing": ("a.yaml", b"a: !!bool x", "cannot be read"),
+    "YAML date of nothing": ("a.yaml", b"a: !!timestamp x", "cannot be read"),
+    "Python object": ("a.yaml", b"a: !!python/object/apply:os.system ['id']", "cannot be read"),
+    "control characters": ("a.yaml", b"a: \x1b[31m", "cannot be read"),
+    "large JSON": ("a.json", b'{"a": "' + b"x" * (2 << 20) + b'"}', "larger than 1 MB"),
+    "large YAML": ("a.yaml", b"a: " + b"x" * (1 << 20), "larger than"),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_settings_are_one_short_line(tmp_path, what):
+    name, content, problem = HOSTILE[what]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelError, match=problem) as caught:
+        read_mapping(tmp_path / name)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 400
+
+
+def test_aliases_are_not_expanded(tmp_path):
+    (tmp_path / "a.yaml").write_text(ALIAS_BOMB)
+    values = read_mapping(tmp_path / "a.yaml")
+    assert len(quoted(values)) <= 80 and len(quoted(values["a39"])) <= 80
+
+
+def test_only_regular_files_are_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "device.json").symlink_to("/dev/zero")
+    (tmp_path / "loop.json").symlink_to("loop.json")
+    (tmp_path / "nothing.json").symlink_to("none")
+    for name, problem in (("pipe", "no regular file"), ("folder", "folder"),
+                          ("device", "no regular file"), ("loop", "symbolic links"),
+                          ("nothing", "missing")):
+        with pytest.raises(ModelError, match=problem):
+            read_mapping(tmp_path / f"{name}.json")
+
+
+def test_links_lead_to_a_file_of_the_folder(tmp_path):
+    outside = tmp_path / "outside.json"
+    outside.write_text('{"a": 1}')
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "a.json").symlink_to("../outside.json")
+    with pytest.raises(ModelError, match="link that leads out"):
+        read_mapping(model / "a.json")
+    (model / "b.json").write_text('{"a": 2}')
+    (model / "c.json").symlink_to("b.json")
+    assert read_mapping(model / "c.json") == {"a": 2}
+    (tmp_path / "link").symlink_to("model")
+    assert read_mapping(tmp_path / "link" / "c.json") == {"a": 2}
+
+
+def test_links_of_a_hugging_face_cache(tmp_path):
+    """Its layout: a snapshot's files are links to blobs."""
+    cache = tmp_path / "models--a--b"
+    snapshot = cache / "snapshots" / "0123" / "LLM"
+    snapshot.mkdir(parents=True)
+    (cache / "blobs").mkdir()
+    (cache / "blobs" / "4567").write_text('{"a": 1}')
+    (snapshot / "config.json").symlink_to("../../../blobs/4567")
+    assert read_mapping(snapshot / "config.json") == {"a": 1}
+
+
+@pytest.mark.parametrize("value", [
+    "x" * 10**6, "\x1b[31m\n" * 50, ["x" * 10**6] * 10**5, {n: n for n in range(10**5)},
+    1 << 10**5, b"\xff" * 10**6, None, 1.5, "短" * 200, "\ud800"], ids=range(10))
+def test_quoted_values_are_short(value):
+    assert quoted(value).isprintable() and len(quoted(value)) <= 80
+
+
+def test_quoted_looks_as_in_python():
+    assert [quoted(value) for value in ("a\n", 3, None, [1, 2], {"a": "b"})] == [
+        r"'a\n'", "3", "None", "[1, 2]", "{'a': 'b'}"]
+    nested = []
+    nested.append(nested)
+    assert quoted(nested).startswith("[[[")

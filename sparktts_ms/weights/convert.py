@@ -28,6 +28,7 @@ def convert(
     Raises InputError, WeightsError (source) or OutputError (target).
     """
     source = Path(source)
+    weights = open_weights(source)
     target = Path(target) if target else source.with_name("model.safetensors")
     if os.path.exists(target) and os.path.exists(source) and os.path.samefile(source, target):
         raise InputError("{subject} cannot be converted into itself.", "Name another target.",
@@ -35,7 +36,6 @@ def convert(
     if os.path.lexists(target) and not overwrite:
         raise OutputError("{subject} exists already.", "Remove it, or pass overwrite=True.",
                           subject=target, code="target_exists")
-    weights = open_weights(source)
     checksums: dict[str, int] = {}
 
     def read_bytes(name: str) -> memoryview:

@@ -81,6 +81,8 @@ QUANTIZED_NAMES = (
 QUANTIZERS = {
     "bitsandbytes": "bitsandbytes", "gptq": "GPTQ", "awq": "AWQ", "fp8": "FP8",
     "compressed-tensors": "compressed-tensors"}
+# In the protocol buffer of mindspore.save_checkpoint: a tensor's dtype, before its content.
+MINDSPORE_DTYPE = re.compile(rb"\x12[\x04-\x10](Float|BFloat|Int|UInt|Bool|Complex)[0-9]*\x1a")
 LORA_NAME = re.compile(r".*\.lora_(A|B|magnitude_vector|embedding_[AB])(\..*)?")
 
 
@@ -100,7 +102,7 @@ def identify(start: bytes) -> Kind | None:
         return Kind("an archive (tar)", "Unpack it.")
     if text[:1] in (b"{", b"["):
         return Kind("JSON, not weights", DOWNLOAD_AGAIN)
-    if b"\x10\x01" in start[:4] and start[:1] == b"\x0a":
+    if start[:1] == b"\n" and MINDSPORE_DTYPE.search(start):
         return MINDSPORE
     if start[:1] == b"\x08" and start[2:3] == b"\x12":
         return ONNX

@@ -29,6 +29,7 @@ from sparktts_ms.errors import (
     WeightsError,
 )
 from sparktts_ms.files import check_writable, read_mapping
+from sparktts_ms.weights.checkpoint import open_weights
 from sparktts_ms.weights.convert import convert
 from sparktts_ms.weights.safetensors_file import SafetensorsFile
 
@@ -43,8 +44,12 @@ CONVERTED_WEIGHTS = f"{WAV2VEC2}/model.safetensors"
 REQUIRED = ("config.yaml", "BiCodec/config.yaml", "BiCodec/model.safetensors",
             f"{WAV2VEC2}/config.json", f"{WAV2VEC2}/preprocessor_config.json",
             "LLM/config.json", "LLM/model.safetensors", "LLM/tokenizer.json")
+LLM_WEIGHTS = "LLM/model.safetensors"       # or, in several files:
+LLM_INDEX = "LLM/model.safetensors.index.json"
+LLM_SHARD = re.compile(r"LLM/model-\d+-of-\d+\.safetensors")
 OPTIONAL = ("LLM/tokenizer_config.json", "LLM/special_tokens_map.json", "LLM/added_tokens.json",
             "LLM/vocab.json", "LLM/merges.txt", "LLM/generation_config.json")
+MAX_TOKENIZER_BYTES = 32 << 20
 RETRY_DELAYS = (1.0, 2.0, 4.0)      # seconds
 
 
@@ -224,16 +229,20 @@ def download(hub: Hub, folder: str | Path) -> Path:
 
 def verify(folder: str | Path) -> None:
     """Raise ModelError or WeightsError unless the folder has all files of a model, readable."""
-    paths = [Path(folder) / path for path in (*REQUIRED, CONVERTED_WEIGHTS)]
+    required = [*REQUIRED, CONVERTED_WEIGHTS]
+    if not (Path(folder) / LLM_WEIGHTS).exists() and (Path(folder) / LLM_INDEX).exists():
+        required[required.index(LLM_WEIGHTS)] = LLM_INDEX
+    paths = [Path(folder) / path for path in required]
     missing = [str(path.relative_to(folder)) for path in paths if not path.is_file()]
     if missing:
         raise ModelError(f"{{subject}} is no complete model: {', '.join(missing)} missing.",
                          "Download it again.", subject=folder)
     for path in paths:
-        if path.suffix == ".safetensors":
-            SafetensorsFile(path)
+        if path.suffix == ".safetensors" or path.name.endswith(".index.json"):
+            open_weights(path)
         else:
-            read_mapping(path)
+            limit = MAX_TOKENIZER_BYTES if path.name == "tokenizer.json" else None
+            read_mapping(path, max_bytes=limit)
 
 
 def is_complete(path: Path, file: RemoteFile) -> bool:
@@ -261,7 +270,12 @@ def _model_files(hub: Hub, listed: list[RemoteFile], folder: Path) -> list[Remot
     """The files of a model among those that a hub lists; wav2vec2's weights in one form."""
     known = {*REQUIRED, *OPTIONAL, TORCH_WEIGHTS, CONVERTED_WEIGHTS}
     files = {file.path: file for file in listed if file.path in known}
-    missing = [path for path in REQUIRED if path not in files]
+    shards = {file.path: file for file in listed
+              if file.path == LLM_INDEX or LLM_SHARD.fullmatch(file.path)}
+    if LLM_WEIGHTS not in files and LLM_INDEX in shards:
+        files |= shards
+    missing = [path for path in REQUIRED if path not in files
+               and not (path == LLM_WEIGHTS and LLM_INDEX in files)]
     if TORCH_WEIGHTS not in files and CONVERTED_WEIGHTS not in files:
         missing.append(TORCH_WEIGHTS)
     if missing:

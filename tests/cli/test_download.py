@@ -292,6 +292,23 @@ def test_converted_weights_on_the_hub_are_used(server, tmp_path):
     assert_complete(tmp_path, server.files)
 
 
+def test_language_model_in_several_files(server, tmp_path):
+    shards = {f"model-0000{n}-of-00002.safetensors": {f"t{n}": np.ones(n, np.float32)}
+              for n in (1, 2)}
+    del server.files[LLM]
+    weight_map = {}
+    for name, arrays in shards.items():
+        server.files[f"LLM/{name}"] = save(arrays)
+        weight_map |= dict.fromkeys(arrays, name)
+    index = json.dumps({"weight_map": weight_map}).encode()
+    server.files["LLM/model.safetensors.index.json"] = index
+    assert main(arguments(server, tmp_path)) == 0
+    assert_complete(tmp_path, server.files)
+    (tmp_path / "LLM" / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"model-00002-of-00002\.safetensors.*missing"):
+        verify(tmp_path)
+
+
 def test_torch_weights_may_be_deleted_after_conversion(server, tmp_path):
     assert main(arguments(server, tmp_path)) == 0
     (tmp_path / TORCH_WEIGHTS).unlink()

@@ -1,6 +1,7 @@
 """Vocabulary: token families, and tokenizers that are not Spark-TTS's."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -84,3 +85,66 @@ def test_text_must_be_unicode(load, description):
     with pytest.raises(InputError) as error:
         load(description).encode("\ud800")
     assert error.value.code == "not_unicode"
+
+
+def with_token(description, **fields):
+    """The description with other fields in its first added token."""
+    first, *others = description["added_tokens"]
+    return {**description, "added_tokens": [{**first, **fields}, *others]}
+
+
+@pytest.mark.parametrize("fields", [
+    {"id": -1}, {"id": 10**30}, {"id": 1.5}, {"id": float("inf")}, {"id": "3"}, {"id": None},
+    {"id": True}, {"content": None}, {"content": ["a"]}, {"content": 7}])
+def test_added_token_without_sense(load, description, fields):
+    with pytest.raises(ModelError, match="not a Spark-TTS tokenizer") as error:
+        load(with_token(description, **fields))
+    assert str(error.value).isprintable() and len(str(error.value)) < 400
+
+
+def test_number_of_many_digits_in_a_token(load, description):
+    with pytest.raises(ModelError, match="missing or not consecutive"):
+        load(rename(description, "<|gender_0|>", "<|gender_" + "9" * 5000 + "|>"))
+
+
+@pytest.mark.parametrize("change", [
+    {"added_tokens": {}}, {"added_tokens": [3]}, {"added_tokens": "x"}, {"model": None},
+    {"model": {"type": "x" * 10**4}}, {"model": {"type": "BPE", "vocab": {"a": 10**9}}},
+    {"version": "x" * 10**6}, {"pre_tokenizer": {"type": "Split", "pattern": "x" * 10**5}},
+    {"normalizer": [[[]]]}])
+def test_description_without_sense(load, description, change):
+    with pytest.raises(ModelError, match="not a Spark-TTS tokenizer") as error:
+        load({**description, **change})
+    assert str(error.value).isprintable() and len(str(error.value)) < 400
+
+
+def test_ids_of_the_vocabulary_beyond_the_embedding(load, description, config):
+    table = {**description["model"]["vocab"], "surplus": config.llm.vocab_size}
+    with pytest.raises(ModelError, match="beyond the language model"):
+        load({**description, "model": {**description["model"], "vocab": table}})
+
+
+def test_files_that_are_no_tokenizer(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    for content, problem in ((pointer, "git-lfs pointer"), (b"[" * 10**6, "nested too deeply"),
+                             (b"x" * (33 << 20), "larger than 32 MB"), (b"", "cannot be read")):
+        path.write_bytes(content)
+        with pytest.raises(ModelError, match=problem):
+            Vocabulary(path, 0, 10)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ModelError, match="no regular file"):
+        Vocabulary(path, 0, 10)
+
+
+def test_tokenizer_with_a_byte_order_mark(tmp_path, description, config):
+    path = tmp_path / "tokenizer.json"
+    path.write_text("\ufeff" + json.dumps(description), encoding="utf-8")
+    assert Vocabulary(path, config.llm.eos_token_id, config.llm.vocab_size).encode("Hi.")
+
+
+def test_slow_tokenizer_alone_is_named(tmp_path):
+    (tmp_path / "vocab.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"vocab\.json and merges\.txt alone .*AutoTokenizer"):
+        Vocabulary(tmp_path / "tokenizer.json", 0, 10)

@@ -1,5 +1,6 @@
 """A conversion by the command: model.safetensors appears complete and checked, or not at all."""
 
+import json
 import resource
 import subprocess
 import sys
@@ -149,6 +150,26 @@ def test_no_weights_file(tmp_path, run, content):
         (tmp_path / "w.bin").write_bytes(content)
     assert_refused(run("--pt_filename", tmp_path / "w.bin"), "w.bin")
     assert "model.safetensors" not in files(tmp_path)
+
+
+def test_missing_source_is_named_before_the_target(tmp_path, run):
+    (tmp_path / "model.safetensors").touch()
+    assert_refused(run("--pt_filename", tmp_path / "pytorch_model.bin"), "pytorch_model.bin")
+
+
+def test_shards_become_one_file(tmp_path, arrays, run):
+    names = sorted(arrays)
+    halves = {"a.bin": names[::2], "b.bin": names[1::2]}
+    weight_map = {}
+    for file, part in halves.items():
+        save_bin(tmp_path / file, {name: arrays[name] for name in part})
+        weight_map |= dict.fromkeys(part, file)
+    index = tmp_path / "pytorch_model.bin.index.json"
+    index.write_text(json.dumps({"weight_map": weight_map}))
+    assert run("--pt_filename", index)[0] == 0
+    converted = load_file(tmp_path / "model.safetensors")
+    assert converted.keys() == arrays.keys()
+    assert all(np.array_equal(converted[name], arrays[name]) for name in names)
 
 
 def test_pickled_command_is_refused(tmp_path, run):
