@@ -4,6 +4,7 @@ Without a compiler (or with SPARKTTS_NATIVE=0) every operator falls back to Mind
 is correct and slower.
 """
 
+import atexit
 import ctypes
 import hashlib
 import itertools
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,8 @@ NATIVE = "-mcpu=native" if platform.machine() == "aarch64" else "-march=native"
 # Files below /sys/fs/cgroup that hold a container's CPU quota and its period: cgroup v2, then v1.
 CPU_QUOTAS = (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
 
+CHECKSUM_MARK = b"sparktts_ms sha256\0"
+
 _instances = itertools.count()
 _path: Path | None = None
 _library: ctypes.CDLL | None = None
@@ -47,7 +51,13 @@ def enable() -> None:
     _path = None if os.environ.get("SPARKTTS_NATIVE") == "0" else build()
     _library = None
     if _path is not None:
-        _library = ctypes.CDLL(str(_path))
+        try:
+            _library = ctypes.CDLL(str(_path))
+        except OSError as error:                # such as a folder that allows no programs
+            logger.warning("The CPU kernels cannot be loaded (%s); MindSpore's operators are used, "
+                           "which are slower.", error)
+            _path = None
+            return
         _library.sparktts_packed_bytes.restype = ctypes.c_int64
         _library.sparktts_set_threads(available_cores())
 
@@ -111,8 +121,9 @@ def available_cores() -> int:
                 limits.append(-(-quota // int(words[1])))
         except (OSError, ValueError, IndexError):       # no such file, or "max"
             continue
-    if os.environ.get("OMP_NUM_THREADS", "").isdigit():
-        limits.append(int(os.environ["OMP_NUM_THREADS"]))
+    threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if threads.isascii() and threads.isdigit():
+        limits.append(int(threads[:9]))
     return max(1, min(limits))
 
 
@@ -125,24 +136,58 @@ def build(target: str = NATIVE) -> Path | None:
         logger.warning("No C++ compiler was found: MindSpore's operators are used, which are "
                        "slower. Install g++ for the CPU kernels.")
         return None
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparktts_ms"
     try:
-        path = folder / f"kernels-{_fingerprint(compiler, target)}.so"
-        if path.is_file():
-            return path
-        logger.info("Compiling the CPU kernels (once) ...")
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            output = Path(scratch) / "kernels.so"
-            command = [compiler, *FLAGS, target, *map(str, SOURCES), "-o", str(output)]
-            subprocess.run(command, check=True, capture_output=True, text=True)
-            os.replace(output, path)
-    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:     # no home folder
+        name = f"kernels-{_fingerprint(compiler, target)}.so"
+        return _cached(name, [compiler, *FLAGS, target, *map(str, SOURCES)])
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
         lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
         logger.warning("The CPU kernels could not be compiled (%s); MindSpore's operators are used,"
                        " which are slower.", " ".join(lines[-1:]))
         return None
-    return path
+
+
+def _cached(name: str, command: list[str]) -> Path:
+    """The library `name` in the cache folder, made by `command` unless it is there, whole; in a
+    temporary folder where nothing can be written to the cache."""
+    with suppress(OSError, RuntimeError):       # such as a cache without write access, or no home
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparktts_ms"
+        path = folder / name
+        if is_whole(path):
+            return path
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        _compile(path, command)
+        return path
+    temporary = Path(tempfile.mkdtemp(prefix="sparktts-ms-kernels-"))
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    logger.warning("The CPU kernels cannot be kept in the cache folder; they are compiled at every "
+                   "start.")
+    _compile(temporary / name, command)
+    return temporary / name
+
+
+def _compile(path: Path, command: list[str]) -> None:
+    """Compile the library, with its checksum after it, to `path`, which is complete at any time."""
+    logger.info("Compiling the CPU kernels (once) ...")
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        output = Path(scratch) / "kernels.so"
+        subprocess.run([*command, "-o", str(output)], check=True, capture_output=True, text=True)
+        content = output.read_bytes()
+        with output.open("ab") as file:         # loaders read what the headers describe, no more
+            file.write(CHECKSUM_MARK + hashlib.sha256(content).digest())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(output, path)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the file is a library with its checksum. Loading a part of one crashes."""
+    try:
+        content = path.read_bytes() if path.is_file() else b""
+    except OSError:
+        return False
+    library, mark, digest = content.rpartition(CHECKSUM_MARK)
+    return bool(mark) and digest == hashlib.sha256(library).digest()
 
 
 def _fingerprint(compiler: str, target: str) -> str:

@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -89,3 +90,74 @@ def test_fallback_without_a_compiler(kernels, monkeypatch, caplog, tmp_path):
     finally:
         monkeypatch.undo()
         Runtime.start("CPU")
+
+
+@pytest.fixture
+def build(kernels, monkeypatch, tmp_path):
+    """Builds a small library in an empty cache folder, and counts compilations."""
+    compiled = []
+    compile_library = library._compile
+
+    def counted(path, command):
+        compiled.append(path)
+        compile_library(path, command)
+
+    monkeypatch.setattr(library, "_compile", counted)
+    monkeypatch.setattr(library, "SOURCES", (library.FOLDER / "layer_norm.cc",))
+    monkeypatch.setattr(library, "FLAGS", ("-std=c++17", "-O0", "-fPIC", "-shared"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def build():
+        compiled.clear()
+        path = library.build()
+        ctypes.CDLL(str(path))
+        return path, len(compiled)
+
+    return build
+
+
+def damage_nothing(content):
+    return content
+
+
+@pytest.mark.parametrize("damage, compilations", [
+    (damage_nothing, 0),
+    (lambda content: b"", 1),
+    (lambda content: content[:4096], 1),
+    (lambda content: content[:-1], 1),
+    (lambda content: content[:5000] + bytes([content[5000] ^ 1]) + content[5001:], 1),
+    (lambda content: content[:content.index(library.CHECKSUM_MARK)], 1)])
+def test_a_damaged_library_is_built_again(build, damage, compilations):
+    path, first = build()
+    assert first == 1 and path.parent.name == "sparktts_ms"
+    content = path.read_bytes()
+    path.unlink()                       # a library that is loaded must not be written to
+    path.write_bytes(damage(content))
+    assert build() == (path, compilations)
+    assert library.is_whole(path) and [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("obstacle", ["file", "folder", "no access"])
+def test_without_a_cache_the_library_is_temporary(build, tmp_path, monkeypatch, obstacle):
+    cache = tmp_path / "cache"
+    if obstacle == "file":
+        cache.write_text("")
+    elif obstacle == "folder":
+        path, _ = build()
+        path.unlink()
+        path.mkdir()
+        (path / "content").write_text("")
+    else:
+        def refuse(*arguments, **options):
+            raise PermissionError
+
+        monkeypatch.setattr(library.tempfile, "TemporaryFile", refuse)      # root may write anyway
+    path, _ = build()
+    assert library.is_whole(path) and cache not in path.parents
+
+
+def test_concurrent_builders_find_whole_libraries(build):
+    with ThreadPoolExecutor(4) as executor:
+        paths = [future.result() for future in [executor.submit(library.build) for _ in range(4)]]
+    assert len(set(paths)) == 1 and library.is_whole(paths[0])
+    assert [file.name for file in paths[0].parent.iterdir()] == [paths[0].name]
