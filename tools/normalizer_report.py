@@ -76,6 +76,7 @@ def canonical(text: str) -> str:
     """What is compared: lower case, no punctuation, no white space, one of characters that sound
     alike."""
     text = unicodedata.normalize("NFKC", text).lower().replace("〇", "零").replace("圆", "元")
+    text = re.sub(r"\boh\b", "o", text)
     return "".join(c for c in text if unicodedata.category(c)[0] not in "PZC")
 
 

@@ -38,6 +38,7 @@ def test_other_words_and_symbols_are_wrong(said):
 def test_forms_that_sound_alike_are_alike():
     assert canonical("二〇二四 年，") == canonical("二零二四年")
     assert canonical("五圆") == canonical("五元") != canonical("五角")
+    assert canonical("At three oh five") == canonical("at three o five") != canonical("three five")
 
 
 def test_reads_fields_readings_and_line_breaks(tmp_path):
