@@ -38,7 +38,7 @@ def _comparison(match: re.Match[str]) -> str:
         return f" {name.replace('greater', 'more')} "
     is_clause = re.search(
         r"(?:\b(?:if|when|where|that|while|until|whether|unless|because|since)(?: \S+){1,3}"
-        r"|(?:^|[\s(,=])(?:[\d.,]+%?|[^\W\d_]|π|[a-z]{1,2}\d?|[A-Z]{1,4}))$", left)
+        r"|(?:^|[\s(,=])(?:√?[\d.,]+%?|[^\W\d_]|π|[a-z]{1,2}\d?|[A-Z]{1,4}))$", left)
     has_verb = re.search(r"(?i)\b(?:is|are|was|were|be|been|being|not|it)(?: \S+)?$", left)
     return f" is {name} " if is_clause and not has_verb else f" {name} "
 
@@ -47,6 +47,12 @@ def _comparison(match: re.Match[str]) -> str:
 OPERATORS = (
     rule("5 - 3 = 2 -> five minus three equals two", r"(?<=\d) ?- ?(?=\d[\d.]{0,15} ?[=+×÷*])",
          " minus ", needs="-"),
+    rule("2x + 1 -> two x plus one",
+         r"(?<![\w.,])(\d{1,9})([xyzn])(?=(?!-\d+x|/[a-z]) ?[-+=^*/²³<>≤≥] ?[\da-z(]|[²³])",
+         lambda m: f"{cardinal(m[1])} {m[2]}", needs="xyzn"),
+    rule("x³ - 2x - 1 -> x cubed minus two x minus one",
+         r"(?<=[⁰¹²³⁴-⁹])(?: - | ?- ?)(?=\w)|(?<=\w) - (?=\d{1,9}[xyzn]\b)|(?<=\b[xyzn]) - (?=\d)",
+         " minus ", needs="-"),
     rule("5>3 -> five is greater than three",
          r" ?(?<![-=<>])(>=|<=|!=|[≥≤≠≈≃⩾⩽]|[<>](?= ?[-$£€]?\.?\d)|(?<=\b[a-zA-Z] )[<>](?= "
          r"[a-zA-Z]\b)) ?",
@@ -54,14 +60,12 @@ OPERATORS = (
     rule("9±5 -> nine plus or minus five", r"(?<=[\w)%°]) ?± ?(?=[\d$.])", " plus or minus ",
          needs="±"),
     rule("±5 -> plus or minus five", r"± ?(?=[\d$.])", "plus or minus "),
-    rule("10/2 = 5 -> ten divided by two equals five", r"(?<=\d) ?/ ?(?=\d{1,9} ?=)",
-         " divided by ", needs="/"),
+    rule("10/2 = 5 -> ten divided by two equals five",
+         r"(?<![\w./+×*-])(?<![+×*-] )(\d{1,9}) ?/ ?(?=\d{1,9} ?=(?! ?\d{1,9}/))",
+         r"\1 divided by ", needs="/"),
     rule("5! = 120 -> five factorial equals one hundred and twenty",
          r"(?<![\w.,])(\d{1,3})!(?= (?:is|equals)\b| ?[=+×*/-])",
          lambda m: f"{cardinal(m[1])} factorial", needs="!"),
-    rule("2x + 1 -> two x plus one",
-         r"(?<![\w.,])(\d{1,9})([xyzn])(?=(?!-\d+x|/[a-z]) ?[-+=^*/²³<>≤≥] ?[\da-z(]|[²³])",
-         lambda m: f"{cardinal(m[1])} {m[2]}", needs="xyzn"),
     rule("3 + 5 -> three plus five", r"(?<=[\w)²³%°€⁰¹⁴-⁹]) \+ (?=[\w(√π$€£])|(?<=\d)\+(?=\d)",
          " plus ",
          needs="+"),

@@ -170,7 +170,8 @@ def _place(match: re.Match[str]) -> str:
     name = name.replace("#", "number ")
     if counts(match) and not letters and not suffix and not last:
         return match[0]
-    spoken = " ".join(filter(None, [letters.rstrip("- "), number_in_name(number), suffix]))
+    spoken = " ".join(filter(None, [letters.strip(), number_in_name(number), suffix]))
+    spoken = spoken.replace("- ", "-")
     return f"{name}{spoken}" + (f" to {number_in_name(last)}" if last else "")
 
 
@@ -280,11 +281,12 @@ RULES = (
          r"(?: on| at)? )(\d{2,6}(?:[- ]\d{2,6}){1,4})(?![\w%-]|[.,:/]\d)", _called,
          needs="a-zA-Z"),
     rule("Text STOP to 12345 -> Text STOP to one two three four five",
-         r"\b((?i:text)(?i:s|ed|ing)?\b[^.!?\d\n]{0,40} to )(\d{5,6})(?![\w-]|[.,:]\d)",
+         r"\b((?i:text)(?i:s|ed|ing)?(?:\b[^.!?\d\n]{0,40} to)? )(\d{5,6})(?![\w-]|[.,:]\d)",
          lambda m: m[1] + spell(m[2]), needs="t"),
     rule("I drive a 911. -> I drive a nine eleven.",
-         r"\b((?:[Aa]|[Tt]he|[Hh]is|[Hh]er|[Mm]y) )911(?=[.,!?;]|$| (?:Turbo|Carrera|GT3|Targa)\b)",
-         r"\1nine eleven", needs="9"),
+         r"\b((?:[Aa]|[Tt]he|[Hh]is|[Hh]er|[Mm]y) )911(?=[.,!?;]|$)"
+         r"|(?<![\w.,])()911(?= (?:Turbo|Carrera|GT3|Targa)\b)",
+         lambda m: f"{m[1] or ''}nine eleven", needs="9"),
     rule("a 911 call -> a nine one one call",
          rf"(?<![\w.,$£€])()(911|999|112|988)(?= (?:{_HOTLINE_WORK})\b)",
          lambda m: spell(m[2]), needs="a-z"),
@@ -322,13 +324,17 @@ RULES = (
     rule("a 737 MAX -> a seven thirty seven MAX", r"(?<![\w.,-])(7[0-8]7)(?= M(?:AX|ax)\b)",
          lambda m: pairs(m[1]), needs="M"),
     rule("figure 2-1 -> figure two dash one",
-         r"\b((?i:figure|fig\.?|table|equation|exhibit|box|listing) )(\d{1,3})-(\d{1,3})(?![\w-]"
+         r"\b((?i:figure|fig\.?|table|equation|exhibit|box|listing|section|chapter|exercise"
+         r"|problem) )(\d{1,3})-(\d{1,3})(?![\w-]"
          r"|[.,]\d)",
          lambda m: f"{m[1]}{cardinal(m[2])} dash {cardinal(m[3])}", needs="A-Za-z"),
 )
 
 # After dates.
 HYPHENATED = (
+    rule("Q1-Q3 or A4–A5 -> Q one to Q three or A four to A five",
+         r"\b([A-Z])(\d{1,3}) ?[-–] ?(?=\1\d)", lambda m: f"{m[1]} {number_in_name(m[2])} to ",
+         needs="–-"),
     rule("2024-001 -> two zero two four dash zero zero one",
          r"(?<![\w.,-])\d{1,6}(?:-\d{1,6}){0,5}-(?:0\d{1,8}|\d{6,9}|\d{1,6}-\d{3,8})(?![\w-]|"
          r"[.,]\d)",
@@ -343,6 +349,10 @@ NAMES = (
     rule("PM2.5, GPT-3.5 -> PM two point five, GPT-three point five",
          r"(?<=[A-Za-z])(-?)(\d{1,9}\.\d{1,9})(?![\d.]\d)", lambda m: m[1] + decimal(m[2]),
          needs="."),
+    rule("S02E05 -> season two episode five", r"\bS(\d{1,2})E(\d{1,3})\b",
+         lambda m: f"season {cardinal(m[1])} episode {cardinal(m[2])}", needs="E"),
+    rule("1379# -> one three seven nine hash", r"(?<![\w.,])(\d{3,8})#(?!\w)",
+         lambda m: f"{spell(m[1])} hash", needs="#"),
     rule("two F-16s, A320s, under-18s -> two F-sixteens, A three twenties, under-eighteens",
          r"(?<=[A-Za-z])(-?)(\d{1,4})s\b", lambda m: m[1] + plural(number_in_name(m[2])),
          needs="s"),

@@ -40,7 +40,7 @@ def clause_language(clause: str) -> str | None:
     chinese = len(CJK_CHARACTER.findall(clause))
     other = 0
     for letter in FOREIGN_LETTER.findall(clause):
-        other += max(unicodedata.normalize("NFKC", letter)) > LAST_LATIN
+        other += letter.isalpha() and max(unicodedata.normalize("NFKC", letter)) > LAST_LATIN
     words = [word for word in ENGLISH_WORD.findall(clause) if word not in UNITS]
     if other > chinese + len(words):
         return "other"

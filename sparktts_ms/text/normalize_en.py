@@ -78,7 +78,7 @@ def _integer(match: re.Match[str]) -> str:
 
 
 def _abbreviation(match: re.Match[str]) -> str:
-    word = _ABBREVIATIONS[match[1].lower()]
+    word = _ABBREVIATIONS[match[1].lower().rstrip(".") + "."]
     return (word.capitalize() if match[1][0].isupper() else word) + " "
 
 
@@ -106,6 +106,7 @@ SIGNS = (
     rule("5 µg -> five micrograms", r"(?<=\d)( ?)µ(\w{0,4})", r"\1μ\2"),
     rule("10 kΩ -> ten kilohms", "(?<=[0-9])( ?[kM]?)\u2126", r"\1Ω"),
     rule("20˚C -> twenty degrees Celsius", "(?<=[0-9])( ?)[˚º](?=[CF]|\\s|$)", r"\1°"),
+    rule("1⁄2 of it -> one half of it", "(?<=\\d)⁄(?=\\d)", "/"),
     rule("5‑10 people -> five to ten people", "(?<=\\d)[\u2010\u2011\u2012](?=\\d)", "-"),
     rule("H₂O -> H two O", "[₀-₉]+", lambda m: m[0].translate(_SUBSCRIPTS)),
     rule("chapter Ⅳ -> chapter four", "(?<=[A-Za-z] )[Ⅰ-Ⅻ]",
@@ -154,6 +155,8 @@ RULES = (
          r"(?<!\w)[~∼] ?(?=[$£€¥]?\.?\d)", "about ", needs="~∼"),
     rule("It is -5 -> It is minus five", r"(?<![\w)%.°²³])[-–](?=[$£€¥]?\.?\d)", "minus ",
          needs="–-"),
+    rule("-10–-5 °C -> minus ten to minus five degrees Celsius",
+         r"(?<=\d) ?[-–—] ?(?=minus [\d.])", " to ", needs="–—-"),
     rule("It is +5 -> It is plus five", r"(?<![\w)])\+(?=[$£€¥]?\.?\d)", "plus ", needs="+"),
     *money_en.RULES,
     rule("#1 and No. 5 -> number one and number five", r"(?:#|№ ?|\b[Nn]o\. ?)(?=\d)", "number ",
@@ -161,9 +164,10 @@ RULES = (
     rule("§5 -> section five", r"(§{1,2}) ?(?=\d)",
          lambda m: "section " if m[1] == "§" else "sections "),
     rule("p. 5 and Fig. 2 -> page five and Figure two",
-         r"\b((?i:pp?\.|vol\.|figs?\.|chs?\.|sec\.|nos\.|eq\.|ver\.|approx\.|ca?\.|art\.|para\.|"
-         r"est\.|max\.|min\.|avg\.|ep\.|pt\.)) ?(?=\d)", _abbreviation, needs="."),
-    rule("v1.5 -> version one point five", r"\b[vV](?=\d)", "version ", needs="vV"),
+         r"\b((?i:pp?\.|pp(?= )|vol\.|figs?\.|chs?\.|sec\.|nos\.|eq\.|ver\.|approx\.|ca?\.|art\."
+         r"|para\.|"
+         r"est\.|max\.|min\.|avg\.|ep\.|pt\.)) ?(?=\d)", _abbreviation, needs=".p"),
+    rule("v1.5 -> version one point five", r"\bv(?=\d)|\bV(?=\d+\.)", "version ", needs="vV"),
     rule("version 2.0 of Python 3.12 -> version two point oh of Python three point twelve",
          rf"\b((?:{_VERSIONED}) )(\d{{1,4}}\.\d{{1,4}})(?![\w%]|\.\d)",
          lambda m: m[1] + _version(m[2]), needs="A-Za-z"),

@@ -12,7 +12,8 @@ ADDRESS = (
     r"(?:https?://|(?<![\w.+-])www\.)[\w.:/@~_-]*[\w/]"
     r"|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 
-FRACTIONS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
+# As NFKC has them, but with the slash of the keyboard.
+FRACTIONS = {c: unicodedata.normalize("NFKC", c).replace("⁄", "/") for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"}
 FULL_WIDTH = "％＄＆＠＃＋＝￥℃℉－㍱-㏟"
 
 
@@ -66,5 +67,5 @@ PLAIN_CHARACTERS = (
     rule("早上８：０５ -> 早上八点零五分", "(?<=[0-9])[：．／～](?=[0-9])", _plain),
     rule("It is −5. -> It is minus five.", "−", "-"),
     rule("1½ cups -> one and a half cups",
-         "([0-9]?)([½⅓⅔¼¾])", lambda m: f"{m[1]} {FRACTIONS[m[2]]}".lstrip()),
+         f"([0-9]?)([{''.join(FRACTIONS)}])", lambda m: f"{m[1]} {FRACTIONS[m[2]]}".lstrip()),
 )

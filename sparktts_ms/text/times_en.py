@@ -201,7 +201,7 @@ def _days_and_month(match: re.Match[str]) -> str:
 def _end_of_range(first: str, last: str) -> str:
     """The second year of 2024-25 and 1999-00."""
     if last == "00":
-        return year(f"{int(first[:2]) + 1}00")
+        return year(f"{int(first[:2]) + 1}00") if first else "two thousand"
     return f"oh {cardinal(last)}" if last.startswith("0") else cardinal(last)
 
 
@@ -358,9 +358,12 @@ RULES = (
          needs="s"),
     rule("hundreds: 100s of them -> hundreds: hundreds of them",
          rf"(?<![\w.,])({'|'.join(TENS_OF)})s(?= of\b)", lambda m: TENS_OF[m[1]], needs="s"),
+    rule("the '23-'24 season -> the twenty three to twenty four season",
+         r"(?<!\w)['’](\d\d) ?[-–] ?['’](\d\d)(?![\w'’])",
+         lambda m: f"{_end_of_range('', m[1])} to {_end_of_range('', m[2])}", needs="'’"),
     rule("the class of '99 -> the class of ninety nine",
          r"(?:(?<=[ (])|^)['’](\d\d)(?![\w'’]|[.,]\d)",
-         lambda m: _end_of_range("", m[1]) if m[1] != "00" else "oh oh", needs="'’"),
+         lambda m: _end_of_range("", m[1]), needs="'’"),
     rule("the 2024-25 season -> the twenty twenty four to twenty five season",
          r"(?<![\w./-])((?:FY ?)?)((?:1[1-9]|20)\d\d)([-–/])((?:1[1-9]|20)\d\d|\d\d)"
          rf"(?![\w/-]|\.\d| ?{UNIT})",
