@@ -46,13 +46,13 @@ def _comparison(match: re.Match[str]) -> str:
 # Before units are read.
 OPERATORS = (
     rule("5 - 3 = 2 -> five minus three equals two", r"(?<=\d) ?- ?(?=\d[\d.]{0,15} ?[=+×÷*])",
-         " minus ", needs="-"),
+         " minus ", needs=("-", "0-9")),
     rule("2x + 1 -> two x plus one",
          r"(?<![\w.,])(\d{1,9})([xyzn])(?=(?!-\d+x|/[a-z]) ?[-+=^*/²³<>≤≥] ?[\da-z(]|[²³])",
          lambda m: f"{cardinal(m[1])} {m[2]}", needs="xyzn"),
     rule("x³ - 2x - 1 -> x cubed minus two x minus one",
          r"(?<=[⁰¹²³⁴-⁹])(?: - | ?- ?)(?=\w)|(?<=\w) - (?=\d{1,9}[xyzn]\b)|(?<=\b[xyzn]) - (?=\d)",
-         " minus ", needs="-"),
+         " minus ", needs=("-", "0-9")),
     rule("5>3 -> five is greater than three",
          r" ?(?<![-=<>])(>=|<=|!=|[≥≤≠≈≃⩾⩽]|[<>](?= ?[-$£€]?\.?\d)|(?<=\b[a-zA-Z] )[<>](?= "
          r"[a-zA-Z]\b)) ?",

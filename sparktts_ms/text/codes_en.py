@@ -65,6 +65,7 @@ _NAMED = (
     "transaction|receipt|check|cheque|badge|sku|seat|permit|patient|loan|file"
     "|flight confirmation|gift card|credit card|"
     "debit card|bank account|phone number|serial number|number to call")
+_IS_NAMED = re.compile(rf"(?i)(?:{_NAMED})\b", re.ASCII)
 _VALUE = (
     r"(?!\d{1,4}\.\d{1,4}(?![.\d]))(?:[A-Z]{0,4}[-–]?\d[\dA-Z]*|[A-Z]{1,4}(?=[-–]\d))(?:[- –.]"
     r"[\dA-Z]*\d[\dA-Z]*){0,6}"
@@ -89,7 +90,8 @@ _BRANDS = (
     "Cessna|Embraer|Bombardier|Falcon|Douglas|Lockheed|Concorde|Thinkpad|ThinkPad|Latitude|"
     "Precision|LaserJet|OfficeJet|Snapdragon|Dimensity|Exynos|Kirin|Casio|Winchester|Remington|"
     "Glock|Roland|Moog|Dodge|Chrysler|Ram|Renault|Citroën|Citroen|Saab|Mazda|Land Rover|Ford|"
-    "Windows|Office|Studio|Fahrenheit|Area|Pentium|Athlon|Silverado|Sierra|Challenger|Apollo|TR"
+    "Windows|Office|Studio|Fahrenheit|Area|ISO|RFC|IEEE|Pentium|Athlon|Silverado|Sierra"
+    "|Challenger|Apollo|TR"
     "|MH|Model")
 _STREETS = {
     "St": "Street", "Ave": "Avenue", "Blvd": "Boulevard", "Rd": "Road", "Ln": "Lane",
@@ -105,7 +107,7 @@ PHRASES = {
     "20-20": "twenty twenty", "1-2 punch": "one two punch", "9-1-1": "nine one one",
     "7-11": "seven eleven", "80/20": "eighty twenty", "80-20": "eighty twenty",
     "60/40": "sixty forty", "60-40": "sixty forty", "70/30": "seventy thirty",
-    "4x4": "four by four", "802.11": "eight oh two dot eleven", "50:50": "fifty fifty"}
+    "4x4": "four by four",  "50:50": "fifty fifty"}
 
 
 def _spell_code(code: str) -> str:
@@ -142,11 +144,11 @@ def _named_code(match: re.Match[str]) -> str:
     is_short = code.isdigit() and not code.startswith("0")
     if name.strip().isalpha() and is_short and counts(match):
         return match[0]
-    of_card = re.search(r"(?i)\b(?:card|account|number|phone)\b", before(match))
-    if re.match("(?i)end", name) and re.fullmatch("(?:19|20)[0-9]{2}", code) and not of_card:
+    may_be_year = name.startswith(("end", "End")) and re.fullmatch("(?:19|20)[0-9]{2}", code)
+    if may_be_year and not re.search(r"(?i)\b(?:card|account|number|phone)\b", before(match)):
         return match[0]
     name = re.sub(r"(?: number)? ?# ?$| no\. ?$", " number ", name)
-    if is_short and len(code) < 3 and re.match(rf"(?i)(?:{_NAMED})\b", name):
+    if is_short and len(code) < 3 and _IS_NAMED.match(name):
         return name + cardinal(code)
     groups = re.findall("[0-9A-Z]+", code)
     is_phone = re.match(r"(?i)(?:tel|phone|fax|mobile|cell|hotline|helpline|whatsapp)", name)
@@ -181,6 +183,14 @@ def _model(match: re.Match[str]) -> str:
         return match[0]
     spoken = f"{name} {number_in_name(number)}"
     return f"{spoken} {number_in_name(variant[1:])}" if variant else spoken
+
+
+def _letter_range(match: re.Match[str]) -> str:
+    """Q1-Q3, but not an E195-E2."""
+    letter, first, last = match.groups()
+    if int(last) <= int(first):
+        return match[0]
+    return f"{letter} {number_in_name(first)} to "
 
 
 def _tax_section(match: re.Match[str]) -> str:
@@ -229,11 +239,10 @@ RULES = (
          r"(?![-.]\w)", lambda m: re.sub(r"\.", " dot ", m[0].replace("_", " underscore ")),
          needs="."),
     rule("192.168.1.1 -> one nine two dot one six eight dot one dot one",
-         rf"(?<![\w.]){_IP}(?!\w|\.\d)", lambda m: _spell_address(m[0]), needs="."),
+         rf"(?<![\w.]){_IP}(?!\w|\.\d)", lambda m: _spell_address(m[0]), needs=(".", "0-9")),
     rule("Follow @spark -> Follow at spark", r"(?<![\w@])@(?=\w)", "at ", needs="@"),
     rule("open 24/7 -> open twenty four seven",
-         rf"(?<![\w/.,:-])(?:{'|'.join(map(re.escape, PHRASES))})(?:(?<=802\.11)(?=[a-z])|(?!"
-         rf"[\w/]|[-.,:]\d))",
+         rf"(?<![\w/.,:-])(?:{'|'.join(map(re.escape, PHRASES))})(?![\w/]|[-.,:]\d)",
          lambda m: PHRASES[m[0]], needs="/:x.-"),
     rule("a 401(k) plan -> a four oh one k plan",
          r"(?<![\w.,])(\d{3})(?:\(([a-z])\)(?:\((\d{1,2})\))?|(?<=401)(k)\b)", _tax_section,
@@ -246,23 +255,26 @@ RULES = (
          rf"(\b(?i:{_SECRETS})(?i:s?(?: (?:number|code|no\.?|id|#))?(?: is| was| are)?(?: now"
          rf"| not)?:? ?[#=]? ?))"
          rf"((?:{_VALUE}|[a-zA-Z]{{1,9}}\d[\da-zA-Z]*))(?![\w%]|[.,:/]\d)", _named_code,
-         needs="A-Za-z"),
+         needs=("a-zA-Z", "0-9")),
     rule("Account number: 1234 -> Account number: one two three four",
          rf"(\b(?i:{_NAMED})(?:(?i:s? (?:number|code|no\.?|id))(?i: is| was)?:? ?#?"
          rf"|:|(?<=[Cc]ode) is| #|#) ?)({_VALUE})"
-         r"(?![\w%]|[.,:/]\d)", _named_code, needs="A-Za-z"),
+         r"(?![\w%]|[.,:/]\d)", _named_code, needs=("a-zA-Z", "0-9")),
     rule("order 00123 -> order zero zero one two three",
          rf"(\b(?i:{_NAMED}) )(0\d+|(?<=[cC]ode )\d{{3,}}|\d{{5,}}|[A-Z]{{1,4}}-?\d{{3,}}(?:-\d+)*"
-         rf"|\d+-\d+-[\d-]*\d|\d+-\d{{3,}})(?![\w%]|[.,:/]\d)", _named_code, needs="A-Za-z"),
+         rf"|\d+-\d+-[\d-]*\d|\d+-\d{{3,}})(?![\w%]|[.,:/]\d)", _named_code, needs=("a-zA-Z",
+         "0-9")),
     rule("see #12345 -> see number one two three four five", r"#(\d{5,20})(?![\w.,]\d|\w)",
          lambda m: f"number {spell(m[1])}", needs="#"),
     rule("555-0199 ext. 12 -> five five five, zero one nine nine extension one two",
-         r"\b[Ee]xt(?:\. ?| )(\d{1,6})\b", lambda m: f"extension {spell(m[1])}", needs="x"),
+         r"\b[Ee]xt(?:\. ?| )(\d{1,6})\b", lambda m: f"extension {spell(m[1])}", needs=("x",
+         "0-9")),
     rule("Fax x 555-0199 x204 -> Fax x five five five, zero one nine nine extension two zero four",
-         r"(?<=-\d{4}),? ?x ?(\d{2,6})\b", lambda m: f" extension {spell(m[1])}", needs="x"),
+         r"(?<=-\d{4}),? ?x ?(\d{2,6})\b", lambda m: f" extension {spell(m[1])}", needs=("x",
+         "0-9")),
     rule("1-800-FLOWERS -> one, eight hundred, FLOWERS",
          r"(?<![\w.+-])(?:\+?1[-. ])?\(?[89]\d\d\)?[-. ](?:\d{3}[-. ])?[A-Z]{2,9}(?:-"
-         r"[A-Z]{2,9})?(?:-?\d{1,4})?\b", _phone, needs="A-Z"),
+         r"[A-Z]{2,9})?(?:-?\d{1,4})?\b", _phone, needs=("A-Z", "0-9")),
     rule("Call (555) 123-4567. -> Call five five five, one two three, four five six seven.",
          r"(?<![\w.+-])(?:\+\d[\d ().-]{6,22}\d"
          r"|(?:1[-. ]{1,3})?(?:\(\d{3}\)[ -]?|\d{3}[-. ])\d{3}[-. ]\d{4}"
@@ -271,15 +283,15 @@ RULES = (
          r"|\d{4}([- ])\d{4}\1\d{4}(?:\1\d{1,4})?|\d{14,}|(?!\d+000)[2-9]\d{9})(?![\w-]|[.,]\d)",
          _phone),
     rule("Call 555-1234. -> Call five five five, one two three four.",
-         r"(?<![\w.+-])(\d{3})-(\d{4})(?![\w-]|[.,]\d)", _short_phone, needs="-"),
+         r"(?<![\w.+-])(\d{3})-(\d{4})(?![\w-]|[.,]\d)", _short_phone, needs=("-", "0-9")),
     rule("Dial 911 or 112 -> Dial nine one one or one one two",
          r"\b(?i:call|dial|phone|ring|text|telephone)(?i:s|ed|ing)? "
          rf"(?:{_HOTLINES})(?:(?:, | or |, or | and )(?:{_HOTLINES})){{0,3}}(?![\w-]|[.,:]\d)",
-         _hotline, needs="A-Za-z"),
+         _hotline, needs=("a-zA-Z", "0-9")),
     rule("call us on 1300 655 506 -> call us on one three zero zero, six five five, five zero six",
          r"(\b(?i:call|dial|phone|ring|text|contact)(?i:s|ed|ing)?(?: us| me| him| her| them)?"
          r"(?: on| at)? )(\d{2,6}(?:[- ]\d{2,6}){1,4})(?![\w%-]|[.,:/]\d)", _called,
-         needs="a-zA-Z"),
+         needs=("a-zA-Z", "0-9")),
     rule("Text STOP to 12345 -> Text STOP to one two three four five",
          r"\b((?i:text)(?i:s|ed|ing)?(?:\b[^.!?\d\n]{0,40} to)? )(\d{5,6})(?![\w-]|[.,:]\d)",
          lambda m: m[1] + spell(m[2]), needs="t"),
@@ -289,18 +301,18 @@ RULES = (
          lambda m: f"{m[1] or ''}nine eleven", needs="9"),
     rule("a 911 call -> a nine one one call",
          rf"(?<![\w.,$£€])()(911|999|112|988)(?= (?:{_HOTLINE_WORK})\b)",
-         lambda m: spell(m[2]), needs="a-z"),
+         lambda m: spell(m[2]), needs=("a-zA-Z", "0-9")),
     rule("in NY 10001 -> in NY one zero zero zero one",
          rf"\b({_STATES}),? (\d{{5}})(?:-(\d{{4}}))?(?![\w,-]|\.\d)",
          lambda m: " ".join([m[1], *(spell(part) for part in m.groups()[1:] if part)]),
-         needs="A-Z"),
+         needs=("A-Z", "0-9")),
     rule("at SW1A 1AA -> at SW one A one AA", r"\b([A-Z]{1,2})(\d{1,2})([A-Z]?) (\d)([A-Z]{2})\b",
          lambda m: " ".join([m[1], spell(m[2]), *([m[3]] if m[3] else []), spell(m[4]), m[5]]),
-         needs="A-Z"),
+         needs=("A-Z", "0-9")),
     rule("room 1208 -> room twelve oh eight",
          rf"(\b(?i:{_PLACES})(?i:s?(?: (?:number|no\.?))?) #?)([A-Z]{{0,3}}-?)(\d{{1,5}})("
          rf"[A-Z]?)(?:[-–](\d{{1,5}}))?"
-         rf"(?![\w%°]|[.,:/]\d|-\d| \d/\d| ?{UNIT})", _place, needs="A-Za-z"),
+         rf"(?![\w%°]|[.,:/]\d|-\d| \d/\d| ?{UNIT})", _place, needs=("a-zA-Z", "0-9")),
     rule("at 12 N Main St -> at twelve North Main Street",
          rf"(?<=\d )([NSEW])\.? (?=(?:[A-Z][a-z]{{1,15}} ){{1,2}}{_STREET}\b"
          rf"|\d{{1,3}}(?:st|nd|rd|th) {_STREET}\b)", lambda m: f"{_DIRECTIONS[m[1]]} ",
@@ -314,56 +326,62 @@ RULES = (
          rf"|West )?"
          rf"(?:[A-Z][a-z]{{1,15}} ){{1,2}}{_STREET}\b|(?: [NSEW]\.?)? \d{{1,3}}(?:st|nd|rd"
          rf"|th) {_STREET}\b)",
-         lambda m: f"{number_in_name(m[1])} {m[2]}".rstrip(), needs="A-Z"),
+         lambda m: f"{number_in_name(m[1])} {m[2]}".rstrip(), needs=("A-Z", "0-9")),
     rule("a Boeing 737-800 -> a Boeing seven thirty seven eight hundred",
          rf"\b({_BRANDS}) (\d{{3,5}})(-\d{{1,4}})?(?![\d%]|[.,:/]\d|-\d| ?{UNIT})", _model,
-         needs="A-Z"),
+         needs=("A-Z", "0-9")),
     rule("a 737-800 took off -> a seven thirty seven eight hundred took off",
          r"(?<![\w.,-])(7[0-8]7)-(\d{1,3})(?![\d-]|[.,]\d)",
-         lambda m: f"{pairs(m[1])} {number_in_name(m[2])}", needs="-"),
+         lambda m: f"{pairs(m[1])} {number_in_name(m[2])}", needs=("-", "0-9")),
+    rule("H.264 -> H dot two sixty four", r"\b([A-Z])\.(\d{3})\b(?!\.\d)",
+         lambda m: f"{m[1]} dot {pairs(m[2])}", needs=(".", "0-9")),
+    rule("IEEE 802.3 -> IEEE eight oh two dot three",
+         r"(?<![\w.,$£€])802\.(\d{1,2})(?=[a-z]{0,2}\b)(?! ?(?:[%°]|\w+ (?:of|in)\b))",
+         lambda m: f"eight oh two dot {cardinal(m[1])}", needs="8"),
     rule("a 737 MAX -> a seven thirty seven MAX", r"(?<![\w.,-])(7[0-8]7)(?= M(?:AX|ax)\b)",
          lambda m: pairs(m[1]), needs="M"),
     rule("figure 2-1 -> figure two dash one",
          r"\b((?i:figure|fig\.?|table|equation|exhibit|box|listing|section|chapter|exercise"
          r"|problem) )(\d{1,3})-(\d{1,3})(?![\w-]"
          r"|[.,]\d)",
-         lambda m: f"{m[1]}{cardinal(m[2])} dash {cardinal(m[3])}", needs="A-Za-z"),
+         lambda m: f"{m[1]}{cardinal(m[2])} dash {cardinal(m[3])}", needs=("a-zA-Z", "0-9")),
 )
 
 # After dates.
 HYPHENATED = (
     rule("Q1-Q3 or A4–A5 -> Q one to Q three or A four to A five",
-         r"\b([A-Z])(\d{1,3}) ?[-–] ?(?=\1\d)", lambda m: f"{m[1]} {number_in_name(m[2])} to ",
-         needs="–-"),
+         r"\b([A-Z])(\d{1,3}) ?[-–] ?(?=\1(\d{1,3})\b)", _letter_range,
+         needs=("–-", "0-9")),
     rule("2024-001 -> two zero two four dash zero zero one",
          r"(?<![\w.,-])\d{1,6}(?:-\d{1,6}){0,5}-(?:0\d{1,8}|\d{6,9}|\d{1,6}-\d{3,8})(?![\w-]|"
          r"[.,]\d)",
-         lambda m: _spell_code(m[0]), needs="-"),
+         lambda m: _spell_code(m[0]), needs=("-", "0-9")),
     rule("a 4-4-2 formation -> a four four two formation",
          r"(?<![\w.,-])\d{1,2}(?:-\d{1,2}){2,5}(?![\w-]|[.,]\d)",
-         lambda m: " ".join(map(cardinal, m[0].split("-"))), needs="-"),
+         lambda m: " ".join(map(cardinal, m[0].split("-"))), needs=("-", "0-9")),
 )
 
 # After all other rules of numbers with their units.
 NAMES = (
     rule("PM2.5, GPT-3.5 -> PM two point five, GPT-three point five",
          r"(?<=[A-Za-z])(-?)(\d{1,9}\.\d{1,9})(?![\d.]\d)", lambda m: m[1] + decimal(m[2]),
-         needs="."),
+         needs=(".", "0-9")),
     rule("S02E05 -> season two episode five", r"\bS(\d{1,2})E(\d{1,3})\b",
-         lambda m: f"season {cardinal(m[1])} episode {cardinal(m[2])}", needs="E"),
+         lambda m: f"season {cardinal(m[1])} episode {cardinal(m[2])}", needs=("E", "0-9")),
     rule("1379# -> one three seven nine hash", r"(?<![\w.,])(\d{3,8})#(?!\w)",
          lambda m: f"{spell(m[1])} hash", needs="#"),
     rule("two F-16s, A320s, under-18s -> two F-sixteens, A three twenties, under-eighteens",
          r"(?<=[A-Za-z])(-?)(\d{1,4})s\b", lambda m: m[1] + plural(number_in_name(m[2])),
-         needs="s"),
+         needs=("s", "0-9")),
     rule("two 747s -> two seven forty sevens", r"(?<![\w.,])(\d{2,4})(['’]?)s\b",
-         lambda m: plural(number_in_name(m[1])), needs="s"),
+         lambda m: plural(number_in_name(m[1])), needs=("s", "0-9")),
     rule("the 5s and size 8s -> the fives and size eights",
          r"\b((?:and|or|[Ss]izes?|[Tt]he) )(\d)s\b", lambda m: m[1] + plural(cardinal(m[2])),
-         needs="s"),
+         needs=("s", "0-9")),
     rule("MP3, COVID-19 -> MP three, COVID-nineteen",
-         r"(?<=[A-Za-z])(-?)(\d{1,9})(?!\.\d)(?=[^\d]|$)", _digits_in_name, needs="A-Za-z"),
+         r"(?<=[A-Za-z])(-?)(\d{1,9})(?!\.\d)(?=[^\d]|$)", _digits_in_name, needs=("a-zA-Z",
+         "0-9")),
     rule("the 705A -> the seven oh five A", r"(?<![\w.,])()(\d{1,9})(?=[A-Za-z])", _digits_in_name,
-         needs="A-Za-z"),
+         needs=("a-zA-Z", "0-9")),
 )
 

@@ -23,6 +23,9 @@ _RACES = r"(?= (?:run|race|walk|runs|races|runner|fun run|marathon|events?|time|
 _DIRECTIONS = {"N": "north", "S": "south", "E": "east", "W": "west"}
 _PER_UNIT = "kg|km|mi|lb|oz|hr|sq ft|mL|ml|min|sec|yr|GB|MB|m²|km²|kWh|cm|mm"
 _SIZED = "(?:mm|cm|m|km|ft|in|px)"
+_FACTORS = re.compile(rf"(?:{NUMBER} ?[x×*] ?)*{NUMBER}", re.ASCII)
+_IN_PRODUCT = re.compile(rf"[=+÷−-] ?(?:{NUMBER} ?[x×*] ?)*$", re.ASCII)
+_OF_SIZE = re.compile(rf" ?-?{_SIZED}[²³23]?\b| (?!{UNIT})[a-z]|[\"']", re.ASCII)
 _PER_TIME = {
     "day": "day", "week": "week", "wk": "week", "month": "month", "mo": "month", "year": "year",
     "yr": "year", "hour": "hour", "hr": "hour", "min": "minute", "minute": "minute",
@@ -69,11 +72,12 @@ def _scaled(match: re.Match[str]) -> str:
 
 def _factor(match: re.Match[str]) -> str:
     """5 x 10 cm and 1920×1080 are sizes, but 3 x 4 = 12 is a product."""
-    others = re.match(rf"(?:{NUMBER} ?[x×*] ?)*{NUMBER}", match.string[match.end():])
-    following = match.string[match.end() + others.end():][:20] if others else ""
-    is_product = re.match(" ?[=≈]| (?:is|equals|makes)\\b", following) or re.search(
-        rf"[=+÷−-] ?(?:{NUMBER} ?[x×*] ?)*$", before(match))
-    is_size = re.match(rf" ?-?{_SIZED}[²³23]?\b| (?!{UNIT})[a-z]|[\"']", following) or (
+    others = _FACTORS.match(match.string, match.end())
+    end = others.end() if others else match.end()
+    following = match.string[end:end + 20]
+    is_product = re.match(r" ?[=≈]| (?:is|equals|makes)\b", following) or _IN_PRODUCT.search(
+        before(match))
+    is_size = _OF_SIZE.match(following) or (
         re.search(r"\b[Aa] $", before(match)) or
         (others and all(len(n) > 2 for n in re.findall(r"\d+", f"{match[1]}x{others[0]}"))))
     joint = "by" if is_size and not is_product and "*" not in match[0] else "times"
@@ -119,7 +123,7 @@ RULES = (
     rule("5 oz. of it -> five ounces of it",
          r"(?<=\d) ?((?:sq\. |cu\. |fl\. )?ft|(?:fl\. )?oz|lbs?|hrs?|yrs?|ft|min|mins|secs?|gal"
          r"|qt|tbsp|tsp|mi|yds?)\.(?=,| [a-z(])",
-         r" \1", needs="."),
+         r" \1", needs=(".", "0-9")),
     rule("5'11\" tall -> five foot eleven tall",
          r"(?<![\w.,])(\d)['’′] ?(1[01]|\d)(?:\"|”|″|''|\b)(?!\d)", _feet, needs="'’′"),
     rule("6 ft 2 in tall -> six feet two inches tall",
@@ -148,25 +152,27 @@ RULES = (
     rule("2x/day -> two times per day", rf"{_BEGIN}({NUMBER})[xX×] ?/ ?({'|'.join(_PER_TIME)})\b",
          lambda m: f"{decimal(m[1])} times per {_PER_TIME[m[2]]}", needs="xX×"),
     rule("3 x 5 cards -> three by five cards",
-         rf"(?<!/){_BEGIN}((?:\d{{1,3}} \d/\d)|{NUMBER}) ?[x×*] ?(?={NUMBER})", _factor,
+         rf"(?<!/){_BEGIN}((?:\d{{1,3}} \d/\d)|{NUMBER})(?: [x×*] |[x×*])(?={NUMBER})", _factor,
          needs="x×*"),
     rule("5m people -> five million people",
          rf"{_BEGIN}({NUMBER})m(?= (?:people|users|views|followers|subscribers|customers|downloads|"
          r"tonnes|tons|barrels|residents|copies|jobs|homes|a year)\b)",
-         lambda m: f"{decimal(m[1])} million", needs="m"),
+         lambda m: f"{decimal(m[1])} million", needs=("m", "0-9")),
     rule("5 to 10-kg bags -> five to ten kilogram bags",
          rf"{_BEGIN}(?P<number>(?:\d{{1,4}} )?\d{{1,3}}/\d{{1,4}}|{NUMBER}|\.\d{{1,9}})"
          rf"(?: |(?P<hyphen>-))?(?P<unit>{UNIT})", _quantity, needs="A-Za-zΩμ°Å"),
     rule("5 in, or 3 in wide -> five inches, or three inches wide",
-         rf"{_BEGIN}({NUMBER}) in(?=[.,;)]|$| (?:wide|tall|long|thick|deep|high|diameter)\b)",
-         lambda m: f"{decimal(m[1])} {'inch' if m[1] == '1' else 'inches'}", needs="n"),
+         rf"{_BEGIN}({NUMBER}) in(?:\.(?=,)|(?=[.,;)]|$| (?:wide|tall|long|thick|deep|high"
+         rf"|diameter)\b))",
+         lambda m: f"{decimal(m[1])} {'inch' if m[1] == '1' else 'inches'}", needs=("n", "0-9")),
     rule("100 million kg per km -> one hundred million kilograms per kilometer",
          rf"{_BEGIN}({NUMBER}) (hundred|thousand|million|billion|trillion) ?({UNIT})",
-         lambda m: f"{decimal(m[1])} {m[2]} {unit_name(m[3], is_one=is_adjective(m))}", needs="n"),
+         lambda m: f"{decimal(m[1])} {m[2]} {unit_name(m[3], is_one=is_adjective(m))}", needs=("n",
+         "0-9")),
     rule("5 per kg -> five per kilogram", rf"\b([Pp]er) ({_PER_UNIT})(?!\w)",
          lambda m: f"{m[1]} {unit_per(m[2])}", needs="pP"),
     rule("in 5 s -> in five seconds", rf"(?<!/){_BEGIN}({NUMBER}) s\b(?!['’])",
-         lambda m: _count(m[1], "second"), needs="s"),
+         lambda m: _count(m[1], "second"), needs=("s", "0-9")),
     rule("at 300 K. -> at three hundred kelvins.",
          rf"{_BEGIN}({NUMBER}) ([AK])(?=[,;)]|\.(?!\w)|$| (?:of|fuse|current|charger|breaker"
          rf"|circuit))",

@@ -127,9 +127,10 @@ RULES = (
          rf"(?P<per>)"
          r" (?P<sign>USD|CAD|AUD|HKD|NZD|SGD)\b", _money, needs="$"),
     rule("$3 million -> three million dollars", rf"(?P<sign>{SIGN}) ?{_RANGE}{_PER}(?!\w)", _money,
-         needs=_FIRST),
+         needs=(_FIRST, "0-9")),
     rule("100 USD -> one hundred US dollars",
-         rf"(?<!\w)(?<!\d[.,]){_RANGE} ?(?P<sign>{SIGN}){_PER}(?!\w)", _money, needs=_FIRST),
+         rf"(?<!\w)(?<!\d[.,]){_RANGE} ?(?P<sign>{SIGN}){_PER}(?!\w)", _money, needs=(_FIRST,
+         "0-9")),
     rule("Only 99¢ -> Only ninety nine cents",
          rf"(?<!\w)(?<!\d[.,])({NUMBER}|\.\d+) ?(¢|(?<=\d)p(?<!\d\d\dp)|(?<=[1-9][05])c"
          rf"(?<!\d\d\dc))(?!\w)", _cents,

@@ -143,8 +143,9 @@ def _apply_grammar(name: str, text: str, traditional: bool, trace: _Trace | None
 
 def _apply_rule(rule: Rule, text: str, spaced: bool, trace: _Trace | None) -> str:
     """`spaced` keeps a replacement apart from the letters beside it."""
-    if rule.needs is not None and not rule.needs.search(text):
-        return text
+    for needed in rule.needs or ():
+        if not needed.search(text):
+            return text
 
     def replace(match: re.Match[str]) -> str:
         replacement = rule.replacement

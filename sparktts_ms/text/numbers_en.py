@@ -1,6 +1,7 @@
 """English words for numbers, each kind in the form it is said: amounts, ranks, years, digits."""
 
 import re
+from functools import lru_cache
 
 DIGITS = "zero one two three four five six seven eight nine".split()
 TEENS = ("ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split())
@@ -12,6 +13,7 @@ ORDINALS = {
     "nine": "ninth", "twelve": "twelfth"}
 
 
+@lru_cache(maxsize=4096)
 def cardinal(number: str) -> str:
     """1,234 -> one thousand two hundred and thirty four. What is no digit is left out."""
     digits = re.sub("[^0-9]", "", number)
@@ -105,6 +107,7 @@ def pairs(number: str) -> str:
     return f"{head} oh {rest}" if number[-2] == "0" else f"{head} {rest}"
 
 
+@lru_cache(maxsize=4096)
 def number_in_name(number: str) -> str:
     """The number of a name: an amount of up to two digits, by twos, or digit by digit."""
     if (number.startswith("0") and len(number) > 1) or len(number) > 4:

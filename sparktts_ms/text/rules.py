@@ -27,7 +27,7 @@ class Rule(NamedTuple):
     example: str
     pattern: re.Pattern[str]
     replacement: Replacement
-    needs: re.Pattern[str] | None = None    # a text without any match has none of `pattern` either
+    needs: tuple[re.Pattern[str], ...] | None = None    # all match a text that `pattern` matches
 
 
 class Grammar(NamedTuple):
@@ -38,9 +38,13 @@ class Grammar(NamedTuple):
     spaced: bool                    # whether there are spaces between words
 
 
-def rule(example: str, pattern: str, replacement: Replacement, needs: str = "") -> Rule:
-    """`needs`: characters, as between [ and ], of which all matches have one; it saves time."""
-    needed = re.compile(f"[{needs}]") if needs else None
+def rule(
+        example: str, pattern: str, replacement: Replacement, needs: str | tuple[str, ...] = ()
+        ) -> Rule:
+    """`needs`: characters, as between [ and ], of which all matches have one; several: have one of
+    each. It saves time."""
+    classes = (needs,) if isinstance(needs, str) else needs
+    needed = tuple(re.compile(f"[{characters}]") for characters in classes)
     return Rule(example, re.compile(pattern, re.ASCII), replacement, needed)
 
 
