@@ -7,9 +7,10 @@ import logging
 import secrets
 import time
 from collections import namedtuple
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -19,14 +20,15 @@ from sparktts_ms.errors import InputError, SparkTTSError
 from sparktts_ms.generation.attributes import LEVELS
 from sparktts_ms.generation.request import check_text
 from sparktts_ms.generation.vocabulary import TOKENS_PER_SECOND
-from webui.i18n import TEXTS, error_message
+from webui.i18n import TEXTS, error_message, notice_message
 from webui.sessions import MAX_SEED, Sessions
 from webui.voice_store import Voices
 
 logger = logging.getLogger("sparktts_ms")
 
 SKIP = gr.skip()            # leaves a component as it is
-OUTPUTS = ("status", "player", "audio", "spectrogram", "voice", "generate", "stop")
+BUSY, DONE, PLOTTED = (f'<i class="{stage}"></i>' for stage in ("busy", "done", "plotted"))
+OUTPUTS = ("status", "player", "stage", "audio", "spectrogram", "voice", "generate", "stop")
 
 # What a visitor fills in; the page has a component for each field. `source` is "clone", "create"
 # or "saved"; `pitch_hz`, `syllable_rate` and `seed` are texts, since they may stay empty;
@@ -48,21 +50,22 @@ class Handlers:
         texts = TEXTS[language]
         started = False
         try:
-            for updates in self._generate(texts, Form(*values), request):
+            for updates in self._generate(language, Form(*values), request):
                 started = True
                 yield updates
         except CancelledError:
-            yield _updates(texts["stopped"], player="", busy=False)
-        except SparkTTSError as error:
-            _notify(gr.Warning, error_message(error, language), language)
-            yield _updates("", player="" if started else SKIP, busy=False)
-        except Exception:
-            logger.exception("Generation failed.")
-            _notify(gr.Warning, texts["failed"], language)
-            yield _updates("", player="", busy=False)
+            yield _updates(_status(texts["stopped"]), player="", busy=False)
+        except Exception as error:
+            message = texts["failed"]
+            if isinstance(error, SparkTTSError):
+                message = error_message(error, language)
+            else:
+                logger.exception("Generation failed.")
+            _notify(gr.Warning, message)
+            yield _updates(_status(error=message), player="" if started else SKIP, busy=False)
 
-    def _generate(self, texts: dict[str, str], form: Form,
-                  visitor: gr.Request) -> Iterator[tuple]:
+    def _generate(self, language: str, form: Form, visitor: gr.Request) -> Iterator[tuple]:
+        texts = TEXTS[language]
         session_id = str(visitor.session_hash)
         check_text(form.text or "")
         seed = _parse_number(form.seed, int, "invalid_seed")
@@ -72,25 +75,28 @@ class Handlers:
                             int(form.max_seconds * TOKENS_PER_SECOND), seed=seed)
         start = time.perf_counter()
         status = texts["encoding" if form.source == "clone" else "waiting"]
-        yield _updates(status, player="", audio=None, spectrogram=None)
+        yield _updates(_status(status), player="")
         request = self._speech_request(form, sampling, visitor)
+        notes = _voice_notes(request.voice, form, language)
         token = secrets.token_urlsafe(16)
         chunks = Chunks() if form.stream else None
         with self.sessions.submit(session_id, request, chunks, token) as job:
-            yield _updates(texts["waiting"], player=f"live/{token}" if form.stream else "")
+            yield _updates(_status(texts["waiting"], notes), f"live/{token}" if form.stream else "",
+                           audio=None, spectrogram=None, stage=BUSY)
             for _ in job:
-                yield _updates(texts["progress"].format(seconds=job.seconds))
+                yield _updates(_status(texts["progress"].format(seconds=job.seconds), notes))
             speech = job.result()
             path = self.sessions.write_wav(speech.samples)
             elapsed = time.perf_counter() - start
             status = texts["finished"].format(seconds=speech.seconds, elapsed=elapsed, seed=seed)
             if not speech.complete:
-                status += " " + texts["incomplete"]
+                notes.append(texts["incomplete"])
             voice = speech.voice if request.voice is None else request.voice
-            yield _updates(status, audio=str(path), voice=voice, busy=False)
+            yield _updates(_status(status, notes), audio=str(path), voice=voice, stage=DONE,
+                           busy=False)
         if form.plot:
             plot = self.sessions.plot(speech.samples, form.text)
-            yield _updates(status, spectrogram=str(plot), busy=False)
+            yield _updates(_status(status, notes), spectrogram=str(plot), stage=PLOTTED, busy=False)
 
     def _speech_request(self, form: Form, sampling: Sampling,
                         visitor: gr.Request) -> SpeechRequest:
@@ -101,7 +107,7 @@ class Handlers:
             speed = _parse_number(form.syllable_rate, float, "invalid_number") or form.speed
             return SpeechRequest(form.text, None, form.gender, pitch, speed, sampling, normalize)
         if form.source == "saved":
-            voice = self.voice_store(visitor).load(_selected(form.saved_voice))
+            voice = self._store(visitor).load(_selected(form.saved_voice))
         else:
             voice = self.sessions.encode_voice(form.recording, form.transcript)
         pitch = form.clone_pitch if form.clone_pitch in LEVELS else None
@@ -120,7 +126,7 @@ class Handlers:
             if voice is None:
                 raise InputError("There is no speech yet.", code="no_generated_voice")
             name = self._store(request).save(name, voice)
-            _notify(gr.Info, TEXTS[language]["voice_saved"].format(name=name), language)
+            _notify(gr.Info, TEXTS[language]["voice_saved"].format(name=name))
             return self.list_voices(name, request), ""
         return SKIP, SKIP
 
@@ -128,7 +134,7 @@ class Handlers:
         with _notices(language):
             name = _selected(name)
             self._store(request).delete(name)
-            _notify(gr.Info, TEXTS[language]["voice_deleted"].format(name=name), language)
+            _notify(gr.Info, TEXTS[language]["voice_deleted"].format(name=name))
             return self.list_voices(None, request)
         return SKIP
 
@@ -141,16 +147,22 @@ class Handlers:
         names = self._store(request).names()
         return gr.update(choices=names, value=selected if selected in names else None)
 
-    def download_voice(self, name: str | None, request: gr.Request) -> str | None:
-        """The download button's file: a copy, since Gradio serves only its own folder."""
+    def select_voice(self, name: str | None, request: gr.Request) -> tuple[Any, Any]:
+        """Updates of the buttons that download and delete the selected voice."""
+        store = self._store(request)
+        path = None                 # of a copy, since Gradio serves only its own folder
         with suppress(SparkTTSError, OSError):
-            return str(self.sessions.temp_files.copy(self._store(request).file(name or "")))
-        return None
+            path = str(self.sessions.temp_files.copy(store.file(name or "")))
+        may_delete = path is not None and store.may_delete(name or "")
+        return (gr.update(value=path, interactive=path is not None),
+                gr.update(interactive=may_delete))
 
-    def preferred_language(self, request: gr.Request) -> Any:
-        """The language of the visitor's browser; the page starts in English."""
-        accepted = str(request.headers.get("accept-language", "")).lower()
-        return "zh" if accepted.startswith("zh") else SKIP
+    def example(self, language: str, recording: Path) -> tuple[Any, Any]:
+        """A recording to try and its transcript, the .txt file beside it."""
+        with _notices(language):
+            transcript = recording.with_suffix(".txt").read_text(encoding="utf-8")
+            return str(self.sessions.temp_files.copy(recording)), transcript.strip()
+        return SKIP, SKIP
 
     def _store(self, request: gr.Request) -> Voices:
         return self.voice_store(request)
@@ -171,22 +183,44 @@ def _parse_number(text: str | None, kind: type, error_code: str) -> Any:
         raise InputError(f"{text!r} is no number.", code=error_code) from None
 
 
+def _voice_notes(voice: Voice | None, form: Form, language: str) -> list[str]:
+    """What to say about a recording, in the page's language."""
+    if form.source != "clone":
+        return []
+    return [notice_message(notice, form.recording, language)
+            for notice in getattr(voice, "notices", ())]
+
+
 @contextmanager
 def _notices(language: str) -> Iterator[None]:
     """Show errors as notices."""
     try:
         yield
     except SparkTTSError as error:
-        _notify(gr.Warning, error_message(error, language), language)
+        _notify(gr.Warning, error_message(error, language))
+    except OSError as error:
+        logger.error("A file of the page: %s.", error.strerror)
+        _notify(gr.Warning, TEXTS[language]["failed"])
 
 
-def _notify(show: Callable, text: str, language: str) -> None:
+def _notify(show: Callable, text: str) -> None:
     """Show a notice. Notices are HTML, and a text may hold what a visitor typed."""
-    show(html.escape(text, quote=False), title=TEXTS[language]["notice"])
+    show(html.escape(text, quote=False))
+
+
+def _status(text: str = "", notes: Sequence[str] = (), error: str = "") -> str:
+    """HTML of the status. A screen reader reads the text aloud; errors it reads as notices."""
+    lines = []
+    if text:
+        lines.append(f'<p role="status">{html.escape(text, quote=False)}</p>')
+    for note in (*notes, *([error] if error else [])):
+        lines.append(f'<p class="note">{html.escape(note, quote=False)}</p>')
+    return "".join(lines)
 
 
 def _updates(status: str, player: Any = SKIP, audio: Any = SKIP, spectrogram: Any = SKIP,
-             voice: Any = SKIP, busy: bool = True) -> tuple:
-    """Updates of `OUTPUTS`; what is not given stays as it is."""
-    buttons = gr.update(visible=not busy), gr.update(visible=busy)
-    return status, player, audio, spectrogram, voice, *buttons
+             voice: Any = SKIP, stage: Any = SKIP, busy: bool = True) -> tuple:
+    """Updates of `OUTPUTS`; what is not given stays as it is. The page's style shows and hides by
+    the `stage`: Gradio's visible=False is not reliable for what was not shown before."""
+    show = {True: gr.update(visible=True), False: gr.update(visible="hidden")}
+    return status, player, stage, audio, spectrogram, voice, show[not busy], show[busy]

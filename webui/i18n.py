@@ -7,6 +7,7 @@ and messages by its code or class.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +39,14 @@ def error_message(error: Exception, language: str = "en") -> str:
         if key in locale["errors"]:
             return locale["errors"][key].format(message=message)
     return message
+
+
+def notice_message(notice: Any, path: str, language: str = "en") -> str:
+    """A notice about a recording in one line; what the locale does not know stays in English."""
+    return notice.message(Path(path).name, LOCALES[language]["notices"].get(notice.code))
+
+
+def language_names(codes: Sequence[str], language: str) -> str:
+    """ISO 639-1 codes as in "Chinese or English"; codes without a name stay as they are."""
+    texts = TEXTS[language]
+    return texts["or"].join(texts.get(f"language_{code}", code) for code in codes)

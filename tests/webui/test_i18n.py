@@ -8,7 +8,7 @@ from sparktts_ms.errors import AudioError, InputError
 from webui.i18n import LOCALES, error_message
 
 
-@pytest.mark.parametrize("section", ["page", "hints", "errors"])
+@pytest.mark.parametrize("section", ["page", "hints", "notices", "errors"])
 def test_languages_have_the_same_keys(section):
     english = LOCALES["en"][section]
     chinese = LOCALES["zh"][section]

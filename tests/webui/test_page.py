@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from tests.helpers import LONG_TEXT, PROMPT, wait_until
+from webui.i18n import LOCALES
 
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright, Chromium")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -84,10 +85,10 @@ def test_clone_save_reuse_and_delete_a_voice(page):
     assert page.evaluate("window.sparkttsSamplesPlayed") == len(samples)  # all of it streamed
     page.wait_for_selector("#spectrogram img")
     page.fill("#voice_name input, #voice_name textarea", "../Anna")
-    page.click("#voice_name button")
+    page.click("#save_voice")
     page.get_by_text("at most 40 letters").wait_for()
     page.fill("#voice_name input, #voice_name textarea", "Anna")
-    page.click("#voice_name button")
+    page.press("#voice_name input, #voice_name textarea", "Enter")
     page.get_by_text("The voice was saved as Anna.").wait_for()
     page.get_by_role("tab", name="Saved").click()
     assert wait_in_page(page, lambda: page.input_value("#saved_voice input") == "Anna")
@@ -98,6 +99,8 @@ def test_clone_save_reuse_and_delete_a_voice(page):
     page.click("#delete_voice")
     page.get_by_text("The voice Anna was deleted.").wait_for()
     assert wait_in_page(page, lambda: page.input_value("#saved_voice input") == "")
+    assert wait_in_page(page, lambda: page.is_disabled("#delete_voice"))
+    assert page.is_disabled("#download_voice")
 
 
 def test_recorded_voice_with_other_pitch_and_speed(page, server, monkeypatch):
@@ -132,12 +135,86 @@ def test_create_a_voice_in_chinese(page):
     wait_for_status(page, "随机种子")
 
 
+def test_guide_offers_the_example(page):
+    """Before the first speech the page says what will come; afterwards, the speech takes its
+    place."""
+    assert page.is_visible("#guide") and not page.is_visible("#result")
+    page.get_by_role("tab", name="Create").click()
+    page.click("#try_it")
+    wait_for_status(page, "seed")
+    page.wait_for_selector("#spectrogram img")
+    assert not page.is_visible("#guide") and page.is_visible("#result")
+    assert page.input_value("#text textarea") == LOCALES["en"]["examples"][0]
+    transcript = PROMPT.with_suffix(".txt").read_text(encoding="utf-8").strip()
+    assert page.input_value("#transcript textarea") == transcript
+    assert page.is_visible("#recording [aria-label='Play']")
+
+
+def test_result_without_plot(page):
+    page.click("#advanced > button")
+    page.get_by_label("Show waveform and spectrogram").uncheck()
+    page.click("#try_it")
+    wait_for_status(page, "seed")
+    page.wait_for_selector("#audio [aria-label='Play']")
+    assert page.is_visible("#voice_name") and not page.is_visible("#spectrogram")
+
+
+UPLOAD_TEXTS = {"en": "Click to Upload", "zh": "点击上传"}  # Gradio's own
+
+
+@pytest.mark.parametrize(
+    "locale, language",
+    [("en-GB", "en"), ("zh-CN", "zh"), ("zh-HK", "zh"), ("zh", "zh"), ("fr-FR", "en")],
+)
+def test_language_of_the_browser(browser, server, locale, language):
+    """Also in Gradio's own texts where it has another idea, as of zh-HK or French."""
+    context = browser.new_context(locale=locale)
+    page = context.new_page()
+    page.goto(server.url)
+    page.locator("#generate", has_text=LOCALES[language]["page"]["generate"]).wait_for()
+    if locale != "fr-FR":
+        page.locator("#recording", has_text=UPLOAD_TEXTS[language]).wait_for()
+    tag = {"en": "en", "zh": "zh-CN"}[language]
+    assert wait_in_page(page, lambda: page.get_attribute("html", "lang") == tag)
+    context.close()
+
+
+def test_switching_the_language_keeps_the_form(page):
+    page.wait_for_timeout(2000)  # Gradio loses what is typed while it still loads
+    page.fill("#text textarea", "Hello.")
+    for language, name in (("zh", "中文"), ("en", "English")):
+        page.get_by_role("radio", name=name).click()
+        page.locator("#generate", has_text=LOCALES[language]["page"]["generate"]).wait_for()
+        page.locator("#recording", has_text=UPLOAD_TEXTS[language]).wait_for()
+        assert page.input_value("#text textarea") == "Hello."
+    page.click("#example_recording")
+    page.wait_for_selector("#recording [aria-label='Play']")
+    page.get_by_role("radio", name="中文").click()
+    page.wait_for_selector("#recording [aria-label='播放']")
+    page.reload()
+    page.locator("#generate", has_text="开始合成").wait_for()
+
+
+def test_controls_have_names(page):
+    """For screen readers: every control that can be seen."""
+    page.click("#advanced > button")
+    page.wait_for_timeout(500)
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('button, input, textarea, select')]
+            .filter((e) => e.checkVisibility() && !(e.ariaLabel || e.innerText.trim()
+                || [...(e.labels || [])].some((label) => label.innerText.trim()) || e.title))
+            .map((e) => e.outerHTML.slice(0, 200))"""
+    )
+    assert nameless == []
+
+
 def test_errors_are_notices(page):
     page.click("#generate")
-    page.get_by_text("There is no text yet").wait_for()
+    page.get_by_text("There is no text yet").first.wait_for()
+    assert "There is no text yet" in page.inner_text("#status")
     page.fill("#text textarea", "Hello.")
     page.click("#generate")
-    page.get_by_text("There is no recording yet").wait_for()
+    page.get_by_text("There is no recording yet").first.wait_for()
     assert "Traceback" not in page.content()
 
 
