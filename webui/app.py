@@ -132,7 +132,7 @@ class Server:
         self.url = self.http.url
         if settings.share:
             self.public_url = self._share()
-            hosts.append(urlsplit(self.public_url or "").netloc.lower())
+            hosts.append(urlsplit(self.public_url or "").hostname or LOOPBACK_HOSTS[0])
         return self
 
     def close(self) -> None:
@@ -155,6 +155,7 @@ class Server:
         page = Page(handlers, self.settings.note, self.settings.example, languages).blocks
         requests = self.settings.limits.requests
         page.queue(max_size=2 * requests, default_concurrency_limit=requests)
+        page.share = self.settings.share
         page.max_threads = page._queue.max_thread_count = MAX_THREADS
         guard_calls(page, self.temp_files.folder)
         return page

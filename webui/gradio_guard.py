@@ -76,7 +76,7 @@ class CallErrors:
 
         try:
             await self.app(scope, receive, checked_send)
-        except (LookupError, ValueError, TypeError, AttributeError):
+        except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
             if started:
                 raise
             message = "The request is not valid."

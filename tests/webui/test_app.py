@@ -9,6 +9,7 @@ from itertools import product
 import httpx
 import numpy as np
 import pytest
+from gradio import networking
 from gradio_client import Client
 
 from sparktts_ms.errors import OutputError, VoiceError
@@ -99,6 +100,27 @@ def test_every_host_on_a_public_address(make_server):
         assert httpx.get(server.url + "config", headers={"Host": host}).status_code == status
 
 
+def test_a_shared_page_is_known_by_its_public_name(make_server, monkeypatch):
+    def setup_tunnel(host, port, *_):
+        return "https://abc.gradio.live"
+
+    monkeypatch.setattr(networking, "setup_tunnel", setup_tunnel)
+    server = make_server(share=True)
+    assert server.public_url == "https://abc.gradio.live"
+    for host, status in (("abc.gradio.live", 200), ("localhost", 200), ("other.gradio.live", 403)):
+        assert httpx.get(server.url + "config", headers={"Host": host}).status_code == status
+
+
+def test_a_page_that_cannot_be_shared_is_served_all_the_same(make_server, monkeypatch, caplog):
+    def setup_tunnel(*_):
+        raise RuntimeError("Could not get share link from Gradio API Server.")
+
+    monkeypatch.setattr(networking, "setup_tunnel", setup_tunnel)
+    server = make_server(share=True)
+    assert server.public_url is None and "share link" in caplog.text
+    assert httpx.get(server.url + "config").status_code == 200
+
+
 @pytest.mark.parametrize("path", ["tts", "api", "gradio_api/upload", "gradio_api/queue/join"])
 def test_posts_from_other_sites_are_refused(server, path):
     own = server.url.rstrip("/")
@@ -153,7 +175,8 @@ def test_a_recording_may_be_as_large_as_the_limit(server):
 
 
 def test_invalid_calls_are_refused_without_a_traceback(server, caplog, capfd):
-    bodies = [b"", b"{", b"[]", b"\xff\xfe", b'{"data": null}',
+    bodies = [b"", b"[" * 100_000, b'{"data": [' * 50_000, b"{", b"[]", b"\xff\xfe",
+              b'{"data": null}',
               b'{"data": [1], "fn_index": 9999, "session_hash": "x"}',
               b'{"data": [1], "fn_index": "x", "session_hash": "x"}',
               b'{"data": [], "fn_index": 3, "session_hash": "x", "event_id": 3}']

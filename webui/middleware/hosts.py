@@ -23,12 +23,12 @@ class HostCheck:
     """ASGI middleware; status 403 for other hosts.
 
     allowed: host names or addresses without port; "*.example.org" stands for all names below
-    example.org, "*" for everything that can be a host.
+    example.org, "*" for everything that can be a host. The list may grow later.
     """
 
     def __init__(self, app: ASGIApp, allowed: Sequence[str], refuse: Refuse = json_refusal):
         self.app = app
-        self.allowed = [name.lower() for name in allowed]
+        self.allowed = allowed
         self.refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,7 +41,7 @@ class HostCheck:
 
     def _is_allowed(self, hosts: Sequence[str]) -> bool:
         name = host_name(hosts[0]) if len(hosts) == 1 else ""
-        return bool(name) and any(_matches(name, allowed) for allowed in self.allowed)
+        return bool(name) and any(_matches(name, allowed.lower()) for allowed in self.allowed)
 
 
 def host_name(host: str) -> str:
