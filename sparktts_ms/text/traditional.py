@@ -6,23 +6,28 @@ as it was but for what the rules said.
 
 # Simplified and Traditional, of the characters in the rules whose conversion is not ambiguous.
 PAIRS = """
-两兩 点點 万萬 亿億 负負 号號 杠槓 划劃 线線 减減 约約 摄攝 欧歐 镑鎊 韩韓 卢盧 铢銖 币幣 兹茲
-贝貝 尔爾 时時 纳納 吨噸 仑侖 亩畝 顷頃 钟鐘 转轉 节節 纬緯 经經 东東 个個 条條 张張 间間 种種
-样樣 组組 轮輪 双雙 对對 盘盤 层層 楼樓 岁歲 颗顆 辆輛 项項 类類 届屆 级級 队隊 单單 栋棟 环環
-区區 进進 审審 战戰 电電 话話 机機 传傳 热熱 编編 码碼 证證 订訂 账賬 帐帳 验驗 邮郵 银銀 护護
-车車 铁鐵 动動 飞飛 图圖 题題 课課 册冊 页頁 开開 会會 议議 场場 宾賓 馆館 办辦 医醫 厅廳 厢廂
-头頭 胜勝 击擊 败敗 领領 输輸 赢贏 让讓 险險 轰轟 运運 强強 红紅 鹰鷹 长長 剑劍 苏蘇 龙龍 云雲
-实實 践踐 骁驍 玑璣 显顯 华華 为為 产產 风風 马馬 温溫 气氣 标標 准準 价價 钱錢 块塊 余餘 几幾
-补補 优優 赛賽 学學 财財 应應 从從 过過 这這 说說 们們 来來 没沒 还還 给給 吗嗎 发發 报報 员員
-总總 额額 达達 较較 与與 乐樂 书書 门門 问問 视視 频頻 网網 络絡 联聯 预預 测測 试試 体體 积積
-数數 据據 质質 压壓 宽寬 径徑 纸紙 毕畢 业業 历歷 寿壽 龄齡 连連 续續 结結 录錄 处處 备備 轨軌
-导導 弹彈 舰艦 枪槍 绝絕 满滿 销銷 团團 购購 抢搶 拨撥 询詢 诉訴 举舉 专專 务務 锅鍋 笔筆 听聽
-针針 阵陣 笼籠 滩灘 帧幀 顿頓 声聲 扫掃 剂劑 伞傘 阶階 绳繩 缕縷 觉覺 贯貫 纪紀 国國 兰蘭 卖賣
-买買 亚亞 独獨 换換 称稱 鸟鳥 鱼魚 猫貓 职職 汤湯 伤傷 乌烏 军軍 闪閃 岭嶺 坛壇 灯燈 铺鋪 灵靈
-岛島 爱愛 纯純 阳陽 阴陰 带帶 师師 陆陸 滨濱 宁寧 冯馮 吕呂 邓鄧 刘劉 陈陳 饭飯
+万萬 与與 专專 业業 东東 丝絲 两兩 个個 为為 举舉 乐樂 乔喬 习習 买買 于於 云雲 亚亞 产產 亩畝
+亿億 仑侖 仓倉 价價 优優 会會 传傳 伦倫 体體 余餘 侦偵 侧側 储儲 儿兒 兑兌 党黨 兰蘭 兹茲 内內
+册冊 写寫 军軍 冲衝 减減 击擊 划劃 别別 剂劑 剑劍 办辦 务務 动動 劳勞 区區 医醫 华華 单單 卖賣
+卢盧 卫衛 厅廳 历歷 压壓 厢廂 厦廈 县縣 双雙 发發 变變 叠疊 号號 后後 吨噸 听聽 员員 咨諮 团團
+国國 图圖 圣聖 场場 块塊 坛壇 声聲 头頭 奋奮 奥奧 妇婦 学學 宁寧 实實 宫宮 宽寬 寝寢 对對 寿壽
+将將 尔爾 层層 届屆 属屬 岁歲 币幣 帐帳 带帶 帧幀 帮幫 庆慶 库庫 应應 开開 张張 弯彎 强強 当當
+录錄 径徑 态態 总總 惨慘 戏戲 战戰 户戶 扫掃 抢搶 护護 报報 拥擁 拨撥 挂掛 挥揮 换換 摄攝 敌敵
+数數 无無 时時 昼晝 显顯 晋晉 术術 机機 杀殺 权權 杠槓 条條 来來 枪槍 枭梟 柜櫃 标標 栋棟 栏欄
+样樣 档檔 梦夢 楼樓 横橫 欢歡 欧歐 歼殲 毕畢 气氣 沪滬 浏瀏 满滿 点點 热熱 爱愛 猎獵 猫貓 玑璣
+琼瓊 电電 画畫 盘盤 码碼 硕碩 礼禮 种種 称稱 穷窮 笔筆 签籤 篮籃 类類 粤粵 红紅 纤纖 约約 级級
+纪紀 纬緯 纳納 线線 练練 组組 终終 经經 结結 给給 绝絕 绩績 维維 缕縷 编編 网網 罗羅 联聯 胜勝
+舰艦 艺藝 节節 苏蘇 获獲 营營 补補 袭襲 见見 视視 览覽 计計 订訂 议議 论論 设設 访訪 证證 识識
+诈詐 诉訴 试試 话話 诞誕 询詢 误誤 请請 读讀 课課 贝貝 负負 财財 败敗 账賬 货貨 质質 购購 贵貴
+贷貸 费費 资資 赔賠 赛賽 赞贊 赢贏 赣贛 践踐 车車 转轉 轮輪 软軟 轰轟 轻輕 载載 辆輛 辑輯 输輸
+边邊 辽遼 达達 过過 运運 这這 递遞 遥遙 邮郵 针針 钟鐘 铁鐵 铢銖 银銀 链鏈 销銷 锅鍋 锋鋒 错錯
+镇鎮 镑鎊 长長 门門 问問 间間 闽閩 阅閱 队隊 阵陣 阶階 际際 陕陝 险險 雳靂 韩韓 页頁 顷頃 项項
+顺順 顾顧 顿頓 预預 领領 频頻 颗顆 题題 额額 风風 飞飛 饼餅 马馬 驱驅 骁驍 验驗 鲁魯 鹰鷹 黄黃
+龄齡 龙龍
 """
 _PAIRS = {pair[0]: pair[1] for pair in PAIRS.split()}
-_PRIVATE = 0x100000      # stands for a Simplified character that the text already has
+_TRADITIONAL = frozenset(_PAIRS.values())       # GB 2312 has some of them: 後, 於
+_PRIVATE = 0x100000     # stands for a Simplified character that the text already has
 _TO_SIMPLIFIED = {ord(old): new for new, old in _PAIRS.items()}
 _TO_TRADITIONAL = {ord(old): new for old, new in _PAIRS.items()}
 for _number, _character in enumerate(_PAIRS):
@@ -38,7 +43,8 @@ def is_traditional(text: str) -> bool:
     balance = 0
     for character in set(text):
         if "\u4e00" <= character <= "\u9fff":
-            balance += _has(character, "big5") - _has(character, "gb2312")
+            is_simplified = _has(character, "gb2312") and character not in _TRADITIONAL
+            balance += _has(character, "big5") - is_simplified
     return balance > 0
 
 

@@ -28,6 +28,7 @@ def test_conversion_is_undone(text):
     ("電話02-2345-6789", "電話零二二三四五六七八九"),
     ("氣溫-5℃，速度60km/h", "氣溫負五攝氏度，速度每小時六十公里"),
     ("價格是€30，占50%", "價格是三十歐元，占百分之五十"),
+    ("90後，x≥3", "九零後，x大於等於三"),
     ("簡体点与2隻貓，他們說", "簡体点与兩隻貓，他們說"),
 ])
 def test_words_are_traditional_in_a_traditional_text(written, spoken):
