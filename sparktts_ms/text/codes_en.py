@@ -23,7 +23,7 @@ _SIGNS = {
     "\\": "backslash", "*": "star"}
 _TOP_LEVEL = (
     "com|org|net|edu|gov|mil|int|info|biz|io|ai|dev|app|tv|xyz|cloud|tech|site|online|shop|blog|"
-    "cn|uk|de|fr|jp|eu|ru|nl|au|ca|br|kr|ch|se|es|pl|gg|fm|ly|cc|hk|tw|sg")
+    "us|cn|uk|de|fr|jp|eu|ru|nl|au|ca|br|kr|ch|se|es|pl|gg|fm|ly|cc|hk|tw|sg")
 _EXTENSIONS = (
     "pdf|txt|md|py|js|ts|json|ya?ml|toml|csv|tsv|xml|html?|css|docx?|xlsx?|pptx?|png|jpe?g|gif|svg|"
     "webp|mp3|mp4|wav|flac|ogg|m4a|avi|mov|mkv|zip|tar|gz|7z|rar|exe|dll|dmg|apk|iso|sh|bat|ini|"
@@ -138,6 +138,12 @@ def _hotline(match: re.Match[str]) -> str:
     return re.sub(r"\d+", lambda number: spell(number[0]), match[0])
 
 
+def _other_hotline(match: re.Match[str]) -> str:
+    if not re.search(r"(?i)\b(?:call|dial|phone|ring)\b[^!?]*$", before(match, 100)):
+        return match[0]
+    return f"{match[1]} {spell(match[2])}"
+
+
 def _named_code(match: re.Match[str]) -> str:
     """PIN 0420, account number 12-345, but not: fax 20 pages, a year ending in 2024."""
     name, code = match.groups()
@@ -170,7 +176,9 @@ def _place(match: re.Match[str]) -> str:
     name, letters, number, suffix, last = match.groups()
     letters = letters or ""
     name = name.replace("#", "number ")
-    if counts(match) and not letters and not suffix and not last:
+    is_plain = not (letters or suffix or last)
+    if is_plain and counts(match) and re.match(r"(?i)(?:seat|house|build|box|area|hall|flat)",
+    name):
         return match[0]
     spoken = " ".join(filter(None, [letters.strip(), number_in_name(number), suffix]))
     spoken = spoken.replace("- ", "-")
@@ -279,7 +287,8 @@ RULES = (
          r"(?<![\w.+-])(?:\+\d[\d ().-]{6,22}\d"
          r"|(?:1[-. ]{1,3})?(?:\(\d{3}\)[ -]?|\d{3}[-. ])\d{3}[-. ]\d{4}"
          r"|\(?0\d{1,4}\)?[- ]\d{3,4}[- ]?\d{3,4}|0\d{4}[ -]\d{5,6}|0\d(?:[ .-]\d\d){4}|0\d{8,10}"
-         r"|1[3-9]\d[- ]\d{4}[- ]\d{4}|1[3-9]\d{9}|\d{3}-\d\d-\d{4}|\d{4}[- ]\d{6}[- ]\d{5}"
+         r"|1[38]00[- ]\d{3}[- ]\d{3}|1[3-9]\d[- ]\d{4}[- ]\d{4}|1[3-9]\d{9}|\d{3}-\d\d-\d{4}"
+         r"|\d{4}[- ]\d{6}[- ]\d{5}"
          r"|\d{4}([- ])\d{4}\1\d{4}(?:\1\d{1,4})?|\d{14,}|(?!\d+000)[2-9]\d{9})(?![\w-]|[.,]\d)",
          _phone),
     rule("Call 555-1234. -> Call five five five, one two three four.",
@@ -288,10 +297,16 @@ RULES = (
          r"\b(?i:call|dial|phone|ring|text|telephone)(?i:s|ed|ing)? "
          rf"(?:{_HOTLINES})(?:(?:, | or |, or | and )(?:{_HOTLINES})){{0,3}}(?![\w-]|[.,:]\d)",
          _hotline, needs=("a-zA-Z", "0-9")),
-    rule("call us on 1300 655 506 -> call us on one three zero zero, six five five, five zero six",
+    rule("call us on 13 14 50 -> call us on one three, one four, five zero",
          r"(\b(?i:call|dial|phone|ring|text|contact)(?i:s|ed|ing)?(?: us| me| him| her| them)?"
          r"(?: on| at)? )(\d{2,6}(?:[- ]\d{2,6}){1,4})(?![\w%-]|[.,:/]\d)", _called,
          needs=("a-zA-Z", "0-9")),
+    rule("Call me, or 911. -> Call me, or nine one one.",
+         rf"\b(or|and) ({_HOTLINES})(?=[.,!?;]|$| (?:for|in|if)\b)", _other_hotline,
+         needs=("o", "0-9")),
+    rule("my line is 555 0134 -> my line is five five five, zero one three four",
+         r"\b((?i:line|number|phone|cell|mobile|landline)(?: is|:) )(\d{3} \d{4})(?![\w-]|[.,]\d)",
+         lambda m: m[1] + spell_groups(m[2]), needs=("a-zA-Z", "0-9")),
     rule("Text STOP to 12345 -> Text STOP to one two three four five",
          r"\b((?i:text)(?i:s|ed|ing)?(?:\b[^.!?\d\n]{0,40} to)? )(\d{5,6})(?![\w-]|[.,:]\d)",
          lambda m: m[1] + spell(m[2]), needs="t"),
@@ -310,7 +325,7 @@ RULES = (
          lambda m: " ".join([m[1], spell(m[2]), *([m[3]] if m[3] else []), spell(m[4]), m[5]]),
          needs=("A-Z", "0-9")),
     rule("room 1208 -> room twelve oh eight",
-         rf"(\b(?i:{_PLACES})(?i:s?(?: (?:number|no\.?))?) #?)([A-Z]{{0,3}}-?)(\d{{1,5}})("
+         rf"(\b(?i:{_PLACES})(?i:s?(?: (?:number|no\.?))?) #?)((?:[A-Z]{{1,3}}[- ]?)?)(\d{{1,5}})("
          rf"[A-Z]?)(?:[-–](\d{{1,5}}))?"
          rf"(?![\w%°]|[.,:/]\d|-\d| \d/\d| ?{UNIT})", _place, needs=("a-zA-Z", "0-9")),
     rule("at 12 N Main St -> at twelve North Main Street",

@@ -25,11 +25,14 @@ DESCRIBED = (
     "bottle|can|bag|box|pack|jar|bulb|charger|battery|hard drive|drive|stick|card|cable|motor|"
     "engine|run|race|walk|hike|drive|sprint|swim|radius|screen|monitor|resistor|capacitor|dose|"
     "tablet|pill|steak|dumbbell|plate|journey|stretch|outlet|adapter|panel|tank|loan|bet|menu"
-    "|shift|break|delay|notice|flight|workweek|window|limit|pipe|board|ruler")
+    "|shift|break|delay|notice|flight|workweek|window|limit|pipe|board|ruler|lens|pistol|clock"
+    "|film|gun|bullet|rifle|ad|timer|mortgage|warranty")
 _DESCRIBED = re.compile(rf"[ -](?:{DESCRIBED})s?\b", re.ASCII)
 _ARTICLE = re.compile(
-    r"(?i)(?:\b(?:an?|the|this|each|every|my|your|his|her|our|their|another|per|no)|\w['’]s)"
-    r"(?: (?:new|small|big|large|huge|single|extra|full|standard|typical|massive|whopping|annual|"
+    r"(?i)(?:\b(?:an?|the|this|each|every|my|your|his|her|our|their|another|per|no)|(?<!\bit)"
+    r"(?<!\bhe)(?<!she)(?<!that)(?<!what)(?<!here)(?<!who)(?<!let)(?<=\w)['’]s)"
+    r"(?: [\w-]{2,20},)?(?: (?:new|small|big|large|huge|single|extra|full|standard|typical"
+    r"|massive|whopping|annual|"
     r"monthly|nearly|roughly|about|over|mere|short|quick|long|easy|daily|minus|plus|second|"
     r"first|third))? $", re.ASCII)
 _NEXT_WORD = re.compile(r" ([A-Za-z]+)", re.ASCII)

@@ -117,6 +117,12 @@ RULES = (
     rule("50% of it -> fifty percent of it", rf"{_BEGIN}({NUMBER}|\.\d{{1,9}})%(\+?)(?!\w)",
          lambda m: f"{decimal(m[1])} percent{' plus' if m[2] else ''}", needs="%"),
     rule("3‰ -> three per mille", r"‰", " per mille", needs="‰"),
+    rule("It is 20C. -> It is twenty degrees Celsius.",
+         r"(?i)\b(temp(?:erature)?s?(?: is| of)?|reach(?:ed|es)?|hit|it's|it is|it was|around"
+         r"|bake at|"
+         r"oven to|heat to|high of|low of|below|above) (\d{1,3})((?-i:[CF]))(?![\w+#])",
+         lambda m: f"{m[1]} {cardinal(m[2])} {unit_name('°' + m[3].upper(), is_one=m[2] == '1')}",
+         needs=("CF", "0-9")),
     rule("40°42'46\"N -> forty degrees forty two minutes forty six seconds north",
          rf"{_BEGIN}({NUMBER})° ?(?:(\d{{1,2}}(?:\.\d{{1,9}})?)['’′] ?)?"
          r"(?:(\d{1,2}(?:\.\d{1,9})?)[\"”″] ?)?([NSEW])\b", _coordinate, needs="°"),

@@ -126,6 +126,8 @@ GROUPED = (
          _separated, needs="'’"),
     rule("1,00,000 people -> one hundred thousand people",
          r"(?<![\w.,])\d{1,2}(?:,\d\d){1,4},\d{3}(?![\w,])", _separated, needs=(",", "0-9")),
+    rule("2,5 kg -> two point five kilograms",
+         rf"(?<![\w.,])(\d{{1,3}}),(\d{{1,2}})(?= ?{UNIT})", r"\1.\2", needs=(",", "0-9")),
     rule("1.234.567 people -> one million two hundred thirty four thousand five hundred and sixty "
          "seven people", r"(?<![\w.,])[1-9]\d{0,2}(?:\.\d{3}){2,4}(?![\w.])", _separated,
          needs=(".", "0-9")),

@@ -88,7 +88,8 @@ RULES = (
          rf"\b((?:{_RULER}) (?:[A-Z][a-z]{{1,15}} )?[A-Z][a-z]{{1,15}}) ({_SMALL}|X|V|I{_NOT_I})\b",
          _rank, needs="IVXLC"),
     rule("Elizabeth I reigned -> Elizabeth the first reigned",
-         rf"\b({_REGNAL}) (I)(?= (?:reigned|ruled|of [A-Z]|became|abdicated)\b)", _rank,
+         rf"\b({_REGNAL}) (I)(?= (?:reigned|ruled|of [A-Z][a-z]+|became|abdicated|(?:and|or) "
+         rf"[A-Z][a-z]+ (?:[IVX]+|the))\b)", _rank,
          needs="I"),
     rule("John Smith III -> John Smith the third",
          rf"\b((?:{_FIRST_NAMES}) (?:[A-Z]\. )?[A-Z][a-z]{{1,15}}) (I{{2,3}}|IV)\b", _rank,

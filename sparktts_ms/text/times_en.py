@@ -2,7 +2,7 @@
 
 import re
 
-from sparktts_ms.text.context_en import after, before, counts
+from sparktts_ms.text.context_en import after, before, counts, is_adjective
 from sparktts_ms.text.numbers_en import cardinal, decimal, ordinal, plural, spell, year
 from sparktts_ms.text.rules import rule
 from sparktts_ms.text.units_en import UNIT
@@ -28,6 +28,7 @@ _RATIO = re.compile(
 _TOOK = re.compile(
     r"(?i)\b(?:took|takes|take|lasted|lasts|ran|run|finished|finishes|record|duration|long|"
     r"marathon|time of|elapsed|length)\b[^.!?;\d]{0,25}$", re.ASCII)
+_AT = re.compile(r"(?i)\b(?:at|by|until|from|to|after|before|since) $", re.ASCII)
 _OF_SCORE = re.compile(r" (?:win|victory|lead|draw|tie|defeat|loss|ratio|odds|scale|split)\b")
 _ON_DAY = re.compile(
     r"(?i)\b(?:on|by|until|till|since|due|dated|date|before|after|starting|beginning|deadline|"
@@ -35,7 +36,7 @@ _ON_DAY = re.compile(
     r"from|from \d\d?/\d\d? (?:to|until|through))[ ,:]{1,2}$", re.ASCII)
 _DECADE = re.compile(
     r"(?i)(?:\b(?:the|early|late|mid|middle|his|her|their|my|your|our|low|high|upper|lower|of)"
-    r"[ -]|['’])$", re.ASCII)
+    r"[ -]|['’]|\d0s,? (?:and|or|to|through|&) )$", re.ASCII)
 _DECADE_OF = re.compile(
     r"[- ](?:music|rock|pop|hits?|fashion|style|movies?|films?|kids?|child|children|party|songs?|"
     r"era|vibes?|sitcoms?|cartoons?|nostalgia|theme|themed|band|bands|hair|dance|and (?:the )?\d0s|"
@@ -110,7 +111,8 @@ def _clock_with_seconds(match: re.Match[str]) -> str:
     seconds = _count(second, "second")
     if part:
         seconds = f"{cardinal(second)} point {spell(part[1:])} seconds"
-    if _TOOK.search(before(match)) and not half:
+    is_long = len(hour) == 1 and not _AT.search(before(match, 10))
+    if (is_long or _TOOK.search(before(match))) and not half:
         return f"{_count(hour, 'hour')} {_count(minute, 'minute')} and {seconds}"
     time = clock(hour, minute, bare=bool(int(minute)))
     if int(second):
@@ -228,7 +230,7 @@ def _short_decade(match: re.Match[str]) -> str:
     is_decade = is_marked or _DECADE.search(before(match)) or _DECADE_OF.match(after(match))
     if is_decade and not _SECONDS_OF.match(after(match)):
         return plural(cardinal(number))
-    return f"{cardinal(number)} seconds"
+    return f"{cardinal(number)} second{'' if is_adjective(match) else 's'}"
 
 
 def _seconds(match: re.Match[str]) -> str:
@@ -237,7 +239,8 @@ def _seconds(match: re.Match[str]) -> str:
     is_many = _MANY.search(before(match)) or (re.fullmatch("7[0-8]7|[0-9]", number))
     is_time = "." in number or _FOR_SECONDS.search(before(match)) or _SECONDS_OF.match(after(match))
     if is_time or (not is_many and len(number) < 4):
-        return f"{decimal(number)} second{'' if number == '1' else 's'}"
+        is_one = number == "1" or is_adjective(match)
+        return f"{decimal(number)} second{'' if is_one else 's'}"
     return match[0]
 
 
@@ -355,7 +358,8 @@ RULES = (
          _short_decade,
          needs=("s", "0-9")),
     rule("in 9.58s -> in nine point five eight seconds",
-         r"(?<![\w.,$£€:])(?<![A-Za-z]-)(\d{1,4}|\d{1,4}\.\d{1,4})s(?! of\b)(?!\w)", _seconds,
+         r"(?<![\w.,$£€:])(?<![A-Za-z]-)(\d{1,4}|\d{1,4}\.\d{1,4})s(?!(?<=0s) of\b)(?!\w)",
+         _seconds,
          needs=("s", "0-9")),
     rule("hundreds: 100s of them -> hundreds: hundreds of them",
          rf"(?<![\w.,])({'|'.join(TENS_OF)})s(?= of\b)", lambda m: TENS_OF[m[1]], needs=("s",

@@ -142,7 +142,8 @@ _SYMBOL = "|".join(re.escape(symbol) for symbol in sorted(UNITS, key=len, revers
 _DENOMINATOR = "|".join(map(re.escape, sorted({*UNITS, *DENOMINATORS}, key=len, reverse=True)))
 # A unit, or one for each of another: km/h, mg/dL, L/100 km, mg/day.
 UNIT = (
-    rf"(?:{_SYMBOL})(?:/(?:\d{{1,4}} ?)?(?:(?:{_DENOMINATOR})(?!\w)|[a-z]{{3,12}}\b)){{0,2}}"
+    rf"(?:{_SYMBOL})(?:/(?:\d{{1,4}} ?)?(?:(?:{_DENOMINATOR})(?!\w)|(?!minus|plus|and\b|about)"
+    rf"[a-z]{{3,12}}\b)){{0,2}}"
     r"(?![\w²³])")
 
 

@@ -226,7 +226,7 @@ durations
     90s, 1h20m, 5m 30s, 1h30, 2hrs = ninety seconds, one hour twenty minutes, \
 five minutes thirty seconds, one hour thirty, two hours
     in 9.58s, 3'20" long, a 30s timer = in nine point five eight seconds, \
-three minutes twenty seconds long, a thirty seconds timer
+three minutes twenty seconds long, a thirty second timer
 dates and times
     2024-05-06T14:30:00Z = the sixth of May twenty twenty four, fourteen thirty
     06.05.2024, 5/6/24, 31/12/2023 = the sixth of May twenty twenty four, \
@@ -314,6 +314,19 @@ an area one hundred and twenty square meters wide
     C++11, ESPN+, 4/4 time, rated 4.5/5 = C plus plus eleven, ESPN plus, four four time, \
 rated four point five out of five
     He said "5" and left. = He said "five" and left.
+    Flight DL 1402 boards, our line is 555 0134 = Flight DL fourteen oh two boards, \
+our line is five five five, zero one three four
+    The 70s and 80s; a 30s ad; 15s of fame = The seventies and eighties; a thirty second ad; \
+fifteen seconds of fame
+    A two-year, $10 million contract. = A two-year, ten million dollar contract.
+    It's 5° warmer, it is 20C, -40°C/-40°F = It's five degrees warmer, it is twenty degrees Celsius, \
+minus forty degrees Celsius/minus forty degrees Fahrenheit
+    1⅔ cups, ⅛ tsp, 2,5 kg = one and two thirds cups, one eighth teaspoon, two point five kilograms
+    x² - 2x - 1 = 0, 1/2 + 1/4 = 3/4 = x squared minus two x minus one equals zero, \
+one half plus one quarter equals three quarters
+    S02E05, Q1-Q3, H.264, V8, v8.1 = season two episode five, Q one to Q three, \
+H dot two sixty four, V eight, version eight point one
+    Charles I and Charles II ruled. = Charles the first and Charles the second ruled.
     Wait...5 more, 5ish, the 5pm train = Wait...five more, five ish, the five PM train
     Part II and type Ⅳ; the XXIst = Part two and type four; the twenty first
 """  # noqa: E501
