@@ -1,13 +1,15 @@
 """The page's texts in both languages, and errors as visitors see them.
 
 locales/en.json and locales/zh.json hold the texts of the page, examples, hints by an error's code,
-and messages by its code or class.
+and messages by its code or class. In zh.json, `messages` translates errors by their English text.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +30,34 @@ TEXTS: dict[str, dict[str, str]] = {key: locale["page"] for key, locale in LOCAL
 def error_message(error: Exception, language: str = "en") -> str:
     """The error in one line: files by name, never by path, and hints that name controls.
 
-    What the locale does not know by the error's code stays in English.
+    What the locale knows neither by the error's code nor by its English text stays in English.
     """
     locale = LOCALES[language]
     if not isinstance(error, SparkTTSError):
         return str(error)
-    subject = None if error.subject is None else Path(error.subject).name
-    message = error.message(subject, locale["hints"].get(error.code))
-    for key in (error.code, *(kind.__name__ for kind in type(error).__mro__)):
-        if key in locale["errors"]:
-            return locale["errors"][key].format(message=message)
-    return message
+    if error.code in locale["errors"]:
+        return locale["errors"][error.code].format(message=_message(error, locale))
+    for template, translation in locale.get("messages", {}).items():
+        if match := _pattern(template).fullmatch(error.problem):
+            return translation.format(subject=_subject(error), **match.groupdict())
+    kind = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in locale["errors"])
+    return locale["errors"][kind].format(message=_message(error, locale))
+
+
+def _message(error: SparkTTSError, locale: dict[str, Any]) -> str:
+    return error.message(_subject(error), locale["hints"].get(error.code))
+
+
+def _subject(error: SparkTTSError) -> str | None:
+    return None if error.subject is None else Path(error.subject).name
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    """Matches an error's `problem`, which has {subject} as it is and values in the other fields."""
+    pattern = re.escape(template).replace(re.escape("{subject}"), "SUBJECT")
+    pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", pattern)
+    return re.compile(pattern.replace("SUBJECT", re.escape("{subject}")), re.DOTALL)
 
 
 def notice_message(notice: Any, path: str, language: str = "en") -> str:
