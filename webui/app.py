@@ -165,8 +165,8 @@ class Server:
         first."""
         settings = self.settings
         limits = settings.limits
-        own_address = [settings.root_path] if urlsplit(settings.root_path).netloc else []
-        origins = [*settings.origins, *map(_origin, own_address)]
+        own_address = settings.root_path if urlsplit(settings.root_path).netloc else ""
+        origins = [*settings.origins, *map(_origin, filter(None, [own_address]))]
         upload = limits.upload + FORM_OVERHEAD
         guards = [
             Middleware(ErrorLog, refuse=refusal),
@@ -182,7 +182,7 @@ class Server:
             Middleware(VisitorCookie),
         ]
         inner = [Middleware(kind, refuse=refusal) for kind in (CallErrors, FullDisk)]
-        routes = HttpApi(self.sessions, self._voices).routes()
+        routes = HttpApi(self.sessions, self._voices, own_address).routes()
         app: Any = Starlette()
         gr.mount_gradio_app(
             app, self.page, "/", root_path=settings.root_path or None,
@@ -234,7 +234,8 @@ class Server:
 
 
 class RootPath:
-    """ASGI middleware: tells the others below which path the application is served."""
+    """ASGI middleware: tells the others below which path the application is served. Proxies may
+    leave that path in a request's, or cut it off."""
 
     def __init__(self, app: ASGIApp, root_path: str):
         self.app = app
@@ -242,7 +243,10 @@ class RootPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.root_path and scope["type"] != "lifespan":
-            scope = {**scope, "root_path": self.root_path}
+            path = scope["path"]
+            if path.startswith(self.root_path + "/"):
+                path = path[len(self.root_path):]
+            scope = {**scope, "root_path": self.root_path, "path": path}
         await self.app(scope, receive, send)
 
 

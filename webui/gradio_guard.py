@@ -8,6 +8,7 @@ not fit a component; and answers invalid calls with status 500.
 from __future__ import annotations
 
 import html
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from webui.i18n import error_message
 from webui.middleware.errors import log_error
 from webui.middleware.refusal import Refuse, json_refusal
 from webui.middleware.routes import route_path
+
+logger = logging.getLogger("sparktts_ms")
 
 BUSY = "The server is busy. Please try again in a minute."
 RETRY_AFTER = 30            # seconds
@@ -76,9 +79,10 @@ class CallErrors:
 
         try:
             await self.app(scope, receive, checked_send)
-        except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
+        except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
             if started:
                 raise
+            logger.debug("A call is not valid.", exc_info=error)
             message = "The request is not valid."
             await self.refuse(scope, 400, message, {})(scope, receive, send)
         if is_full:

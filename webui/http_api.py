@@ -59,10 +59,13 @@ POLL_SECONDS = 0.1              # how often to look whether the client is still 
 PROGRESS_SECONDS = 3.0          # how long an upload's progress is awaited before its beginning
 
 class HttpApi:
-    """voices: the saved voices that a request's /tts finds by name, or None."""
+    """voices: the saved voices that a request's /tts finds by name, or None. address: of the
+    server as its clients know it; empty: as a request says."""
 
-    def __init__(self, sessions: Sessions, voices: Callable[[Scope], Voices | None]):
+    def __init__(self, sessions: Sessions, voices: Callable[[Scope], Voices | None],
+                 address: str = ""):
         self.sessions = sessions
+        self.address = address.rstrip("/")
         self.voices = voices
         self._threads = anyio.CapacityLimiter(sessions.limits.requests)
         self._arriving: set[str] = set()        # ids of uploads
@@ -106,9 +109,11 @@ class HttpApi:
             path, seconds = await self._run(request, work)
         except (SparkTTSError, CancelledError) as error:
             return self._error(request, error)
-        url = str(request.url_for("wav", folder=path.parent.name, name=path.name))
-        name = str(path) if _is_local(request) else f"{path.parent.name}/{path.name}"
-        file = {"filename": name, "url": url}
+        folder, name = path.parent.name, path.name
+        url = str(request.url_for("wav", folder=folder, name=name))
+        if self.address:
+            url = f"{self.address}/static/wavs/{folder}/{name}"
+        file = {"filename": str(path) if _is_local(request) else f"{folder}/{name}", "url": url}
         times = {"inference_time": round(time.perf_counter() - start, 2),
                  "audio_duration": round(seconds, 2)}
         return JSONResponse({"code": 0, "msg": "ok", "audio_files": [{**file, **times}], **file})

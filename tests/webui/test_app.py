@@ -94,6 +94,24 @@ def test_configured_hosts(make_server):
         assert httpx.get(server.url + "config", headers={"Host": host}).status_code == status
 
 
+@pytest.mark.parametrize("root_path", ["/speech", "https://speech.example/speech"])
+def test_below_a_path_whether_or_not_the_proxy_cuts_it_off(make_server, root_path):
+    server = make_server(root_path=root_path, allowed_hosts=["speech.example"])
+    headers = {"Host": "speech.example", "X-Forwarded-Proto": "https",
+               "X-Forwarded-For": "192.0.2.1"}
+    wav = "https://speech.example/speech/static/wavs/"
+    with httpx.Client(base_url=server.url, headers=headers, timeout=60) as client:
+        for prefix in ("", "speech/"):
+            config = client.get(prefix + "config").json()
+            assert config["root"] == "https://speech.example/speech"
+            assert client.get(prefix + "monitoring").status_code == 404
+            large = b"0" * (2 << 20)
+            assert client.post(prefix + "gradio_api/cancel", content=large).status_code == 413
+            response = client.post(prefix + "tts", data={"text": "Hello."}).json()
+            assert response["url"] == wav + response["filename"]
+            assert client.get(prefix + "static/wavs/" + response["filename"]).is_success
+
+
 def test_every_host_on_a_public_address(make_server):
     server = make_server(server_name="0.0.0.0")
     for host, status in (("any.example", 200), ("192.0.2.1:7860", 200), ("[", 403)):
