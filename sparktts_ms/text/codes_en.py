@@ -78,7 +78,7 @@ _STATES = (
     "T[NX]|UT|V[AT]|W[AIVY]")
 # A number after these is a name, said by twos: room 1208, flight 370.
 _PLACES = (
-    "room|rm\\.?|suite|ste\\.?|apt\\.?|apartment|unit|flat|gate|bus|flight|highway|hwy\\.?|route|"
+    "room|rm\\.?|suite|ste\\.?|apt\\.?|apartment|unit|flat|gate|bus|flight,?|highway|hwy\\.?|route|"
     "rte\\.?|interstate|exit|channel|building|bldg\\.?|seat|locker|box|hall|runway|train|tram|bay|"
     "berth|cabin|ward|classroom|studio|terminal|dorm|error|http|status|form|conference room"
     "|dept\\.?|"
@@ -391,7 +391,8 @@ NAMES = (
     rule("two 747s -> two seven forty sevens", r"(?<![\w.,])(\d{2,4})(['’]?)s\b",
          lambda m: plural(number_in_name(m[1])), needs=("s", "0-9")),
     rule("the 5s and size 8s -> the fives and size eights",
-         r"\b((?:and|or|[Ss]izes?|[Tt]he) )(\d)s\b", lambda m: m[1] + plural(cardinal(m[2])),
+         r"\b((?:and|or|of|some|one|two|three|four|five|six|seven|eight|nine|ten|[Ss]izes?|[Tt]he)"
+         r" )(\d)s\b", lambda m: m[1] + plural(cardinal(m[2])),
          needs=("s", "0-9")),
     rule("MP3, COVID-19 -> MP three, COVID-nineteen",
          r"(?<=[A-Za-z])(-?)(\d{1,9})(?!\.\d)(?=[^\d]|$)", _digits_in_name, needs=("a-zA-Z",

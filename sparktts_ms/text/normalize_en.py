@@ -45,8 +45,8 @@ read_ordinal = ordinal      # Chinese texts have English ranks, too
 
 def _fraction(match: re.Match[str]) -> str:
     whole, numerator, denominator = match.groups()
-    if not int(denominator):
-        return f"{match[0]}"
+    if int(denominator) < 2:
+        return f"{cardinal(numerator)} over {cardinal(denominator)}"
     if whole:
         return mixed_fraction(whole, numerator, denominator)
     is_rating = re.search(
@@ -206,8 +206,8 @@ RULES = (
     rule("5-star food, 21st-century art -> five star food, twenty first century art",
          r"(?<=\d)((?:st|nd|rd|th)?)-(?=[A-Za-z])", r"\1 ", needs=("-", "0-9")),
     rule("the 21st and 1,000th -> the twenty first and one thousandth",
-         rf"{_BEGIN}(\d{{1,3}}(?:,\d{{3}}){{1,4}}|\d{{1,15}})(?:st|nd|rd|th)\b",
-         lambda m: ordinal(m[1]), needs=("tndh", "0-9")),
+         rf"{_BEGIN}(\d{{1,3}}(?:,\d{{3}}){{1,4}}|\d{{1,15}})(?:st|nd|rd|th|ST|ND|RD|TH)\b",
+         lambda m: ordinal(m[1]), needs=("tndhTNDH", "0-9")),
     *codes_en.NAMES,
     rule("1,005 of 0.5 -> one thousand and five of zero point five",
          r"(?<!\w)(?:\d{1,3}(?:,\d{3}){1,6}(?!\d)(?:\.\d{1,400})?|\d{1,15}\.\d{1,400}|"
@@ -222,7 +222,7 @@ RULES = (
     rule("a ninety ° turn -> a ninety degrees turn", r"(?<=\w) ?°", " degrees", needs="°"),
 )
 TRIGGER = re.compile(
-    r"[^\w\s'\",.!?;:()-]|[0-9]|\w\.[A-Za-z]{2}|[IVXLC]{2}|[A-Za-z] [IV]\b|[VX](?:th|st)\b|"
+    r"[^\w\s'\",.!?;:()-]|[0-9]|\w\.[A-Za-z]{2}|[IVXLC]{2}|[A-Za-z] [IVX]\b|[VX](?:th|st)\b|"
     r"\b(?:Dr|Prof|Gen|Col|Capt|Lt|Sgt|Maj|Rev|Sen|Gov|Rep|[SMF]t)\. |\b(?:St|Ave|Blvd|Rd|Hwy)\b|"
     rf"\bvs\b|\w:[\\/]|\b[A-F]-(?!\w)|(?:{_DAYS}|{_MONTHS})\.? ?[-–]", re.ASCII)
 GRAMMAR = Grammar(RULES, TRIGGER, spaced=True)

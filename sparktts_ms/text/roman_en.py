@@ -46,7 +46,9 @@ _NO_TITLE = (
     "The|An?|This|That|Use|In|On|My|Your|Our|His|Her|Their|Its|With|And|Or|If|Is|Are|When|Via|By|"
     "For|From|To|No|One|Two|Each|Every|Start|Stop|Open|Run|Give|Given|Insert|Place|Remove|Hospital|"
     "Vitamin|What|Which|It|He|She|We|They|You")
-_JOINT = r"(,? (?:and|or|to|&) |, | ?[-–—] ?)"
+_MORE = rf"(?:(?:,? (?:and|or|to|&) |, | ?[-–—] ?)(?!I\b){_ANY}(?!['’])){{0,5}}"
+# A middle initial: Robert V. Smith.
+_NO_INITIAL = r"(?!(?<=[ ][VX])\. (?!(?:He|She|It|They|The|His|Her|This|But|In|And|When)\b)[A-Z])"
 
 
 def value(numeral: str) -> str:
@@ -67,12 +69,11 @@ def _rank(match: re.Match[str]) -> str:
 
 
 def _heading(match: re.Match[str]) -> str:
-    """One numeral or two: Chapters IV and V."""
-    name, numeral, joint, last = match.groups()
-    spoken = f"{name} {cardinal(value(numeral))}"
-    if last:
-        spoken += (" to " if joint.strip() in "-–—" else joint) + cardinal(value(last))
-    return spoken
+    """One numeral or more: Chapters IV, V and VI."""
+    name, numerals = match.groups()
+    numerals = re.sub(r" ?[-–—] ?(?=[IVXLC])", " to ", numerals)
+    return f"{name} " + re.sub(
+        r"\b[IVXLC]+\b", lambda numeral: cardinal(value(numeral[0])), numerals)
 
 
 RULES = (
@@ -82,7 +83,7 @@ RULES = (
     rule("the XXIst one -> the twenty first one", rf"\b({_SMALL}|X{{1,2}}|V)(?:th|st|nd|rd)\b",
          lambda m: ordinal(value(m[1])), needs="IVXLC"),
     rule("Henry VIII fought -> Henry the eighth fought",
-         rf"\b(?!Malcolm X\b)({_REGNAL}) ({_SMALL}|XX?|V)\b",
+         rf"\b(?!Malcolm X\b)({_REGNAL}) ({_SMALL}|XX?|V)\b{_NO_INITIAL}",
          _rank, needs="IVXLC"),
     rule("Queen Elizabeth I -> Queen Elizabeth the first",
          rf"\b((?:{_RULER}) (?:[A-Z][a-z]{{1,15}} )?[A-Z][a-z]{{1,15}}) ({_SMALL}|X|V|I{_NOT_I})\b",
@@ -95,17 +96,17 @@ RULES = (
          rf"\b((?:{_FIRST_NAMES}) (?:[A-Z]\. )?[A-Z][a-z]{{1,15}}) (I{{2,3}}|IV)\b", _rank,
          needs="IVXLC"),
     rule("After World War II -> After World War two",
-         rf"\b((?i:{_HEADINGS})s?) (?!I\b)({_ANY})(?!['’]\w|-(?![IVXLC]+\b)\w)(?:{_JOINT}"
-         rf"({_ANY})(?!['’]))?",
+         rf"\b((?i:{_HEADINGS})s?) (?!I\b)({_ANY}(?!['’]\w|-(?![IVXLC]+\b)\w){_MORE})",
          _heading, needs="IVXLC"),
     rule("World War I began -> World War one began",
-         rf"\b({_capitalized(_HEADINGS)}s?) (I)\b{_NOT_I}(?!-(?![IVXLC]+\b)\w)(?:{_JOINT}"
-         rf"({_ANY})(?!['’]))?",
-         _heading, needs="IVXLC"),
+         rf"\b((?:{_capitalized(_HEADINGS)})s?) (I\b{_NOT_I}(?!-(?![IVXLC]+\b)\w){_MORE})",
+         _heading, needs="I"),
     rule("type I and II -> type one and two",
-         rf"\b({_HEADINGS}s?) (I)(?=[.,;:)!?–-]|$| (?:and|or|to|of|in|is|was|error|diabetes)\b)"
-         rf"(?:{_JOINT}({_ANY})(?!['’]))?", _heading, needs="IVXLC"),
+         rf"\b((?:{_HEADINGS})s?) (I(?=[.,;:)!?–-]|$| (?:and|or|to|of|in|is|was|error|diabetes)\b)"
+         rf"{_MORE})", _heading, needs="I"),
     rule("Rocky IV is fun -> Rocky four is fun",
-         rf"\b(?!(?:{_NO_TITLE})\b)([A-Z][a-z]{{1,20}}|[A-Z]{{2,12}}) ({_SMALL})\b(?![-'’]\w)",
-         lambda m: f"{m[1]} {cardinal(value(m[2]))}", needs="IVXLC"),
+         rf"\b(?!(?:{_NO_TITLE})\b)([A-Z][a-z]{{1,20}}|[A-Z]{{2,12}}) ({_SMALL}\b(?![-'’]\w)"
+         rf"{_NO_INITIAL}{_MORE})", _heading, needs="IVXLC"),
+    rule("Louis the XIV -> Louis the fourteenth", rf"\b((?:{_REGNAL}) the) ({_SMALL})\b",
+         lambda m: f"{m[1]} {ordinal(value(m[2]))}", needs="IVX"),
 )

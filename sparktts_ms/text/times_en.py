@@ -31,7 +31,8 @@ _TOOK = re.compile(
 _AT = re.compile(r"(?i)\b(?:at|by|until|from|to|after|before|since) $", re.ASCII)
 _OF_SCORE = re.compile(r" (?:win|victory|lead|draw|tie|defeat|loss|ratio|odds|scale|split)\b")
 _ON_DAY = re.compile(
-    r"(?i)\b(?:on|by|until|till|since|due|dated|date|before|after|starting|beginning|deadline|"
+    r"(?i)\b(?:on|by|until|till|since|due|week of|dated|date|before|after|starting|beginning"
+    r"|deadline|"
     r"(?:mon|tues|wednes|thurs|fri|satur|sun)day|(?:mon|tue|wed|thu|fri|sat|sun)|"
     r"from|from \d\d?/\d\d? (?:to|until|through))[ ,:]{1,2}$", re.ASCII)
 _DECADE = re.compile(
@@ -188,10 +189,10 @@ def _short_date(match: re.Match[str]) -> str:
 
 
 def _month_and_days(match: re.Match[str]) -> str:
-    month, first, last = match.groups()
+    month, the, first, last = match.groups()
     if month in ("May", "March", "Mar") and first.isdigit() and not last and counts(match):
         return match[0]
-    return f"{_month(month)} {_day(first)}" + (f" to {_day(last)}" if last else "")
+    return f"{_month(month)} {the}{_day(first)}" + (f" to {_day(last)}" if last else "")
 
 
 def _days_and_month(match: re.Match[str]) -> str:
@@ -287,10 +288,13 @@ RULES = (
     rule("in 10/2024 -> in October twenty twenty four",
          r"(?<![\w./-])(0?[1-9]|1[0-2])/((?:19|20)\d\d)(?![\w/-]|\.\d)",
          lambda m: f"{MONTHS[int(m[1]) - 1]} {year(m[2])}", needs="/"),
+    rule("May 2023–June 2024 -> May twenty twenty three to June twenty twenty four",
+         rf"\b({_MONTH} \d{{4}}) ?{_DASH} ?(?={_MONTH} \d{{4}})", r"\1 to ",
+         needs=("–—~-", "0-9")),
     rule("May 3rd - June 5th -> May third to June fifth",
          rf"\b({_MONTH} {_DAY}) ?{_DASH} ?(?={_MONTH} {_DAY})", r"\1 to ", needs=("–—~-", "0-9")),
     rule("From May 5-7 -> From May fifth to seventh",
-         rf"\b({_MONTH}) (?:the )?({_DAY})(?: ?{_DASH} ?({_DAY}))?(?![\w%-]|[.,:/]\d)",
+         rf"\b({_MONTH}) ((?:the )?)({_DAY})(?: ?{_DASH} ?({_DAY}))?(?![\w%-]|[.,:/]\d)",
          _month_and_days, needs=("a-zA-Z", "0-9")),
     rule("on 6 May -> on the sixth of May",
          rf"(?<![\w.,:/-])(?:[Tt]he )?({_DAY})(?: ?{_DASH} ?({_DAY}))?(?: of |[ -])({_MONTH})"
@@ -310,6 +314,10 @@ RULES = (
          rf"\b({_BOOKS}) (\d{{1,3}}):(\d{{1,3}})(?: ?[-–] ?(\d{{1,3}}))?(?![\w:])",
          lambda m: f"{m[1]} {cardinal(m[2])} {cardinal(m[3])}"
          + (f" to {cardinal(m[4])}" if m[4] else ""), needs=":"),
+    rule("UTC+8 -> UTC plus eight", r"\b(UTC|GMT) ?([+-])(\d{1,2})(?::?(\d\d))?(?![\w:])",
+         lambda m: f"{m[1]} {_offset(m[2], m[3], m[4])}", needs="UG"),
+    rule("noon–3pm -> noon to three PM", r"\b([Nn]oon|[Mm]idnight) ?[-–] ?(?=\d)", r"\1 to ",
+         needs=("–-", "0-9")),
     rule("Open 7:30~8:30 -> Open seven thirty to eight thirty",
          rf"{_NO_CLOCK_BEFORE}(2[0-4]|[01]?\d):([0-5]\d)(?: ?({_HALF}))? ?{_DASH} ?"
          rf"(2[0-4]|[01]?\d):([0-5]\d)(?: ?({_HALF}))?(?![\w:])", _clocks, needs=":"),
@@ -322,9 +330,12 @@ RULES = (
     rule("at 14:30:15 -> at fourteen thirty and fifteen seconds",
          rf"{_NO_CLOCK_BEFORE}(2[0-4]|[01]?\d):([0-5]\d):([0-5]\d)(\.\d{{1,3}})?(?: ?({_HALF}))?"
          r"(?![\w:])", _clock_with_seconds, needs=":"),
+    rule("in 3:45.67 -> in three forty five point six seven",
+         r"(?<![\w:.,])(\d{1,2}):([0-5]\d)\.(\d{1,3})(?![\w:]|\.\d)",
+         lambda m: f"{clock(m[1], m[2], bare=True)} point {spell(m[3])}", needs=":"),
     rule("at 8:05 am -> at eight o five AM",
          rf"{_NO_CLOCK_BEFORE}(?P<hour>2[0-4]|[01]?\d):(?P<minute>[0-5]\d)(?: ?(?P<half>{_HALF}))?"
-         r"(?![\w:]|[.,]\d)", _clock, needs=":"),
+         r"(?!(?!ish\b)\w|:|[.,]\d)", _clock, needs=":"),
     rule("at 3 pm -> at three PM", rf"(?<![\w.,:])(\d{{1,2}}) ?({_HALF})\b",
          lambda m: f"{cardinal(m[1])} {m[2].upper()}", needs=("Mm", "0-9")),
     rule("at 1400 hours -> at fourteen hundred hours",
@@ -332,8 +343,6 @@ RULES = (
          r"[0-5]\d)(?= ?(?:hours|hrs)\b)",
          lambda m: f"{m[1]}{'zero ' if m[2] < '10' else ''}{cardinal(m[2])} "
          f"{'hundred' if m[3] == '00' else cardinal(m[3])}", needs=("h", "0-9")),
-    rule("UTC+8 -> UTC plus eight", r"\b(UTC|GMT) ?([+-])(\d{1,2})(?::?(\d\d))?(?![\w:])",
-         lambda m: f"{m[1]} {_offset(m[2], m[3], m[4])}", needs="UG"),
     rule("run in 45:30 -> run in forty five thirty",
          r"\b((?:in|took|time of|takes?|lasted|ran|at|is|was) )(\d\d):([0-5]\d)(?![\w:])",
          _stopwatch, needs=":"),
