@@ -25,7 +25,7 @@ MAX_QUOTED = 80     # characters of a quoted value
 
 @dataclass(frozen=True)
 class Notice:
-    """Something about a user's file that did not stop the work, but that he should know.
+    """Something that a user should know about a file, although it did not stop the work.
 
     code: identifies the kind. text: English, with fields in braces: {subject}, and those of
     `values`, so that a front end can say it in another language.

@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 
 from sparktts_ms.audio import av_decoder
-from sparktts_ms.audio.file_kind import HEAD_BYTES, MP3, WAV, FileKind, file_kind, id3_size
+from sparktts_ms.audio.file_kind import HEAD_BYTES, MP3, OGG, WAV, FileKind, file_kind, id3_size
 from sparktts_ms.audio.wav_header import repaired_header
 from sparktts_ms.errors import AudioError
 
@@ -139,7 +139,9 @@ def _open_kind(path: Path, file: BinaryIO, max_seconds: float,
     if kind.sndfile:
         try:
             sound = _open_by_sndfile(file, kind, after_tag)
-            if next(sound.blocks(), None) is not None or not av_decoder.is_available():
+            # Of an Ogg file whose end is missing libsndfile reads nothing.
+            damaged = kind is OGG and next(sound.blocks(), None) is None
+            if not damaged or not av_decoder.is_available():
                 return sound
         except soundfile.SoundFileError:
             if not av_decoder.is_available():

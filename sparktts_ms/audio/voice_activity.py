@@ -16,7 +16,7 @@ IS_SPEECH = 0.5             # probability; the detector's own threshold
 IS_SPEECH_EDGE = 0.15       # speech goes on down to this probability before and after such frames
 SURE = 0.8                  # what music does not reach; speech does within half a second
 ONSET_FRAMES = 16           # half a second, in which
-MIN_SPEECH_FRAMES = 8       # so many frames must be speech, or it is a click or a cough
+MIN_SPEECH_FRAMES = 5       # so many frames must be speech, or it is a click or a cough
 LEVEL = 0.1                 # root mean square that the loudest half second is brought to
 LEVEL_FRAMES = 10
 MAX_RATIO = 20.0            # dB of speech above noise; more does not make a better voice
@@ -56,7 +56,9 @@ def running_level(samples: np.ndarray) -> float:
 
 
 def first_speech(probabilities: np.ndarray) -> int | None:
-    """The frame at which speech begins; None where there is none of a quarter of a second."""
+    """The frame at which speech begins; None where there is none of a sixth of a second."""
+    if not len(probabilities):
+        return None
     speech = probabilities >= IS_SPEECH
     padded = np.concatenate([speech, np.zeros(ONSET_FRAMES - 1, bool)])
     windows = np.lib.stride_tricks.sliding_window_view(padded, ONSET_FRAMES)
