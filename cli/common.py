@@ -27,6 +27,9 @@ HINTS = {
     "style_without_voice": "Add --gender female|male, --prompt_speech_path FILE or --voice FILE.",
     "no_text": "Give at least one word by --text or --text_file.",
     "no_speech": "Try another --seed, a longer text, or --min_new_tokens.",
+    "no_speech_continued": "Is --prompt_text exactly what the recording says? Correct it, or leave "
+                           "it out; or try another --seed.",
+    "transcript_mismatch": "Correct --prompt_text, or leave it out.",
     "incomplete_voice": "Try another --seed or more --max_new_tokens.",
     "recording_too_long": "Cut the recording and --prompt_text, or leave out --prompt_text.",
     "prompt_too_long": "Leave out --no_split, or use a shorter recording with --prompt_text.",

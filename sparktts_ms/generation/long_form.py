@@ -21,7 +21,7 @@ from sparktts_ms.voice import Speech
 logger = logging.getLogger("sparktts_ms")
 
 MAX_PARALLEL_SEGMENTS = 4       # more would take the engine's slots from other requests
-MAX_ATTEMPTS = 3                # to generate a segment that comes out silent
+MAX_ATTEMPTS = 5                # to generate a segment that comes out silent or far too short
 NO_SAMPLES = np.zeros(0, np.float32)
 
 
@@ -92,6 +92,8 @@ class LongFormGeneration:
                 return samples
             if utterance.is_left_out:
                 logger.warning("No speech for %r; it is left out.", utterance.segment.text)
+            elif utterance.is_silent:
+                logger.warning("The speech for %r breaks off.", utterance.segment.text)
             self._emitted += 1
             self._samples = None
         return None
@@ -99,7 +101,7 @@ class LongFormGeneration:
     def speech(self, chunks: list[np.ndarray]) -> Speech:
         """All chunks as one Speech, once the request is done."""
         spoken = [utterance for utterance in self._utterances if not utterance.is_left_out]
-        complete = [utterance.complete for utterance in spoken]
+        complete = [utterance.complete and not utterance.is_silent for utterance in spoken]
         tokens = [np.array(utterance.sequence.tokens, np.int32) for utterance in spoken]
         return Speech(
             samples=np.concatenate(chunks),
@@ -116,12 +118,17 @@ class LongFormGeneration:
 
     def _restart_silent_segments(self) -> None:
         for index in range(self._emitted, len(self._utterances)):
-            utterance = self._utterances[index]
-            utterance.stop_silence(self.generator.engine)
-            can_retry = utterance.attempt + 1 < MAX_ATTEMPTS and self.request.sampling.temperature
-            if can_retry and utterance.is_silent:
-                self._utterances[index] = self._start(index, utterance.attempt + 1)
+            self._utterances[index].stop_silence(self.generator.engine)
+            while self._can_retry(self._utterances[index]):
+                attempt = self._utterances[index].attempt + 1
+                self._utterances[index] = self._start(index, attempt)
                 self._samples = None if index == self._emitted else self._samples
+
+    def _can_retry(self, utterance: Utterance) -> bool:
+        """Whether an utterance came out silent or too short, and another seed may help."""
+        if utterance.attempt + 1 >= MAX_ATTEMPTS or not self.request.sampling.temperature:
+            return False
+        return utterance.is_silent and not utterance.is_partly_decoded
 
     def _start_segments(self) -> None:
         count = len(self._utterances)

@@ -13,10 +13,13 @@ from sparktts_ms.generation.request import Chunks
 from sparktts_ms.generation.vocabulary import TOKENS_PER_SECOND, Vocabulary
 from sparktts_ms.qwen2.engine import Engine, Sequence
 from sparktts_ms.text.split import Segment
+from sparktts_ms.text.syllables import count_syllables
 from sparktts_ms.voice import Voice
 
 MAX_SILENT_FRAMES = 100         # with the same id, after which generation is stopped
 TRIMMED_SILENT_FRAMES = 10      # what is left of them
+MIN_FRAMES = 6                  # of an utterance, 0.12 s
+FRAMES_PER_SYLLABLE = 1.6       # 31 syllables a second, twice as fast as anybody speaks
 PAUSE_LEVEL = 0.01              # of full scale; quieter samples at the end are part of the pause
 
 
@@ -60,16 +63,28 @@ class Utterance:
 
     @property
     def is_silent(self) -> bool:
-        """Whether the utterance has ended, or was stopped in silence, without any speech."""
+        """Whether the utterance has ended, or was stopped in silence, with hardly any speech: none,
+        or less than anybody needs to say its text. What max_new_tokens cut off is not silent."""
         self._consume_tokens()
-        if self._stopped:
-            return len(self._semantic_ids) <= TRIMMED_SILENT_FRAMES
-        return self.finished and self.complete and not self._semantic_ids
+        if not self.finished or not (self._stopped or self.complete):
+            return False
+        frames = len(self._semantic_ids) - (TRIMMED_SILENT_FRAMES if self._stopped else 0)
+        return frames < self.min_frames
+
+    @property
+    def min_frames(self) -> int:
+        """Frames that the text takes at least, however fast it is said."""
+        return max(MIN_FRAMES, int(FRAMES_PER_SYLLABLE * count_syllables(self.segment.text)))
 
     @property
     def is_left_out(self) -> bool:
         """Whether the utterance is silent and the others can do without it."""
-        return self.optional and self.is_silent
+        return self.optional and self.is_silent and not self.is_partly_decoded
+
+    @property
+    def is_partly_decoded(self) -> bool:
+        """Whether samples of it have been returned as chunks."""
+        return self._decoded > 0
 
     @property
     def voice_prefix(self) -> list[int]:
@@ -101,14 +116,25 @@ class Utterance:
 
     @property
     def semantic_ids(self) -> np.ndarray:
-        """The ids of speech [T], 50 a second. Raises NoSpeech if there are none."""
+        """The ids of speech [T], 50 a second. Raises NoSpeech if the utterance ended with none, or
+        with too few for its text; not if others follow, and samples of it have been returned."""
         self._consume_tokens()
-        if not self._semantic_ids:
-            raise NoSpeech(
-                "The model ended before it spoke.",
-                "Try another seed, a longer text, more max_new_tokens, or min_new_tokens.",
-                code="no_speech")
+        is_broken_off = self.is_silent and not (self.optional and self.is_partly_decoded)
+        if is_broken_off or not self._semantic_ids:
+            raise self._no_speech()
         return np.array(self._semantic_ids, np.int32)
+
+    def _no_speech(self) -> NoSpeech:
+        problem = "The model ended before it spoke."
+        if self._semantic_ids:
+            problem = f"The model ended after {self.seconds:.2f} s, too soon for its text."
+        if self.voice is not None and self.voice.transcript is not None:
+            return NoSpeech(
+                problem, "Is the transcript exactly what the recording says? Correct it or leave "
+                "it out; or try another seed.", code="no_speech_continued")
+        return NoSpeech(
+            problem, "Try another seed, a longer text, more max_new_tokens, or min_new_tokens.",
+            code="no_speech")
 
     def stop_silence(self, engine: Engine) -> None:
         """Stop an utterance that repeats one frame, a known failure, and trim the repeats."""

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from sparktts_ms import Chunks, Service, SpeechRequest
+from sparktts_ms import Chunks, Sampling, Service, SpeechRequest
+from sparktts_ms.errors import NoSpeech
 from sparktts_ms.generation.generator import Generator
 from sparktts_ms.generation.long_form import MAX_ATTEMPTS, MAX_PARALLEL_SEGMENTS
+from sparktts_ms.qwen2.engine import Sequence
 from sparktts_ms.text.split import split_text
 from sparktts_ms.voice import Voice
 from tests.helpers import fixed_length
@@ -111,3 +113,102 @@ def test_silent_segment_is_retried_then_left_out(tts, monkeypatch):
     speech = tts.synthesize(LONG_TEXT, VOICE, sampling=fixed_length(1))
     assert len(seeds) == count + MAX_ATTEMPTS - 1 and len(set(seeds)) == len(seeds)
     assert len(speech.semantic_ids) == 59 * (count - 1) and not speech.complete
+
+
+def cut_takes(tts, monkeypatch, frames, failing=lambda sampling: True):
+    """Let takes end by themselves after so many frames; returns the seeds of all takes."""
+    start = Generator.start
+    seeds = []
+
+    def short(self, segment, request, sampling, first=None, attempt=0):
+        seeds.append(sampling.seed)
+        utterance = start(self, segment, request, sampling, first, attempt)
+        if failing(sampling):
+            self.engine.cancel(utterance.sequence)
+            v = self.vocabulary
+            ids = [v.bicodec_semantic[n % 97] for n in range(frames)]
+            utterance.sequence.tokens[:] = [v.start_semantic_token, *ids, v.end]
+        return utterance
+
+    monkeypatch.setattr(Generator, "start", short)
+    return seeds
+
+
+@pytest.mark.parametrize("text, frames", [("Hello.", 0), ("Hello.", 3), ("Hello.", 5),
+                                          ("This is far too much for a quarter of a second.", 14)])
+@pytest.mark.parametrize("chunks", [None, Chunks()])
+def test_a_take_that_is_too_short_is_tried_again(tts, monkeypatch, text, frames, chunks):
+    seeds = cut_takes(tts, monkeypatch, frames, lambda sampling: sampling.seed < 1_000_003)
+    options = {"voice": VOICE, "sampling": fixed_length(1)}
+    if chunks is None:
+        speech = tts.synthesize(text, **options)
+        assert len(speech.semantic_ids) == 59
+    else:
+        assert sum(map(len, tts.stream(text, chunks=chunks, **options))) == 59 * 320
+    assert seeds == [1, 1_000_004]
+
+
+@pytest.mark.parametrize("frames, problem", [(0, "before it spoke"), (3, "after 0.06 s")])
+@pytest.mark.parametrize("chunks", [None, Chunks()])
+@pytest.mark.parametrize("transcript", [None, "What is said."])
+def test_takes_that_are_all_too_short_are_an_error(
+        tts, monkeypatch, frames, problem, chunks, transcript):
+    seeds = cut_takes(tts, monkeypatch, frames)
+    voice = VOICE if transcript is None else Voice(VOICE.global_ids, np.arange(90), transcript)
+    request = SpeechRequest("Hello.", voice, sampling=fixed_length(1))
+    with pytest.raises(NoSpeech, match=problem) as error:
+        list(tts.start(request, chunks).run())
+    assert len(seeds) == MAX_ATTEMPTS == len(set(seeds))
+    assert error.value.code == ("no_speech" if transcript is None else "no_speech_continued")
+    assert (transcript is not None) == ("transcript" in str(error.value))
+
+
+def test_a_greedy_take_cannot_be_tried_again(tts, monkeypatch):
+    seeds = cut_takes(tts, monkeypatch, 3)
+    with pytest.raises(NoSpeech):
+        tts.synthesize("Hello.", VOICE, sampling=Sampling(temperature=0.0, max_new_tokens=60))
+    assert len(seeds) == 1
+
+
+@pytest.mark.parametrize("text, frames", [
+    ("Yes.", 6), ("Hello.", 7), ("Is this the fastest that anyone can say it?", 33)])
+def test_a_fast_take_is_kept(tts, monkeypatch, text, frames):
+    """15 syllables a second, and half of what one word takes."""
+    seeds = cut_takes(tts, monkeypatch, frames)
+    speech = tts.synthesize(text, VOICE, sampling=fixed_length(1))
+    assert len(speech.semantic_ids) == frames and speech.complete and len(seeds) == 1
+
+
+def test_what_the_caller_cut_off_is_kept(tts):
+    speech = tts.synthesize("Hello.", VOICE, sampling=fixed_length(1, 4))
+    assert len(speech.semantic_ids) == 3 and not speech.complete
+
+
+def test_samples_that_were_returned_are_not_said_again(tts, monkeypatch, caplog):
+    """A stream whose only segment breaks off ends with an error; one of many goes on without it."""
+    sentence = ("This is a sentence of more than thirty syllables, and nobody on earth can say all "
+                "of it within a single second. ")
+    broken = set()
+    append = Sequence._append
+    v = tts.vocabulary
+
+    def break_off(self, token):
+        count = sum(t in v.bicodec_semantic for t in self.tokens)
+        append(self, v.end if count >= 45 and self.sampling.seed in broken else token)
+
+    monkeypatch.setattr(Sequence, "_append", break_off)
+    broken.add(1)
+    chunks = []
+    with pytest.raises(NoSpeech, match=r"after 0\.90 s"):
+        for samples in tts.stream(sentence, VOICE, sampling=fixed_length(1, 90)):
+            chunks.append(samples)
+    assert len(chunks) == 1
+    broken.clear()
+    broken.add(1 + MAX_PARALLEL_SEGMENTS)       # it starts when those before it are returned
+    count = MAX_PARALLEL_SEGMENTS + 1
+    request = SpeechRequest(count * sentence, VOICE, sampling=fixed_length(1, 90))
+    generation = tts.start(request, Chunks())
+    speech = generation.speech(list(generation.run()))
+    assert len(generation.segments) == count
+    assert len(speech.semantic_ids) == 45 + 89 * MAX_PARALLEL_SEGMENTS
+    assert not speech.complete and "breaks off" in caplog.text
