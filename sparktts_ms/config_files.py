@@ -324,8 +324,8 @@ def _convert(value: Any, type_name: str, source: str, name: str) -> Any:
         raise ModelError(f"{name} in {source} has {len(numbers)} numbers; 1 to {MAX_ITEMS} are "
                          "possible.")
     if not all(low <= number <= high for number in numbers):        # NaN does not, either
-        raise ModelError(f"{name} in {source} is {quoted(value)}; it must lie between {low:g} and "
-                         f"{high:g}.")
+        raise ModelError(f"{name} in {source} is {quoted(value)}; it must lie between {low} and "
+                         f"{high}.")
     if is_list:
         return tuple(numbers)
     return float(value) if type_name == "float" else value

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparktts_ms.errors import InputError
+from sparktts_ms.errors import InputError, WeightsError
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,10 @@ def filter_logits(logits: np.ndarray, sampling: Sampling) -> tuple[np.ndarray, n
 
 
 def sample(logits: np.ndarray, sampling: Sampling, generator: np.random.Generator) -> int:
-    """Index of the next token among `logits` [N]."""
+    """Index of the next token among `logits` [N]. Raises WeightsError if they are not finite."""
+    if not math.isfinite(logits.max()):
+        raise WeightsError("The language model computes NaN or infinity.",
+                           "Its weights are damaged, or its training diverged: take others.")
     if sampling.temperature == 0:
         return int(logits.argmax())
     indices, probabilities = filter_logits(logits, sampling)

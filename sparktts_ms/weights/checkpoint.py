@@ -8,6 +8,7 @@ that other tools wrap or prefix are brought to those of the release first.
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -197,12 +198,22 @@ def _shape(shape: Sequence[int]) -> str:
 def find_weights(folder: str | Path) -> Path:
     """The file or index of the weights in a model's folder, in the order of transformers.
 
-    Raises ModelError, which says what the folder holds instead.
+    Raises ModelError, which says what the folder holds instead, or WeightsError for a file of
+    another kind, such as a git-lfs pointer.
     """
     for name in formats.WEIGHT_FILES:
         path = Path(folder) / name
-        if path.is_file():
-            return path
+        if not os.path.lexists(path):
+            continue
+        if not path.exists():
+            raise ModelError("{subject} is a link to a file that is missing.",
+                             "Download or copy it again.", subject=path)
+        if not path.is_file():
+            found = "a folder" if path.is_dir() else "no regular file"
+            raise ModelError(f"{{subject}} is {found}.", "Put the weights there.", subject=path)
+        if not name.endswith(".index.json"):
+            _check_kind(path)
+        return path
     kind = formats.identify_folder(folder)
     if kind:
         raise ModelError(f"{{subject}} holds {kind.name}.", kind.remedy, subject=folder)
@@ -219,13 +230,17 @@ def open_weights(path: str | Path) -> WeightsFile:
 
 def open_one_file(path: str | Path) -> SafetensorsFile | TorchFile:
     """Open a weights file by its first bytes, whatever its name. Raises WeightsError."""
+    return SafetensorsFile(path) if _check_kind(path) == "safetensors" else TorchFile(path)
+
+
+def _check_kind(path: str | Path) -> str:
+    """ "safetensors" or "torch", by the first bytes of a file. Raises WeightsError for others."""
     start = read_start(path, formats.HEAD_BYTES)
-    if start.startswith(b"PK"):
-        return TorchFile(path)
-    if start[8:9] == b"{" and not start.startswith(b"GGUF"):
-        return SafetensorsFile(path)
-    if start.startswith(b"\x80"):           # a pickle
-        return TorchFile(path)
+    # First safetensors: its first bytes are the length of a header, which may be any.
+    if start[4:9] == b"\0\0\0\0{":
+        return "safetensors"
+    if start.startswith((b"PK", b"\x80")):          # a zip archive or a pickle
+        return "torch"
     kind = formats.identify(start)
     if kind:
         raise WeightsError(f"{{subject}} is {kind.name}.", kind.remedy, subject=path)

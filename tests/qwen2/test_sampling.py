@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparktts_ms import Sampling
-from sparktts_ms.errors import InputError
+from sparktts_ms.errors import InputError, WeightsError
 from sparktts_ms.qwen2.sampling import sample
 from tests.helpers import examples, probabilities
 
@@ -57,3 +57,12 @@ def test_draws_follow_the_distribution():
     expected = np.exp(logits) / np.exp(logits).sum() * draws
     chi_square = ((counts - expected) ** 2 / expected).sum()
     assert chi_square < 20.5                        # 5 degrees of freedom: p = 0.001
+
+
+@pytest.mark.parametrize("temperature", [0, 0.8])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_logits_that_are_not_finite(value, temperature):
+    logits = np.zeros(100, np.float32)
+    logits[7] = value
+    with pytest.raises(WeightsError, match="NaN or infinity"):
+        sample(logits, Sampling(temperature=temperature), np.random.default_rng(0))

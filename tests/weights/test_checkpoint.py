@@ -1,6 +1,8 @@
 """Checkpoints: each tensor taken once, of the right shape, and none left over."""
 
 import os
+import shutil
+import struct
 
 import numpy as np
 import pytest
@@ -223,10 +225,23 @@ def test_fuse_batch_norm(tmp_path):
 def test_find_weights_prefers_safetensors(tmp_path):
     with pytest.raises(ModelError, match=tmp_path.name):
         find_weights(tmp_path)
-    (tmp_path / "pytorch_model.bin").touch()
+    shutil.copy(GOLDEN / "torch_bin" / "zip.bin", tmp_path / "pytorch_model.bin")
     assert find_weights(tmp_path).name == "pytorch_model.bin"
-    (tmp_path / "model.safetensors").touch()
+    save_file(ARRAYS, tmp_path / "model.safetensors")
     assert find_weights(tmp_path) == tmp_path / "model.safetensors"
+
+
+def test_weights_that_are_no_file_are_named(tmp_path):
+    path = tmp_path / "model.safetensors"
+    for make, problem in ((path.mkdir, "is a folder"), (lambda: os.mkfifo(path), "no regular file"),
+                          (lambda: path.symlink_to("/dev/zero"), "no regular file"),
+                          (lambda: path.symlink_to("none"), "link to a file that is missing"),
+                          (lambda: path.write_text("<html>"), "web page")):
+        make()
+        with pytest.raises(ModelError, match=problem) as error:
+            find_weights(tmp_path)
+        assert error.value.subject == path
+        path.rmdir() if path.is_dir() else path.unlink()
 
 
 def test_open_weights_looks_at_content(tmp_path):
@@ -235,6 +250,16 @@ def test_open_weights_looks_at_content(tmp_path):
     for name in ("zip.bin", "legacy.bin"):
         (tmp_path / "b.safetensors").write_bytes((GOLDEN / "torch_bin" / name).read_bytes())
         assert isinstance(open_weights(tmp_path / "b.safetensors"), TorchFile)
+
+
+@pytest.mark.parametrize("length", [0x4B50, 0x2380], ids=["PK", "pickle"])
+def test_safetensors_whose_header_length_looks_like_another_format(tmp_path, length):
+    save_file(ARRAYS, tmp_path / "w")
+    content = (tmp_path / "w").read_bytes()
+    (size,) = struct.unpack_from("<Q", content)
+    header = content[8:8 + size].ljust(length)
+    (tmp_path / "w").write_bytes(struct.pack("<Q", length) + header + content[8 + size:])
+    assert isinstance(open_weights(tmp_path / "w"), SafetensorsFile)
 
 
 def test_git_lfs_pointer_is_recognised(tmp_path):

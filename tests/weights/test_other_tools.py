@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sparktts_ms.config_files import read_config
-from sparktts_ms.errors import ModelError
+from sparktts_ms.errors import ModelError, WeightsError
 from sparktts_ms.generation.vocabulary import Vocabulary
 from sparktts_ms.qwen2.language_model import LanguageModel
 from sparktts_ms.runtime import Runtime
@@ -34,6 +34,9 @@ REFUSED = {
     "unmerged": ["LoRA adapter", "pytorch_model.bin"],
     "unmerged named": ["LoRA adapter"],
     "module": ["Qwen2ForCausalLM", "state_dict()"],
+    "4 bits": ["quantized (bitsandbytes, 4 bits)", "float16"],
+    "8 bits": ["quantized (bitsandbytes", "float16"],
+    "gguf": ["GGUF", "model-f16.gguf"],
     "trainer folder": ["checkpoint-2", "Move the files"],
 }
 
@@ -94,6 +97,13 @@ def test_what_is_no_whole_model_is_named(written, tiny_model, tmp_path, runtime,
         logits(model_dir / "LLM", model_dir, runtime)
     assert all(word in str(error.value) for word in REFUSED[name]), str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["4 bits", "8 bits"])
+def test_quantized_weights_are_named_without_their_configuration(written, tiny_model, name):
+    with pytest.raises(WeightsError, match="bitsandbytes"):
+        LanguageModel(find_weights(written / name / "LLM"), read_config(tiny_model).llm,
+                      Runtime.start("CPU", mode="pynative"))
 
 
 def test_head_of_a_tied_configuration(written, expected, tiny_model, tmp_path, runtime, caplog):

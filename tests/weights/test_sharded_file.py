@@ -1,6 +1,7 @@
 """Weights in several files: every tensor in one shard beside the index."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from safetensors.numpy import save_file
 
 from sparktts_ms.errors import ModelError, WeightsError
 from sparktts_ms.weights.checkpoint import Checkpoint, find_weights, open_weights
+from tests.helpers import GOLDEN
 
 ARRAYS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.float16([1.5, 2]),
           "c": np.int64([7])}
@@ -50,7 +52,7 @@ def test_one_file_comes_first(folder):
 
 
 def test_order_of_transformers(folder):
-    (folder / "pytorch_model.bin").touch()
+    shutil.copy(GOLDEN / "torch_bin" / "zip.bin", folder / "pytorch_model.bin")
     assert find_weights(folder).name == INDEX
     (folder / INDEX).unlink()
     assert find_weights(folder).name == "pytorch_model.bin"

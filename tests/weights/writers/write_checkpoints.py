@@ -11,6 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import gguf
 import numpy as np
 import peft
 import safetensors.torch
@@ -199,12 +200,26 @@ def write_weight_norm(w: Writer) -> None:
     safetensors.torch.save_file(state, w.out / "weight norm" / "model.safetensors")
 
 
+def write_quantized(w: Writer) -> None:
+    for bits in (4, 8):
+        settings = transformers.BitsAndBytesConfig(load_in_4bit=bits == 4, load_in_8bit=bits == 8)
+        model = transformers.Qwen2ForCausalLM.from_pretrained(
+            w.model_dir / "LLM", quantization_config=settings, device_map="cpu")
+        model.save_pretrained(w.folder(f"{bits} bits"))
+    writer = gguf.GGUFWriter(w.folder("gguf") / "model-f16.gguf", "qwen2")
+    writer.add_tensor("token_embd.weight", np.ones((4, 4), np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def main() -> None:
     model_dir, out = Path(sys.argv[1]), Path(sys.argv[2])
     out.mkdir(parents=True, exist_ok=True)
     writer = Writer(model_dir, out)
     for write in (write_plain, write_heads, write_bins, write_peft, write_trainer, write_wav2vec2,
-                  write_weight_norm):
+                  write_weight_norm, write_quantized):
         write(writer)
     versions = {m.__name__: m.__version__ for m in (torch, transformers, peft)}
     (out / "versions.json").write_text(json.dumps(versions))
