@@ -104,7 +104,8 @@ MEASURE = re.compile(
     "|勺|匙|桶|罐"
     "|捆|卡车|伏|瓦|安培|赫兹|焦|牛|兆|两个|餐|身|棍|缕|束|摞|叠|沓|打(?!折)|筐|篮|听|支|梭|车|船"
     "|页|版面|居室"
-    "|室[一二三四\\d]厅|厅|卫|胞胎|种|所|地(?!铁)|男|女|房[一二三四\\d]厅|代人|级台阶|组|隻|週|臺|名|美元|欧元|港元|澳元|加元|日元"
+    "|室[一二三四\\d]厅|厅|卫|胞胎|种|球|所|地(?!铁)|男|女|房[一二三四\\d]厅|代人|级台阶|组|隻|週"
+    "|臺|名|美元|欧元|港元|澳元|加元|日元"
     "|英镑|港币|瓣|弯"
     "|点(?=[零一二三四五六七八九十]{1,3}分))")
 NOT_A_CODE = (
@@ -346,13 +347,12 @@ def _short_year(match: Match) -> str:
     return read_digits(match[1]) + "年"
 
 
-UPPER_CASE_NUMERALS = str.maketrans("ivx", "IVX")
 ROMAN = {"I": 1, "V": 5, "X": 10}
 
 
 def _roman(match: Match) -> str:
     """第III章, II型: up to 39."""
-    numeral = match["numeral"]
+    numeral = unicodedata.normalize("NFKC", match["numeral"]).upper()
     total = 0
     for letter, following in zip(numeral, numeral[1:] + "I", strict=True):
         value = ROMAN[letter]
@@ -375,8 +375,8 @@ def _power(match: Match) -> str:
 
 DATE_BEFORE = re.compile("(?:日期|截止|截至|定于|将于|(?<![等大小高低])于|自)[到是为:： ]{0,2}$")
 DATE_AFTER = re.compile(
-    " ?(?:上午|下午|早上|晚上|中午|周[一二三四五六日]|星期|出发|开会|发售|上线|开业|放假|圣诞"
-    "|国庆|元旦"
+    " ?(?:上午|下午|早上|晚上|中午|周[一二三四五六日]|星期|出发|开会|发售|上线|开业|放假|大促"
+    "|购物节|活动|劳动节|愚人节|儿童节|妇女节|青年节|教师节|圣诞|国庆|元旦"
     "|情人节|截止|到货|返校|开学|之前|前|当天)|[(（]周")
 
 
@@ -468,6 +468,11 @@ def _model_number(number: str) -> str:
     return read_digits(number)
 
 
+def _list_number(match: Match) -> str:
+    number = unicodedata.normalize("NFKC", match[0]).strip("().")
+    return f"{read_cardinal(number) if number.isascii() else number}、"
+
+
 def _plain_number(match: Match) -> str:
     number = match["number"]
     spoken = _amount(number, _after(match)) if number == "2" else read_cardinal(number)
@@ -495,8 +500,8 @@ LONG = r"\d[\d() \-–.]{1,22}\d"
 YEAR = r"(?:1[0-9]|20|21)\d\d"
 
 RULES = (
-    rule("10µm的Ω和第Ⅲ章 -> 十微米的Ω和第三章", "[µΩⅠ-Ⅻⅰ-ⅻ]",
-         lambda m: unicodedata.normalize("NFKC", m[0]).translate(UPPER_CASE_NUMERALS)),
+    rule("在10µm -> 在十微米", "[µΩ]", lambda m: unicodedata.normalize("NFKC", m[0]), "µΩ"),
+    rule("共Ⅻ章 -> 共十二章", "(?P<numeral>[Ⅰ-Ⅻⅰ-ⅻ]{1,4})", _roman, "Ⅰ-Ⅻⅰ-ⅻ"),
     rule("写信到abc1@example.com -> 写信到abc一艾特example点com", ADDRESS,
          lambda m: spell_address(m[0], ADDRESS_NAMES, ""), "@hw"),
     rule("访问baidu.com/s1 -> 访问baidu点com斜杠s一", rf"(?<![\w.@-]){HOST}",
@@ -561,14 +566,21 @@ RULES = (
     rule("于2024-05 -> 于二零二四年五月",
          r"(?<![\w.-])((?:19|20)\d\d)([-/])(0[1-9]|1[0-2])(?![\w./-])月?",
          lambda m: _date(m[1], m[3]), r"\-/"),
+    rule("在2024/1 -> 在二零二四年一月", r"(?<![\w./-])((?:19|20)\d\d)/([1-9]"
+         r"|1[0-2])(?![\w./-])月?",
+         lambda m: _date(m[1], m[2]), "/"),
     rule("公元前221年 -> 公元前二二一年",
          rf"((?:公元前?|西元前?|(?<![之以年月日天时内])前|BC)) ?(\d{{1,4}})(?:{RANGE}(?:前"
          rf"|公元前)?(\d{{1,4}}))?(?=年)",
          lambda m: m[1] + read_digits(m[2]) + (f"到{read_digits(m[3])}" if m[3] else ""), "年"),
     rule("在'98年 -> 在九八年", r"['’‘](\d\d)(?=年|级|届)", lambda m: read_digits(m[1]), "'‘’"),
     rule("1998年 -> 一九九八年", r"(?<![\d.,:])([1-9]\d{3})(?=年)", _year, "年"),
-    rule("20世纪90年代 -> 二十世纪九十年代", r"(?<!\d)(\d)0(?=年代)",
-         lambda m: read_cardinal(m[1] + "0"), "年"),
+    rule("80-90年代 -> 八十到九十年代", rf"(?<!\d)(\d0)(?:{RANGE}(\d0))?(?=年代)",
+         lambda m: read_cardinal(m[1]) + (f"到{read_cardinal(m[2])}" if m[2] else ""), "年"),
+    rule("在1920s -> 在一九二零年代", r"(?<![\d.])(1[6-9]\d0|20\d0)s(?![A-Za-z])",
+         lambda m: f"{read_digits(m[1])}年代", "s"),
+    rule("95-00后 -> 九五到零零后", rf"(?<!\d)([0-9][05]){RANGE}([0-9][05])(?=后)",
+         lambda m: f"{read_digits(m[1])}到{read_digits(m[2])}", "后"),
     rule("95后和00后 -> 九五后和零零后",
          r"(?<![\d.:年月日时分秒])([0-9][05])(?=后(?![天年周退卫半来面]))",
          lambda m: read_digits(m[1]), "后"),
@@ -614,9 +626,11 @@ RULES = (
     rule("京东618，9·11事件 -> 京东六一八，九一一事件",
          r"(?<=京东|天猫)618|(?<=五、|五和|五/)211"
          r"|(?<![\d.])\d{1,2}[·•・‧]\d{1,2}(?!假期|长假|劳动节|国庆|黄金周|[\d.])"
-         r"|(?<!\d)(?:9\.11|3\.15|12\.9|9\.18)(?=晚会|事件|地震|运动|恐怖|袭击|纪念|购物|大促"
+         r"|(?<!\d)\d{1,2}\.\d{1,2}(?=晚会|事件|地震|运动|恐怖|袭击|纪念|购物|大促"
          r"|事变|惨案)",
          lambda m: read_digits(m[0])),
+    rule("过3.8节 -> 过三八节", r"(?<![\d.])(?:3[.·]8|5[.·]1|6[.·]1|8[.·]1)(?=节)",
+         lambda m: read_digits(m[0]), "节"),
     rule("38妇女节 -> 三八妇女节", r"(?<![\d.])\d\d(?=妇女节|劳动节|儿童节|青年节|建党节|建军节)",
          lambda m: read_digits(m[0]), "儿劳妇建青"),
     rule("5·1假期 -> 五一假期", r"(?<![\d.])(\d{1,2})[·•・.](\d{1,2})(?=假期|长假|劳动节|妇女节"
@@ -814,8 +828,9 @@ RULES = (
          lambda m: read_ordinal(m[1] or m[2]) + "号", "#"),
     # Ordinals and figures
     rule("第1-3名 -> 第一到三名",
-         rf"(?:第 ?|\b[Nn][Oo]\. ?)(\d+)(?:{RANGE}第?(\d+))?(?![\d/]|\.\d)", _ordinal_range, ".第"),
-    rule("第Ⅲ章，II型 -> 第三章，二型",
+         rf"(?:第 ?|№ ?|\b[Nn][Oo]\. ?)(\d+)(?:{RANGE}第?(\d+))?(?![\d/]|\.\d)", _ordinal_range,
+         ".第№"),
+    rule("第III章，II型 -> 第三章，二型",
          r"(?:(?<=第)|(?<![A-Za-z]))(?![VX]型)(?P<numeral>X{0,3}(?:IX|IV|VI{0,3}|I{1,3})"
          r"|X{2,3}(?=[级期世]))(?![A-Za-z])(?:(?<=第.)|(?<=第..)|(?<=第...)|(?<=第....)"
          r"|(?=[型级期类章节卷世部度区组册]))", _roman,
@@ -864,7 +879,7 @@ RULES = (
     rule("大概~30个 -> 大概约三十个", r"~ ?(?=\d)|(?<![^\s（(，。：])≈ ?(?=\d)", "约", "~≈"),
     # Mathematics
     rule("求10³，x² -> 求十的三次方，x的平方",
-         r"(?<=[\w)\]])([⁺⁻]?[⁰¹²³⁴-⁹ⁿ]{1,6})|(?<=[a-z\d)])(\^[({]?[-+]?(?:\d{1,6}"
+         r"(?<=[\w)\]Α-ω])([⁺⁻]?[⁰¹²³⁴-⁹ⁿ]{1,6})|(?<=[a-z\d)])(\^[({]?[-+]?(?:\d{1,6}"
          r"|[nxykmt](?![A-Za-z]))[)}]?)", _power),
     rule("约10⁸m/s -> 约十的八次方米每秒", rf"(?<=次方) ?({UNIT})(?:/({UNIT_AFTER_SLASH}))?"
          rf"(?![A-Za-z0-9])",
@@ -891,7 +906,7 @@ RULES = (
     rule("求sin30° -> 求sin三十度", r"(?<=sin|cos|tan)(\d{1,3})°",
          lambda m: f"{read_cardinal(m[1])}度", "°"),
     rule("求3+5 -> 求三加五", rf"(?<=[\w)方度]) ?\+ ?(?={OPERAND})|(?<=\d)\+", "加", "+"),
-    rule("设a=3 -> 设a等于三", rf"(?<=[\w)%{CJK}]) ?= ?(?={OPERAND})", "等于", "="),
+    rule("设a=3 -> 设a等于三", rf"(?<=[\w)%{CJK}Α-ω]) ?= ?(?={OPERAND})", "等于", "="),
     rule("我&你 -> 我和你", rf"(?<=[{CJK}]) ?& ?(?=[{CJK}])", "和", "&"),
     rule("做R&D -> 做R and D", " ?& ?", " and ", "&"),
     # Names
@@ -918,14 +933,13 @@ RULES = (
     rule("号12345678901 -> 号幺二三四五六七八九零幺",
          r"(?<![\w.])(?:\d{11,}[Xx]?|(?:19|20)\d{6})(?![\d.])",
          lambda m: read_digits(m[0], "幺")),
-    rule("①打开 -> 一、打开", "[①-⑳]",
-         lambda m: read_cardinal(unicodedata.normalize("NFKC", m[0])) + "、"),
+    rule("①打开⑵㈢ -> 一、打开二、三、", "[①-⑳⑴-⒛㈠-㈩]", _list_number, "①-⑳⑴-⒛㈠-㈩"),
     rule("2、3个人，-5 -> 二、三个人，负五",
          rf"(?:(?<![\w)])(?P<sign>[-+±]) ?)?(?P<number>{NUMBER}|\.\d{{1,15}})", _plain_number),
 )
 
 TRIGGER = re.compile(
-    r"[0-9０-９½⅓⅔¼¾⅛⅜⅝⅞^ⁿ△∛∞&＆@＠+＋=＝≥≤≠≈≒≧≦⩾⩽±×÷√Ⅰ-Ⅻⅰ-ⅻ①-⑳₀-₉⁰¹²³⁴-⁹]|www\.|://"
+    r"[0-9０-９½⅓⅔¼¾⅛⅜⅝⅞^ⁿ△∛∞&＆@＠+＋=＝≥≤≠≈≒≧≦⩾⩽±×÷√Ⅰ-Ⅻⅰ-ⅻ①-⒛㈠-㈩№₀-₉⁰¹²³⁴-⁹]|www\.|://"
     r"|(?<![A-Za-z])[IVX]+(?![A-Za-z])"
     r"|[A-Za-z0-9]\.(?:com|cn|net|org|io|md|py|txt|pdf|docx?|xlsx?|pptx?)|\w[<>＜＞]\w|[∠√∈]",
     re.ASCII)

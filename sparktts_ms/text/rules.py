@@ -14,7 +14,7 @@ ADDRESS = (
 
 # As NFKC has them, but with the slash of the keyboard.
 FRACTIONS = {c: unicodedata.normalize("NFKC", c).replace("⁄", "/") for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"}
-FULL_WIDTH = "％＄＆＠＃＋＝￥℃℉－㍱-㏟"
+FULL_WIDTH = "％＄＆＠＃＋＝￥℃℉－㍱-㏟Ａ-Ｚａ-ｚ"
 
 
 class Rule(NamedTuple):
