@@ -23,8 +23,8 @@ _RACES = r"(?= (?:run|race|walk|runs|races|runner|fun run|marathon|events?|time|
 _DIRECTIONS = {"N": "north", "S": "south", "E": "east", "W": "west"}
 _PER_UNIT = "kg|km|mi|lb|oz|hr|sq ft|mL|ml|min|sec|yr|GB|MB|m²|km²|kWh|cm|mm"
 _SIZED = "(?:mm|cm|m|km|ft|in|px)"
-_FACTORS = re.compile(rf"(?:{NUMBER} ?[x×*] ?)*{NUMBER}", re.ASCII)
-_IN_PRODUCT = re.compile(rf"[=+÷−-] ?(?:{NUMBER} ?[x×*] ?)*$", re.ASCII)
+_LAST_FACTOR = re.compile(NUMBER, re.ASCII)
+_IS_PRODUCT = re.compile(r" ?[=≈]| (?:is|equals|makes)\b")
 _OF_SIZE = re.compile(rf" ?-?{_SIZED}[²³23]?\b| (?!{UNIT})[a-z]|[\"']", re.ASCII)
 _PER_TIME = {
     "day": "day", "week": "week", "wk": "week", "month": "month", "mo": "month", "year": "year",
@@ -70,18 +70,20 @@ def _scaled(match: re.Match[str]) -> str:
     return f"{decimal(number)} {_SCALES[scale]}{' plus' if plus else ''}"
 
 
-def _factor(match: re.Match[str]) -> str:
+def _factors(match: re.Match[str]) -> str:
     """5 x 10 cm and 1920×1080 are sizes, but 3 x 4 = 12 is a product."""
-    others = _FACTORS.match(match.string, match.end())
-    end = others.end() if others else match.end()
+    numbers = re.split(" ?[x×*] ?", match[0])[:-1]
+    last = _LAST_FACTOR.match(match.string, match.end())
+    end = last.end() if last else match.end()
     following = match.string[end:end + 20]
-    is_product = re.match(r" ?[=≈]| (?:is|equals|makes)\b", following) or _IN_PRODUCT.search(
-        before(match))
-    is_size = _OF_SIZE.match(following) or (
-        re.search(r"\b[Aa] $", before(match)) or
-        (others and all(len(n) > 2 for n in re.findall(r"\d+", f"{match[1]}x{others[0]}"))))
-    joint = "by" if is_size and not is_product and "*" not in match[0] else "times"
-    return f"{_side(match[1])} {joint} "
+    is_product = "*" in match[0] or _IS_PRODUCT.match(following) or re.search(
+        "[=+÷−-] ?$", before(match))
+    is_size = (
+        _OF_SIZE.match(following) or re.search(r"\b[Aa] $", before(match))
+        or any("/" in number for number in numbers)
+        or all(re.fullmatch("[0-9]{3,}", number) for number in [*numbers, last[0] if last else ""]))
+    joint = "by" if is_size and not is_product else "times"
+    return "".join(f"{_side(number)} {joint} " for number in numbers)
 
 
 def _side(number: str) -> str:
@@ -158,8 +160,8 @@ RULES = (
     rule("2x/day -> two times per day", rf"{_BEGIN}({NUMBER})[xX×] ?/ ?({'|'.join(_PER_TIME)})\b",
          lambda m: f"{decimal(m[1])} times per {_PER_TIME[m[2]]}", needs="xX×"),
     rule("3 x 5 cards -> three by five cards",
-         rf"(?<!/){_BEGIN}((?:\d{{1,3}} \d/\d)|{NUMBER})(?: [x×*] |[x×*])(?={NUMBER})", _factor,
-         needs="x×*"),
+         rf"(?<!/){_BEGIN}(?:(?:\d{{1,3}} \d/\d|{NUMBER})(?: [x×*] |[x×*])){{1,9}}(?={NUMBER})",
+         _factors, needs=("x×*", "0-9")),
     rule("5m people -> five million people",
          rf"{_BEGIN}({NUMBER})m(?= (?:people|users|views|followers|subscribers|customers|downloads|"
          r"tonnes|tons|barrels|residents|copies|jobs|homes|a year)\b)",

@@ -3,7 +3,7 @@
 import re
 
 from sparktts_ms.text.context_en import is_adjective
-from sparktts_ms.text.numbers_en import cardinal, decimal
+from sparktts_ms.text.numbers_en import cardinal, decimal, plural
 from sparktts_ms.text.rules import NUMBER, rule
 from sparktts_ms.text.units_en import unit_per
 
@@ -93,7 +93,7 @@ def _money(match: re.Match[str]) -> str:
     """5 dollars and 99 cents, 3 million dollars, 5 to 10 euros."""
     unit, units, hundredth, _ = CURRENCIES[match["sign"]]
     per = f" per {unit_per(match['per'])}" if match["per"] else ""
-    singular = not match["plus"] and is_adjective(match, plural=not per)
+    singular = is_adjective(match, plural=not per)
     first = _plain(match["first"])
     first_scale = _scale(match["first_scale"])
     scale = _scale(match["scale"] or "") or first_scale
@@ -122,6 +122,8 @@ def _cents(match: re.Match[str]) -> str:
 
 
 RULES = (
+    rule("two $5s -> two fives", r"\$(\d{1,4})s\b", lambda m: plural(cardinal(m[1])),
+         needs=(r"\$", "0-9")),
     rule("$100 USD -> one hundred US dollars",
          rf"\$ ?(?P<first>{_NUMBER})(?P<first_scale>{_SCALE})(?P<last>)(?P<scale>)(?P<plus>)"
          rf"(?P<per>)"

@@ -203,6 +203,8 @@ RULES = (
     rule("1/2 of 2 1/2 -> one half of two and a half",
          r"(?<![\w./:-])(?:(\d{1,4})[ -])?(\d{1,4})/(\d{1,4})(?:ths?|rds?|nds?)?(?![\w/]|[.,:]\d)",
          _fraction, needs="/"),
+    rule("1st-4th -> first to fourth",
+         r"(?<=\d[snrt][tdh])[-–](?=\d{1,3}(?:st|nd|rd|th))", " to ", needs=("–-", "0-9")),
     rule("5-star food, 21st-century art -> five star food, twenty first century art",
          r"(?<=\d)((?:st|nd|rd|th)?)-(?=[A-Za-z])", r"\1 ", needs=("-", "0-9")),
     rule("the 21st and 1,000th -> the twenty first and one thousandth",

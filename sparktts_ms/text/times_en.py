@@ -42,6 +42,8 @@ _DECADE_OF = re.compile(
     r"[- ](?:music|rock|pop|hits?|fashion|style|movies?|films?|kids?|child|children|party|songs?|"
     r"era|vibes?|sitcoms?|cartoons?|nostalgia|theme|themed|band|bands|hair|dance|and (?:the )?\d0s|"
     r"to \d0s)\b", re.ASCII)
+_COUNTED = re.compile(
+    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|many|several) $", re.ASCII)
 _MANY = re.compile(
     r"(?i)\b(?:the|these|those|two|three|four|five|six|seven|eight|nine|ten|some|many|few|all|both|"
     r"sizes?|several|my|his|her|our|their|new|old|of|iphone|galaxy|no|more|any) $", re.ASCII)
@@ -133,6 +135,14 @@ def _clocks(match: re.Match[str]) -> str:
         return match[0]
     begin = clock(begin_hour, begin_minute, begin_half, bare=half is not None)
     return f"{begin} to {clock(hour, minute, half)}"
+
+
+def _half_clocks(match: re.Match[str]) -> str:
+    """8-9:30 and 4:30-5: one of them has minutes, which shows that both are times."""
+    hour, minute, _, last_minute = match.groups()
+    if (minute is None) == (last_minute is None):
+        return match[0]
+    return f"{clock(hour, minute or '00', bare=True)} to "
 
 
 def _hours(match: re.Match[str]) -> str:
@@ -228,6 +238,8 @@ def _years(match: re.Match[str]) -> str:
 def _short_decade(match: re.Match[str]) -> str:
     """the 90s, but 90s for a time in seconds."""
     number, is_marked = match[2], match[1] or match[3]
+    if _COUNTED.search(before(match)):
+        return plural(cardinal(number))
     is_decade = is_marked or _DECADE.search(before(match)) or _DECADE_OF.match(after(match))
     if is_decade and not _SECONDS_OF.match(after(match)):
         return plural(cardinal(number))
@@ -321,6 +333,9 @@ RULES = (
     rule("Open 7:30~8:30 -> Open seven thirty to eight thirty",
          rf"{_NO_CLOCK_BEFORE}(2[0-4]|[01]?\d):([0-5]\d)(?: ?({_HALF}))? ?{_DASH} ?"
          rf"(2[0-4]|[01]?\d):([0-5]\d)(?: ?({_HALF}))?(?![\w:])", _clocks, needs=":"),
+    rule("Open 8-9:30 or 4:30-5 -> Open eight to nine thirty or four thirty to five",
+         rf"(?<![\w:.,/$£€¥-])(1?\d|2[0-4])(?::([0-5]\d))? ?{_DASH} ?(?=(1?\d|2[0-4])(:[0-5]\d)?"
+         rf"(?![\w:%/-]| ?{_HALF}\b|[.,]\d))", _half_clocks, needs=":"),
     rule("9am-5pm -> nine AM to five PM",
          rf"(?<![\w:.,/$£€¥-])(1?\d|2[0-4])(?::([0-5]\d))?(?: ?({_HALF}))? ?{_DASH} ?"
          rf"(1?\d|2[0-4])(?::([0-5]\d))? ?({_HALF})(?!\w)", _hours, needs=("Mm", "0-9")),
@@ -366,12 +381,13 @@ RULES = (
     rule("the 90s -> the nineties", r"(?<![\w.,$£€])(?<![ck]-)(['’])?([1-9]0)(['’](?=s))?s\b",
          _short_decade,
          needs=("s", "0-9")),
+    rule("the '00s -> the two thousands", r"(?<!\w)['’]00s\b", "two thousands", needs="0"),
     rule("in 9.58s -> in nine point five eight seconds",
          r"(?<![\w.,$£€:])(?<![A-Za-z]-)(\d{1,4}|\d{1,4}\.\d{1,4})s(?!(?<=0s) of\b)(?!\w)",
          _seconds,
          needs=("s", "0-9")),
     rule("hundreds: 100s of them -> hundreds: hundreds of them",
-         rf"(?<![\w.,])({'|'.join(TENS_OF)})s(?= of\b)", lambda m: TENS_OF[m[1]], needs=("s",
+         rf"(?<![\w.,])({'|'.join(TENS_OF)})['’]?s(?= of\b)", lambda m: TENS_OF[m[1]], needs=("s",
          "0-9")),
     rule("the '23-'24 season -> the twenty three to twenty four season",
          r"(?<!\w)['’](\d\d) ?[-–] ?['’](\d\d)(?![\w'’])",

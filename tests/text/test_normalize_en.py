@@ -326,6 +326,12 @@ minus forty degrees Celsius/minus forty degrees Fahrenheit
 one half plus one quarter equals three quarters
     S02E05, Q1-Q3, H.264, V8, v8.1 = season two episode five, Q one to Q three, \
 H dot two sixty four, V eight, version eight point one
+    3x3x3, 8-9:30, 4:30-5, 8½ x 11, a 3x3x3 cube = three times three times three, \
+eight to nine thirty, four thirty to five, eight and a half by eleven, a three by three by three cube
+    two $5s, ten 10s, the '00s, 1st-4th = two fives, ten tens, the two thousands, first to fourth
+    May the 4th, noon–3pm, 3:45.67 = May the fourth, noon to three PM, three forty five point six seven
+    Final Fantasy VII, VIII and IX = Final Fantasy seven, eight and nine
+    Robert V. Smith saw Henry V. He won. = Robert V. Smith saw Henry the fifth. He won.
     Charles I and Charles II ruled. = Charles the first and Charles the second ruled.
     Wait...5 more, 5ish, the 5pm train = Wait...five more, five ish, the five PM train
     Part II and type Ⅳ; the XXIst = Part two and type four; the twenty first
