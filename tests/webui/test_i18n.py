@@ -62,7 +62,7 @@ def test_errors_of_recordings_are_in_chinese(tmp_path, kind):
 
 def check_chinese(error):
     message = error_message(error, "zh")
-    formats = "wav flac ogg opus mp3 m4a webm WAV MP4 M4A MOV or".split()
+    formats = "wav flac ogg opus mp3 m4a webm WAV MP4 M4A MOV Hz or".split()
     assert set(re.findall(r"[A-Za-z]\w+", message, re.ASCII)) <= {*formats}, message
     assert re.search(r"[\u4e00-\u9fff]", message) and "\n" not in message
 
