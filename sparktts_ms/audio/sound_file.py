@@ -21,6 +21,7 @@ from sparktts_ms.audio import av_decoder
 from sparktts_ms.audio.file_kind import HEAD_BYTES, MP3, OGG, WAV, FileKind, file_kind, id3_size
 from sparktts_ms.audio.wav_header import repaired_header
 from sparktts_ms.errors import AudioError
+from sparktts_ms.files import is_lfs_pointer
 
 BLOCK = 1 << 12             # samples of a channel that are read at a time, a frame of FLAC
 MAX_BLOCK_VALUES = 1 << 21  # of all channels (16 MiB)
@@ -128,6 +129,9 @@ def open_sound_file(path: Path, max_seconds: float) -> Iterator[SoundFile]:
 def _open_kind(path: Path, file: BinaryIO, max_seconds: float,
                stack: contextlib.ExitStack) -> SoundFile:
     head = os.pread(file.fileno(), HEAD_BYTES, 0)
+    if is_lfs_pointer(head):
+        raise _error(path, "is a git-lfs pointer, not the recording.",
+                     "Get it with `git lfs pull`.")
     tag = id3_size(head)
     after_tag = os.pread(file.fileno(), HEAD_BYTES, tag) if tag else head
     kind = file_kind(head, after_tag if tag else None)

@@ -7,6 +7,7 @@ import soxr
 from sparktts_ms.audio.loudness import normalize_volume, reference_clip
 from sparktts_ms.audio.mel import MelSpectrogram
 from sparktts_ms.audio.recording import read_recording
+from sparktts_ms.errors import AudioError
 from tests.helpers import assert_close
 
 MEL = MelSpectrogram(
@@ -38,3 +39,10 @@ def test_read_recording(golden, name):
     if "mel" in expected:
         clip = reference_clip(samples, 96000).astype(np.float32)
         assert_close(MEL(clip), expected["mel"], 1e-4)
+
+
+def test_git_lfs_pointer_is_named(tmp_path):
+    path = tmp_path / "prompt.wav"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(AudioError, match=r"git-lfs pointer.*git lfs pull"):
+        read_recording(path)
