@@ -69,6 +69,7 @@ PLAIN_CHARACTERS = (
     rule("全角１２３个 -> 全角一百二十三个", "[０-９]+", _plain),
     rule("占５０％ -> 占百分之五十", f"[{FULL_WIDTH}]", _plain),
     rule("早上８：０５ -> 早上八点零五分", "(?<=[0-9])[：．／～](?=[0-9])", _plain),
+    rule("比例16∶9 -> 比例十六比九", "(?<=[0-9])∶(?=[0-9])", ":"),
     rule("It is −5. -> It is minus five.", "−", "-"),
     rule("1½ cups -> one and a half cups",
          f"([0-9]?)([{''.join(FRACTIONS)}])", lambda m: f"{m[1]} {FRACTIONS[m[2]]}".lstrip()),
