@@ -1,6 +1,13 @@
 """The commands. Before any of them: one line for libraries that are missing or do not work."""
 
+import signal
 import sys
+
+from cli.signals import exit_now
+
+if sys.argv[:1] == ["-m"]:      # Python imports the command that it will run; see run_command
+    signal.signal(signal.SIGINT, exit_now)
+    signal.signal(signal.SIGTERM, exit_now)
 
 try:
     import sparktts_ms

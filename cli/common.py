@@ -1,20 +1,24 @@
 """What the commands share: a parser, common arguments, deprecated flags and error messages.
 
-Errors are one line on stderr with exit status 2; Ctrl-C gives 130.
+Errors are one line on stderr with exit status 2; Ctrl-C gives 130, and so does SIGTERM but during
+imports, where it gives 143.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparktts_ms.errors import SparkTTSError
+from cli.signals import exit_on_signals
+from sparktts_ms.errors import InputError, OutputError, SparkTTSError, printable, quoted
 
 if TYPE_CHECKING:
     from sparktts_ms import SparkTTS
@@ -47,6 +51,8 @@ HINTS = {
     "port_unavailable": "Choose another --server_port.",
 }
 
+MAX_MESSAGE = 300       # characters of an error in the arguments
+
 Convert = Callable[[str], str]
 
 
@@ -64,7 +70,17 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(self._rename(arguments), namespace)
 
     def error(self, message: str):
-        self.exit(2, f"error: {message} (--help lists the options)\n")
+        if len(message) > MAX_MESSAGE:
+            message = f"{message[:MAX_MESSAGE]}..."
+        self.exit(2, f"error: {printable(message)} (--help lists the options)\n")
+
+    def print_help(self, file=None):
+        try:
+            super().print_help(file)
+            (file or sys.stdout).flush()
+        except (OSError, AttributeError) as error:          # full, hung up, or closed (None)
+            discard_stdout()
+            self.exit(2, f"error: The help cannot be printed: {os_reason(error)}.\n")
 
     def _rename(self, arguments: Sequence[str]) -> list[str]:
         """The arguments with current names for deprecated flags; each is reported on stderr."""
@@ -104,7 +120,7 @@ def add_model_arguments(
 ) -> None:
     """The model directory (required without a `default`) and how to run it, for `load_model`."""
     group = parser.add_argument_group("model and device")
-    group.add_argument("--model_dir", type=Path, default=default, required=default is None,
+    group.add_argument("--model_dir", type=path_argument, default=default, required=default is None,
                        metavar="DIR", help="model directory in the released layout")
     group.add_argument("--device_target", choices=("auto", "Ascend", "CPU"), default="auto",
                        help="auto: Ascend where there is one")
@@ -136,7 +152,8 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
 
 def load_model(args: argparse.Namespace) -> SparkTTS:
     """The model that the arguments of `add_model_arguments` describe."""
-    from sparktts_ms import SparkTTS
+    with exit_on_signals():             # MindSpore cannot be interrupted while it is imported
+        from sparktts_ms import SparkTTS
 
     return SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode,
                                     args.dtype, getattr(args, "quantize", "none"),
@@ -148,6 +165,13 @@ def error_message(error: SparkTTSError) -> str:
     return error.message(hint=HINTS.get(error.code or ""))
 
 
+def path_argument(value: str) -> Path:
+    """The type of a flag that names a file or folder."""
+    if not value:
+        raise argparse.ArgumentTypeError("the name is empty")
+    return Path(value)
+
+
 def run_command(command: Callable[[], None], interrupted: str) -> int:
     """Run a command; returns the exit status. `interrupted` is printed after Ctrl-C."""
     logger = logging.getLogger("sparktts_ms")
@@ -157,14 +181,70 @@ def run_command(command: Callable[[], None], interrupted: str) -> int:
     if threading.current_thread() is threading.main_thread():
         # While a graph runs, MindSpore answers Ctrl-C by sending this process SIGTERM.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        check_process()
         command()
+        flush_stdout()
     except SparkTTSError as error:
-        print(f"error: {error_message(error)}", file=sys.stderr)
+        print_error(error_message(error))
+        return 2
+    except OSError as error:            # what no check has foreseen
+        name = f"{quoted(str(error.filename))}: " if error.filename is not None else ""
+        print_error(f"{name}{os_reason(error)}.")
         return 2
     except KeyboardInterrupt:
-        print(f"\n{interrupted}", file=sys.stderr)
+        with suppress(OSError):
+            print(f"\n{interrupted}", file=sys.stderr)
         return 130
     finally:
         logger.removeHandler(handler)
     return 0
+
+
+def check_process() -> None:
+    """Raise an error for standard output that is closed, or a number of threads that is none."""
+    if sys.stdout is None:
+        raise OutputError("Standard output is closed.", "Send it to a file or to /dev/null.")
+    threads = os.environ.get("OMP_NUM_THREADS", "1")
+    numbers = threads.strip().split(",")
+    if not all(n.strip().isascii() and n.strip().isdigit() and int(n[:9]) for n in numbers):
+        raise InputError(f"OMP_NUM_THREADS is {quoted(threads)}; it must be a number above zero.",
+                         "Change or unset it.")
+
+
+def print_result(path: object) -> None:
+    """Print a result's name to stdout. Raises OutputError, which names it, where that fails."""
+    try:
+        print(path, flush=True)
+    except (OSError, UnicodeEncodeError) as error:
+        discard_stdout()
+        raise OutputError(f"{{subject}} is complete, but its name cannot be printed: "
+                          f"{os_reason(error)}.", subject=str(path)) from None
+
+
+def print_error(message: str) -> None:
+    with suppress(OSError):             # nobody reads it
+        print(f"error: {message}", file=sys.stderr, flush=True)
+
+
+def flush_stdout() -> None:
+    """Raise OutputError where stdout does not take what was printed."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        discard_stdout()
+        raise OutputError(f"Standard output cannot be written: {os_reason(error)}.") from None
+
+
+def discard_stdout() -> None:
+    """Lose what stdout still holds, so that Python does not fail to write it at the end."""
+    with suppress(OSError, ValueError, AttributeError):
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        os.close(devnull)
+
+
+def os_reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or (str(error).splitlines() or ["closed"])[0]

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli.common import RELEASED_MODEL, Parser, run_command
+from cli.common import RELEASED_MODEL, Parser, path_argument, run_command
 from sparktts_ms.doctor.diagnosis import Diagnosis, Doctor, save_settings
 from sparktts_ms.doctor.process import Context
 from sparktts_ms.doctor.report import render
@@ -27,14 +27,14 @@ def build_parser() -> Parser:
         description="Check this machine: versions, every network on the device against reference "
                     "outputs, speed, and which settings of operators are the fastest that are "
                     "right. Exit status 1: something that is needed is not right.")
-    parser.add_argument("--model_dir", type=Path, metavar="DIR",
+    parser.add_argument("--model_dir", type=path_argument, metavar="DIR",
                         help="model directory (default: the released model if it is there, or "
                              "else the demo model)")
     parser.add_argument("--device_target", choices=("auto", "Ascend", "CPU"), default="auto",
                         help="auto: Ascend where there is one")
     parser.add_argument("--device", type=int, default=0, metavar="N",
                         help="number of the Ascend device")
-    parser.add_argument("--json", type=Path, metavar="FILE",
+    parser.add_argument("--json", type=path_argument, metavar="FILE",
                         help="write everything that was found to this file, for an issue")
     parser.add_argument("--apply", action="store_true",
                         help="keep the fastest settings that are right, for all commands: in "

@@ -5,7 +5,7 @@ python -m cli.download --source huggingface
 
 import sys
 
-from cli.common import RELEASED_MODEL, Parser, run_command
+from cli.common import RELEASED_MODEL, Parser, print_result, run_command
 from sparktts_ms.weights.hub import HUBS, LICENCE, download, open_hub
 
 
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     def command() -> None:
         hub = open_hub(args.source, args.model_id, args.revision, args.endpoint)
         print(LICENCE, file=sys.stderr)
-        print(download(hub, args.local_dir))
+        print_result(download(hub, args.local_dir))
 
     return run_command(command, "Interrupted. What has arrived is kept; the same command resumes.")
 

@@ -16,11 +16,13 @@ flags and a page its controls. As text it is one line. Codes, for hints of a fro
 from __future__ import annotations
 
 import reprlib
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 MAX_QUOTED = 80     # characters of a quoted value
+MAX_NAME = 200      # of the name of a file
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,9 @@ class SparkTTSError(Exception):
     def message(self, subject: str | Path | None = None, hint: str | None = None) -> str:
         """The error in one line, with another name for its subject or another hint where given."""
         name = self.subject if subject is None else subject
-        text = self.problem.replace("{subject}", str(name))
+        text = self.problem.replace("{subject}", shortened(str(name)))
         advice = self.hint if hint is None else hint
-        return f"{text} {advice}".strip()
+        return printable(f"{text} {advice}".strip())
 
     def __str__(self) -> str:
         return self.message()
@@ -110,6 +112,26 @@ class DownloadError(SparkTTSError):
 
 class ServiceClosed(SparkTTSError):
     """A call of a service that has been closed."""
+
+
+def printable(text: str) -> str:
+    """The text in one line: control characters, and marks that change the direction of writing,
+    escaped."""
+    if text.isprintable():
+        return text
+    characters = []
+    for character in text:
+        hidden = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        escaped = character.encode("unicode_escape").decode() if hidden else character
+        characters.append(escaped)
+    return "".join(characters)
+
+
+def shortened(text: str) -> str:
+    """The text, without its middle if it is longer than any path that people give."""
+    if len(text) <= MAX_NAME:
+        return text
+    return f"{text[:MAX_NAME // 2]}…{text[-MAX_NAME // 2:]}"
 
 
 def quoted(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from sparktts_ms.errors import ModelError, OutputError, SparkTTSError, one_line
+from sparktts_ms.errors import ModelError, OutputError, SparkTTSError, one_line, shortened
 
 MAX_JSON_BYTES = 1 << 20
 MAX_YAML_BYTES = 1 << 16        # PyYAML takes up to 2 s for them
@@ -51,6 +51,34 @@ def atomic_write(path: str | Path, overwrite: bool = False) -> Iterator[BinaryIO
             temporary.unlink(missing_ok=True)
 
 
+def check_new(path: str | Path) -> None:
+    """Raise OutputError unless a new file of that name can be made, as far as it can be told
+    without making anything: for the name, and for the folder or the one that it would be made in.
+    """
+    path = Path(path)
+    problem = "{subject} cannot be written: "
+    try:
+        if os.path.lexists(os.fspath(path)) or not path.name:
+            kind = "is a folder." if path.is_dir() else "exists already and is not overwritten."
+            raise OutputError(f"{{subject}} {kind}", "Choose another name or remove it.",
+                              subject=path)
+        os.lstat(path)
+    except FileNotFoundError:
+        pass
+    except NotADirectoryError:
+        raise OutputError(f"{problem}a part of its path is a file.", "Choose another folder.",
+                          subject=path) from None
+    except OSError as error:
+        raise OutputError(f"{problem}{error.strerror or error}.", "Choose another name.",
+                          subject=path) from None
+    folder = path.absolute().parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{problem}nothing can be written to {shortened(str(folder))}.",
+                          "Choose another folder.", subject=path)
+
+
 def check_writable(folder: str | Path) -> None:
     """Make the folder and write there, before hours of work depend on it. Raises OutputError."""
     _make_folder(Path(folder))
@@ -61,14 +89,15 @@ def check_writable(folder: str | Path) -> None:
         raise OutputError(problem, "Choose another folder.", subject=folder) from None
 
 
-def unused_path(folder: str | Path, stem: str, suffix: str) -> Path:
-    """`stem` + `suffix` in `folder`, or with -2, -3, ... after the stem until the name is free.
+def unused_path(folder: str | Path, stem: str, suffix: str, *others: str) -> Path:
+    """`stem` + `suffix` in `folder`, or with -2, -3, ... after the stem until the name is free,
+    also with each of the `others` for its suffix.
 
     The name is not reserved: if another process takes it first, `atomic_write` refuses.
     """
     path = Path(folder) / f"{stem}{suffix}"
     number = 1
-    while os.path.lexists(path):
+    while any(os.path.lexists(path.with_suffix(other)) for other in (suffix, *others)):
         number += 1
         path = path.with_name(f"{stem}-{number}{suffix}")
     return path

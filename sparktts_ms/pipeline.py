@@ -118,7 +118,9 @@ class SparkTTS:
         InputError.
         """
         check_language(request.text, self.config.languages)
-        return Segments(request, executor)
+        segments = Segments(request, executor)
+        request.log_defaults()
+        return segments
 
     def start(self, request: SpeechRequest, chunks: Chunks | None = None,
               segments: Segments | None = None) -> LongFormGeneration:

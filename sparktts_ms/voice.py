@@ -11,7 +11,7 @@ import numpy as np
 
 from sparktts_ms.config import BiCodecConfig
 from sparktts_ms.errors import InputError, Notice, SparkTTSError, VoiceError
-from sparktts_ms.files import atomic_write
+from sparktts_ms.files import atomic_write, read_file
 
 FORMAT = "spark-tts-voice"
 VERSION = 1
@@ -50,12 +50,9 @@ class Voice:
     @classmethod
     def load(cls, path: str | Path) -> Voice:
         """Read what `save` wrote. Raises VoiceError for anything else."""
+        content = read_file(path, MAX_FILE_BYTES, VoiceError)
         try:
-            with Path(path).open("rb") as file:
-                return cls(*_parse(file.read(MAX_FILE_BYTES + 1)))
-        except OSError as error:
-            raise VoiceError(f"The voice {{subject}} cannot be read: {error.strerror}.",
-                             subject=path) from None
+            return cls(*_parse(content))
         except (ValueError, KeyError, TypeError, RecursionError):
             raise VoiceError(f"{{subject}} is no voice of version {VERSION}, or is damaged.",
                              "Voice.save writes one.", subject=path, code="not_a_voice") from None
@@ -105,7 +102,7 @@ def check_ids(config: BiCodecConfig, global_ids: np.ndarray, semantic_ids: np.nd
 
 def _parse(content: bytes) -> tuple[np.ndarray, np.ndarray, str | None]:
     """The fields of a Voice. Raises ValueError, KeyError or TypeError for anything else."""
-    entry = json.loads(content) if len(content) <= MAX_FILE_BYTES else {}
+    entry = json.loads(content)
     if entry["format"] != FORMAT or entry["version"] != VERSION:
         raise ValueError
     transcript = entry.get("transcript")

@@ -41,8 +41,11 @@ class SpeechRequest:
         object.__setattr__(self, "text", check_text(self.text))
         style = resolve_style(self.voice is not None, self.gender, self.pitch, self.speed)
         object.__setattr__(self, "style", style)
+
+    def log_defaults(self) -> None:
+        """Log which attributes of the style nobody gave."""
         for name in ("pitch", "speed"):
-            if style is not None and getattr(self, name) is None:
+            if self.style is not None and getattr(self, name) is None:
                 logger.warning("No %s was given; moderate is used.", name)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shlex
 import shutil
 import signal
 import struct
@@ -15,7 +16,8 @@ import pytest
 import soundfile
 from safetensors.numpy import load_file, save_file
 
-from cli.inference import main
+from cli.inference import build_parser, main, read_texts
+from sparktts_ms.errors import InputError
 from tests.helpers import ROOT, generate_model
 
 TEXT = "Hello there."
@@ -364,7 +366,7 @@ def test_missing_model_directory(run, tmp_path):
 def test_model_that_generates_no_speech(run, tmp_path):
     model = generate_model(tmp_path / "silent", "--size", "tiny", "--sem-chain", "0")
     assert_refused(run("--text", TEXT, *FEMALE, "--temperature", 0, model=model), "before it spoke")
-    assert not list((tmp_path / "example" / "results").iterdir())
+    assert not (tmp_path / "example").exists()
 
 
 # ---- streaming
@@ -413,6 +415,70 @@ def test_invalid_streams(run, tmp_path):
     )
 
 
+LONG_NAME = "x" * 256
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (("--output", LONG_NAME + ".wav"), ["File name too long"]),
+    (("--output", "a.wav", "--save_voice", LONG_NAME), ["File name too long"]),
+    (("--stream", LONG_NAME), ["File name too long"]),
+    (("--model_dir", LONG_NAME), ["xxx"]),
+    (("--output", "x.png", "--plot"), ["--output", "--plot", "same file"]),
+    (("--output", "x.json", "--save_voice", "x.json"), ["--output", "--save_voice", "same file"]),
+    (("--output", "x.json", "--save_voice", "../{name}/x.json"), ["same file"]),
+    (("--output", "file/x.wav"), ["part of its path is a file"]),
+    (("--output", "."), ["is a folder"]),
+    (("--stream", "."), ["is a folder"]),
+    (("--stream", ""), ["--stream", "empty"]),
+    (("--output", ""), ["--output", "empty"]),
+    (("--save_voice", ""), ["--save_voice", "empty"]),
+    (("--voice", "{fifo}"), ["no regular file"])])
+def test_names_are_checked_before_the_model_is_loaded(run, tmp_path, arguments, words):
+    (tmp_path / "file").write_text("")
+    os.mkfifo(tmp_path / "fifo")
+    names = {"name": tmp_path.name, "fifo": tmp_path / "fifo"}
+    arguments = [argument.format(**names) for argument in arguments]
+    style = () if "--voice" in arguments else FEMALE
+    # an error of the model directory would come first, if it were read
+    model = () if "--model_dir" in arguments else ("--model_dir", "nowhere")
+    assert_refused(run("--text", TEXT, *style, *model, *arguments), *words)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fifo", "file"]
+
+
+def test_a_stream_that_fails_leaves_nothing(run, tmp_path):
+    model = generate_model(tmp_path / "silent", "--size", "tiny", "--sem-chain", "0")
+    stream = ("--text", TEXT, *FEMALE, "--temperature", 0, "--stream", tmp_path / "speech.wav")
+    for _ in range(2):                  # the second does not say that the file exists
+        assert_refused(run(*stream, model=model), "before it spoke")
+    assert not (tmp_path / "speech.wav").exists()
+
+
+def test_a_stream_to_a_full_disk(run):
+    assert_refused(run("--text", TEXT, *FEMALE, "--stream", "/dev/full"), "/dev/full", "No space")
+
+
+def test_messages_escape_control_characters(run, tmp_path):
+    (tmp_path / "a\nb\x1b[1m.wav").write_text("")
+    assert_refused(run("--text", TEXT, *FEMALE, "--output", "a\nb\x1b[1m.wav"), "a\\nb\\x1b[1m.wav")
+
+
+def test_defaults_are_not_reported_before_an_error(run):
+    _, _, err = run("--text", TEXT, "--gender", "female", "--model_dir", "nowhere")
+    assert len(err) == 1 and "nowhere" in err[0]
+
+
+def test_text_files_are_split_at_line_feeds_only(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes("\ufeffOne\u2028two\x85three.\fFour\r\n \r\nFive\rsix".encode())
+    args = build_parser().parse_args(["--text_file", str(path)])
+    assert read_texts(args) == ["One\u2028two\x85three.\fFour", "Five\rsix"]
+    path.write_bytes(b"\xef\xbb\xbf")
+    with pytest.raises(InputError, match="no text"):
+        read_texts(args)
+    with pytest.raises(InputError, match="larger"):
+        read_texts(build_parser().parse_args(["--text_file", "/dev/zero"]))
+
+
 # ---- as a process
 
 
@@ -448,7 +514,7 @@ def test_ctrl_c_leaves_no_partial_file(tiny_model, wavs, tmp_path):
     out, err = process.communicate()
     assert process.returncode == 130 and "Traceback" not in err, err
     assert "Interrupted" in err
-    assert sorted(map(str, results.iterdir())) == sorted(out.split())
+    assert sorted(map(str, results.glob("*"))) == sorted(out.split())
 
 
 def test_stdout_of_a_stream_is_audio_only(tiny_model, tmp_path):
@@ -469,3 +535,37 @@ def test_reader_that_hangs_up_is_reported(tiny_model, tmp_path):
     process.stdout.close()
     err = process.stderr.read().decode()
     assert process.wait() == 2 and "hung up" in err and "Traceback" not in err, err
+
+
+@pytest.mark.parametrize("redirection, word", [
+    (">&-", "closed"), (">/dev/full", "No space"),
+    pytest.param("| true", "", marks=pytest.mark.slow)])
+def test_stdout_that_takes_nothing_is_reported(tiny_model, tmp_path, redirection, word):
+    arguments = shlex.join(command(tiny_model, "--text", TEXT, *FEMALE, "--output",
+                                   tmp_path / "speech.wav"))
+    script = f"set -o pipefail; {arguments} {redirection}"
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True)
+    error = done.stderr.splitlines()[-1]
+    assert done.returncode == 2 and error.startswith("error: ") and word in error, done.stderr
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+    complete = redirection != ">&-"
+    assert (tmp_path / "speech.wav").exists() == complete
+    assert not complete or "speech.wav is complete" in error
+
+
+@pytest.mark.parametrize("number", ["abc", "0", "-1", "2.5", "²", "1,x"])
+def test_omp_num_threads_that_is_no_number(run, monkeypatch, number):
+    monkeypatch.setenv("OMP_NUM_THREADS", number)
+    assert_refused(run("--text", TEXT, *FEMALE), "OMP_NUM_THREADS", number)
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("delay", [0.3, 1.0, 2.5])
+def test_signals_during_imports_end_in_one_line(tiny_model, number, status, delay):
+    process = subprocess.Popen(command(tiny_model, "--text", TEXT, *FEMALE), cwd=ROOT,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(delay)
+    process.send_signal(number)
+    out, err = process.communicate()
+    assert "Traceback" not in err and len(err.split("\n")) <= 3 and not out, err
+    assert process.returncode in (status, 130, -number), err     # -number: before any Python code

@@ -1,0 +1,33 @@
+"""Signals during imports end the process; `run_command` has others while a command works."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """End the process at once, in one line, at SIGINT or SIGTERM: for imports, in which an
+    exception would be taken for a failure. Nothing may be half-written meanwhile."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    for number in numbers:
+        signal.signal(number, exit_now)
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def exit_now(number: int, frame: object) -> None:
+    with suppress(OSError):
+        os.write(2, b"\nInterrupted.\n")
+    os._exit(128 + number)
