@@ -8,6 +8,7 @@
 # `make eval` evaluates the demo model, `make eval EVAL="--model_dir DIR"` another English model.
 # `make normalizer-report` counts what text normalizers read right; REPORT="--failures ours" lists it.
 # `make gradio-clients` installs old and new versions of gradio_client, for the tests of the endpoints.
+# `make fuzz MINUTES=5` gives damaged files and texts to every reader; failing inputs are kept.
 # `make soak MINUTES=60` watches the memory of a service under random requests.
 # MINDSPORE=2.7.1 uses another version of MindSpore, in an environment of its own.
 
@@ -35,7 +36,7 @@ ASCEND_PYTEST = $(BIN)/python -m tests.ascend $(BIN)/python -m pytest --numproce
 ASCEND_TESTS = tests/ascend tests/parity/test_golden_runs.py
 ASCEND_NIGHTLY = $(ASCEND_TESTS) tests/parity tests/ops tests/qwen2 tests/bicodec tests/wav2vec2 tests/training
 
-.PHONY: demo test test-all test-ascend test-checkpoints lint bench soak peers eval ascend-rehearsal \
+.PHONY: demo test test-all test-ascend test-checkpoints lint bench fuzz soak peers eval ascend-rehearsal \
     ascend-peer normalizer-report gradio-clients clean
 
 demo: $(RUN_READY)
@@ -72,6 +73,9 @@ bench: $(RUN_READY)
 
 eval: $(DEV_READY)
 	$(BIN)/python -m evaluation $(EVAL)
+
+fuzz: $(RUN_READY)
+	$(BIN)/python -m tools.fuzz --minutes $(MINUTES)
 
 soak: $(RUN_READY)
 	$(BIN)/python -m tools.soak --minutes $(MINUTES)
