@@ -17,7 +17,7 @@ class FileLock:
     def acquire(self, wait: bool = True) -> bool:
         """Whether the lock is ours now; without `wait` it may belong to another. Raises OSError."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(self.path, flags, 0o600)
+        descriptor = os.open(self.path, flags, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

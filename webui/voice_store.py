@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from sparktts_ms.voice import Voice
 from webui.file_lock import FileLock
 
 MAX_VOICES = 500
+WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 LOCK = ".lock"              # a file in the folder; held while a voice is saved
 MAX_NAME_LENGTH = 40        # characters
 MAX_NAME_BYTES = 200
@@ -79,12 +81,16 @@ class VoiceStore:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Other processes cannot save meanwhile. Raises OutputError."""
+        """Other processes cannot save meanwhile, where the file system has locks. Raises
+        OutputError."""
         lock = FileLock(self.folder / LOCK)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except OSError as error:
+            if error.errno in WITHOUT_LOCKS:
+                yield
+                return
             problem = f"Nothing can be saved to the folder of voices: {error.strerror}."
             raise OutputError(problem, "Free disk space or choose another folder.") from None
         try:

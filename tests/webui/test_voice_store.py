@@ -1,6 +1,9 @@
 """Saved voices: names, links and uploaded files."""
 
 import contextlib
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
@@ -99,6 +102,17 @@ def test_a_lock_of_another_process_is_awaited(store):
             saving.result(0.3)
         holder.kill()
         assert saving.result(30) == "Bob"
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_voices_are_saved_where_there_are_no_locks(store, monkeypatch, number):
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    assert store.save("Anna", VOICE) == "Anna"
+    with pytest.raises(OutputError, match="already"):
+        store.save("Anna", VOICE)
 
 
 @pytest.mark.parametrize("folder", ["file", "file/x", "x" * 300])
