@@ -339,16 +339,20 @@ def test_uploads_of_one_address_are_limited(make_server):
     assert statuses == [200, 200, 429, 429] and int(response.headers["retry-after"]) > 0
 
 
-def test_example_recording_on_a_full_disk_is_a_notice(server, monkeypatch):
+def test_example_recording_on_a_full_disk_leaves_no_traceback(server, monkeypatch, capfd):
     def fail(self, mode="r", *_, **__):
         if "x" in mode:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return open(self, mode)
 
     config = httpx.get(server.url + "config").json()
-    [function] = [f["id"] for f in config["dependencies"] if f["api_name"] == "use_example"]
-    assert call(server, function, [])["success"]
+    [button] = [c["id"] for c in config["components"]
+                if c["props"].get("elem_id") == "example_recording"]
+    [function] = [f for f in config["dependencies"] if [button, "click"] in f["targets"]]
+    inputs = ["en"] * len(function["inputs"])
+    assert call(server, function["id"], inputs)["success"]
     with monkeypatch.context() as patch:
         patch.setattr(type(PROMPT), "open", fail)
-        result = call(server, function, [])
-    assert not result["success"] and "No space left" in result["output"]["error"]
+        call(server, function["id"], inputs)
+    assert "Traceback" not in capfd.readouterr().err
+    assert not list(server.temp_files.folder.rglob("*.part"))
