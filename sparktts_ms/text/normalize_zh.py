@@ -515,7 +515,7 @@ RULES = (
          r"(?<=[A-Za-z0-9])\.(?=(?:md|py|txt|pdf|docx?|xlsx?|pptx?|jpe?g|png|gif|mp[34]|zip|exe"
          r"|csv|json|html?|js"
          r"|wav|flac|apk|sh|cpp|java|go|ya?ml|ini|log|rar|7z|iso)(?![A-Za-z0-9]))", "点", "."),
-    rule("见Vol.5 -> 见Vol 五", r"(?<=[a-z])\.(?=\d)", " ", "."),
+    rule("见Vol.5 -> 见Vol 五", r"(?<=[a-z])(?<!\b[Nn]o)\.(?=\d)", " ", "."),
     # Comparison
     rule("设x≥60 -> 设x大于等于六十", r" ?(?:≥|>=|⩾|≧) ?(?=[\w.(-])", "大于等于", ">≥≧⩾"),
     rule("设y≤100 -> 设y小于等于一百", r" ?(?:≤|<=|⩽|≦) ?(?=[\w.(-])", "小于等于", "<≤≦⩽"),
