@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from cli.common import Parser, run_command
 from sparktts_ms.errors import InputError
 from sparktts_ms.text.normalize import Step, explain, normalize
+from sparktts_ms.text.paragraphs import split_paragraphs
 
 
 def build_parser() -> Parser:
     parser = Parser(
         prog="python -m cli.normalize",
         description="Show what will be said for texts: their numbers and symbols in words, one "
-                    "line for each line of text.")
+                    "line for each paragraph; for each line of standard input.")
     parser.add_argument("text", nargs="*", metavar="TEXT",
                         help="a text; - or none at all: the lines of standard input, in UTF-8")
     parser.add_argument("--explain", action="store_true",
@@ -51,7 +52,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read_texts(arguments: Sequence[str]) -> Iterator[str]:
-    """The lines of the texts; raises InputError for what is not Unicode."""
+    """The paragraphs of the texts, and the lines of standard input; raises InputError for what is
+    not Unicode."""
     for argument in arguments:
         if argument == "-":
             yield from read_standard_input()
@@ -60,7 +62,7 @@ def read_texts(arguments: Sequence[str]) -> Iterator[str]:
             argument.encode()
         except UnicodeEncodeError:
             raise not_unicode("A text") from None
-        yield from argument.splitlines() or [""]
+        yield from split_paragraphs(argument) or [""]
 
 
 def read_standard_input() -> Iterator[str]:

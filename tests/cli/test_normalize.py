@@ -19,6 +19,12 @@ def test_texts(capsys):
     assert capsys.readouterr().out == "three cats\n三只猫\n"
 
 
+def test_lines_of_a_sentence_are_joined(capsys):
+    assert normalize.main(["第1行没有完\n接着说完。", "3 cats and\n2 dogs.\n\nThe end."]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "第一行没有完接着说完。", "three cats and two dogs.", "The end."]
+
+
 @pytest.mark.parametrize("arguments", [[], ["-"]])
 def test_standard_input(monkeypatch, capsys, arguments):
     standard_input(monkeypatch, "\ufeff3 cats\r\n\n3只猫".encode())
