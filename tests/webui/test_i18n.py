@@ -9,7 +9,7 @@ import soundfile
 
 from sparktts_ms import Sampling, SpeechRequest
 from sparktts_ms.audio.recording import read_recording
-from sparktts_ms.errors import AudioError, InputError, Notice, SparkTTSError
+from sparktts_ms.errors import AudioError, InputError, NoSpeech, Notice, SparkTTSError
 from webui.i18n import LOCALES, error_message, notice_message
 from webui.voice_store import VoiceStore
 
@@ -87,6 +87,21 @@ def test_errors_of_numbers_are_in_chinese(make):
     with pytest.raises(InputError) as caught:
         make()
     check_chinese(caught.value)
+
+
+def test_speech_that_did_not_continue_a_recording_asks_for_the_transcript():
+    """Which is the likely reason; the controls are named, not the arguments of the library."""
+    problem = "The model ended before it spoke."
+    error = NoSpeech(problem, "Leave it out.", code="no_speech_continued")
+    english, chinese = (error_message(error, language) for language in LOCALES)
+    assert "transcript" in english and "leave it empty" in english and "Leave it out" not in english
+    assert "录音" in chinese and "留空" in chinese and not re.search("[A-Za-z]", chinese)
+
+
+def test_too_long_a_prompt_is_named_in_chinese():
+    problem = "Text and prompt make 5000 tokens; at most 4095 fit."
+    message = error_message(InputError(problem, code="prompt_too_long"), "zh")
+    assert "5000" in message and "4095" in message and "Text" not in message
 
 
 def test_every_notice_can_be_said():
