@@ -14,7 +14,7 @@ from sparktts_ms.text.numbers_en import (
     spell_groups,
     year,
 )
-from sparktts_ms.text.rules import rule
+from sparktts_ms.text.rules import after_digit, rule, words
 from sparktts_ms.text.units_en import UNIT
 
 _SIGNS = {
@@ -70,6 +70,7 @@ _VALUE = (
     r"(?!\d{1,4}\.\d{1,4}(?![.\d]))(?:[A-Z]{0,4}[-–]?\d[\dA-Z]*|[A-Z]{1,4}(?=[-–]\d))(?:[- –.]"
     r"[\dA-Z]*\d[\dA-Z]*){0,6}"
     r"(?:[-–][A-Z]{1,4}(?!\w)){0,3}")
+_CALLS = "call|dial|phone|ring|text|telephone|contact"
 _PHONE_CONTEXT = re.compile(
     r"(?i)\b(?:call|dial|phone|ring|text|telephone|tel|fax|contact|number|cell|mobile|reach)\b")
 
@@ -263,23 +264,23 @@ RULES = (
          rf"(\b(?i:{_SECRETS})(?i:s?(?: (?:number|code|no\.?|id|#))?(?: is| was| are)?(?: now"
          rf"| not)?:? ?[#=]? ?))"
          rf"((?:{_VALUE}|[a-zA-Z]{{1,9}}\d[\da-zA-Z]*))(?![\w%]|[.,:/]\d)", _named_code,
-         needs=("a-zA-Z", "0-9")),
+         needs=(words(_SECRETS), "0-9")),
     rule("Account number: 1234 -> Account number: one two three four",
          rf"(\b(?i:{_NAMED})(?:(?i:s? (?:number|code|no\.?|id))(?i: is| was)?:? ?#?"
          rf"|:|(?<=[Cc]ode) is| #|#) ?)({_VALUE})"
-         r"(?![\w%]|[.,:/]\d)", _named_code, needs=("a-zA-Z", "0-9")),
+         r"(?![\w%]|[.,:/]\d)", _named_code, needs=(words(_NAMED), "0-9")),
     rule("order 00123 -> order zero zero one two three",
          rf"(\b(?i:{_NAMED}) )(0\d+|(?<=[cC]ode )\d{{3,}}|\d{{5,}}|[A-Z]{{1,4}}-?\d{{3,}}(?:-\d+)*"
-         rf"|\d+-\d+-[\d-]*\d|\d+-\d{{3,}})(?![\w%]|[.,:/]\d)", _named_code, needs=("a-zA-Z",
-         "0-9")),
+         rf"|\d+-\d+-[\d-]*\d|\d+-\d{{3,}})(?![\w%]|[.,:/]\d)", _named_code,
+         needs=(words(_NAMED), "0-9")),
     rule("see #12345 -> see number one two three four five", r"#(\d{5,20})(?![\w.,]\d|\w)",
          lambda m: f"number {spell(m[1])}", needs="#"),
     rule("555-0199 ext. 12 -> five five five, zero one nine nine extension one two",
          r"\b[Ee]xt(?:\. ?| )(\d{1,6})\b", lambda m: f"extension {spell(m[1])}", needs=("x",
          "0-9")),
     rule("Fax x 555-0199 x204 -> Fax x five five five, zero one nine nine extension two zero four",
-         r"(?<=-\d{4}),? ?x ?(\d{2,6})\b", lambda m: f" extension {spell(m[1])}", needs=("x",
-         "0-9")),
+         r"(?<=-\d{4}),? ?x ?(\d{2,6})\b", lambda m: f" extension {spell(m[1])}",
+         needs=after_digit(",? ?x")),
     rule("1-800-FLOWERS -> one, eight hundred, FLOWERS",
          r"(?<![\w.+-])(?:\+?1[-. ])?\(?[89]\d\d\)?[-. ](?:\d{3}[-. ])?[A-Z]{2,9}(?:-"
          r"[A-Z]{2,9})?(?:-?\d{1,4})?\b", _phone, needs=("A-Z", "0-9")),
@@ -296,27 +297,28 @@ RULES = (
     rule("Dial 911 or 112 -> Dial nine one one or one one two",
          r"\b(?i:call|dial|phone|ring|text|telephone)(?i:s|ed|ing)? "
          rf"(?:{_HOTLINES})(?:(?:, | or |, or | and )(?:{_HOTLINES})){{0,3}}(?![\w-]|[.,:]\d)",
-         _hotline, needs=("a-zA-Z", "0-9")),
+         _hotline, needs=(words(_CALLS), "0-9")),
     rule("call us on 13 14 50 -> call us on one three, one four, five zero",
          r"(\b(?i:call|dial|phone|ring|text|contact)(?i:s|ed|ing)?(?: us| me| him| her| them)?"
          r"(?: on| at)? )(\d{2,6}(?:[- ]\d{2,6}){1,4})(?![\w%-]|[.,:/]\d)", _called,
-         needs=("a-zA-Z", "0-9")),
+         needs=(words(_CALLS), "0-9")),
     rule("Call me, or 911. -> Call me, or nine one one.",
          rf"\b(or|and) ({_HOTLINES})(?=[.,!?;]|$| (?:for|in|if)\b)", _other_hotline,
          needs=("o", "0-9")),
     rule("my line is 555 0134 -> my line is five five five, zero one three four",
          r"\b((?i:line|number|phone|cell|mobile|landline)(?: is|:) )(\d{3} \d{4})(?![\w-]|[.,]\d)",
-         lambda m: m[1] + spell_groups(m[2]), needs=("a-zA-Z", "0-9")),
+         lambda m: m[1] + spell_groups(m[2]),
+         needs=(words("line|number|phone|cell|mobile|landline"), "0-9")),
     rule("Text STOP to 12345 -> Text STOP to one two three four five",
          r"\b((?i:text)(?i:s|ed|ing)?(?:\b[^.!?\d\n]{0,40} to)? )(\d{5,6})(?![\w-]|[.,:]\d)",
-         lambda m: m[1] + spell(m[2]), needs="t"),
+         lambda m: m[1] + spell(m[2]), needs=(words("text"), "0-9")),
     rule("I drive a 911. -> I drive a nine eleven.",
          r"\b((?:[Aa]|[Tt]he|[Hh]is|[Hh]er|[Mm]y) )911(?=[.,!?;]|$)"
          r"|(?<![\w.,])()911(?= (?:Turbo|Carrera|GT3|Targa)\b)",
-         lambda m: f"{m[1] or ''}nine eleven", needs="9"),
+         lambda m: f"{m[1] or ''}nine eleven", needs=re.compile("911")),
     rule("a 911 call -> a nine one one call",
          rf"(?<![\w.,$£€])()(911|999|112|988)(?= (?:{_HOTLINE_WORK})\b)",
-         lambda m: spell(m[2]), needs=("a-zA-Z", "0-9")),
+         lambda m: spell(m[2]), needs=re.compile("911 |999 |112 |988 ")),
     rule("in NY 10001 -> in NY one zero zero zero one",
          rf"\b({_STATES}),? (\d{{5}})(?:-(\d{{4}}))?(?![\w,-]|\.\d)",
          lambda m: " ".join([m[1], *(spell(part) for part in m.groups()[1:] if part)]),
@@ -327,7 +329,7 @@ RULES = (
     rule("room 1208 -> room twelve oh eight",
          rf"(\b(?i:{_PLACES})(?i:s?(?: (?:number|no\.?))?) #?)((?:[A-Z]{{1,3}}[- ]?)?)(\d{{1,5}})("
          rf"[A-Z]?)(?:[-–](\d{{1,5}}))?"
-         rf"(?![\w%°]|[.,:/]\d|-\d| \d/\d| ?{UNIT})", _place, needs=("a-zA-Z", "0-9")),
+         rf"(?![\w%°]|[.,:/]\d|-\d| \d/\d| ?{UNIT})", _place, needs=(words(_PLACES), "0-9")),
     rule("at 12 N Main St -> at twelve North Main Street",
          rf"(?<=\d )([NSEW])\.? (?=(?:[A-Z][a-z]{{1,15}} ){{1,2}}{_STREET}\b"
          rf"|\d{{1,3}}(?:st|nd|rd|th) {_STREET}\b)", lambda m: f"{_DIRECTIONS[m[1]]} ",
@@ -359,7 +361,8 @@ RULES = (
          r"\b((?i:figure|fig\.?|table|equation|exhibit|box|listing|section|chapter|exercise"
          r"|problem) )(\d{1,3})-(\d{1,3})(?![\w-]"
          r"|[.,]\d)",
-         lambda m: f"{m[1]}{cardinal(m[2])} dash {cardinal(m[3])}", needs=("a-zA-Z", "0-9")),
+         lambda m: f"{m[1]}{cardinal(m[2])} dash {cardinal(m[3])}",
+         needs=after_digit("-[0-9]")),
 )
 
 # After dates.
@@ -387,17 +390,17 @@ NAMES = (
          lambda m: f"{spell(m[1])} hash", needs="#"),
     rule("two F-16s, A320s, under-18s -> two F-sixteens, A three twenties, under-eighteens",
          r"(?<=[A-Za-z])(-?)(\d{1,4})s\b", lambda m: m[1] + plural(number_in_name(m[2])),
-         needs=("s", "0-9")),
+         needs=after_digit("s")),
     rule("two 747s -> two seven forty sevens", r"(?<![\w.,])(\d{2,4})(['’]?)s\b",
          lambda m: plural(number_in_name(m[1])), needs=("s", "0-9")),
     rule("the 5s and size 8s -> the fives and size eights",
          r"\b((?:and|or|of|some|one|two|three|four|five|six|seven|eight|nine|ten|[Ss]izes?|[Tt]he)"
          r" )(\d)s\b", lambda m: m[1] + plural(cardinal(m[2])),
-         needs=("s", "0-9")),
+         needs=after_digit("s")),
     rule("MP3, COVID-19 -> MP three, COVID-nineteen",
-         r"(?<=[A-Za-z])(-?)(\d{1,9})(?!\.\d)(?=[^\d]|$)", _digits_in_name, needs=("a-zA-Z",
-         "0-9")),
+         r"(?<=[A-Za-z])(-?)(\d{1,9})(?!\.\d)(?=[^\d]|$)", _digits_in_name,
+         needs=re.compile("[A-Za-z]-?[0-9]")),
     rule("the 705A -> the seven oh five A", r"(?<![\w.,])()(\d{1,9})(?=[A-Za-z])", _digits_in_name,
-         needs=("a-zA-Z", "0-9")),
+         needs=after_digit("[A-Za-z]")),
 )
 

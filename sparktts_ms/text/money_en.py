@@ -4,7 +4,7 @@ import re
 
 from sparktts_ms.text.context_en import is_adjective
 from sparktts_ms.text.numbers_en import cardinal, decimal, plural
-from sparktts_ms.text.rules import NUMBER, rule
+from sparktts_ms.text.rules import NUMBER, one_of, rule
 from sparktts_ms.text.units_en import unit_per
 
 # One, many, one hundredth, many hundredths.
@@ -49,8 +49,7 @@ SIGN = (
     rf"(?:[{''.join(sign for sign in CURRENCIES if not sign[0].isalpha())}]"
     rf"|(?<![A-Za-z])(?:{'|'.join(map(re.escape, sorted(_LETTERS, key=len, reverse=True)))})(?!"
     rf"[A-Za-z]))")
-# The first characters of all signs.
-_FIRST = "".join(sorted({re.escape(sign[0]) for sign in CURRENCIES}))
+_HAS_SIGN = re.compile(one_of(CURRENCIES))
 _SCALE = r"(?:[ -]?(?:thousand|million|billion|trillion|mil|MM|[kKmMbBtT]n?|trn)\b)?"
 _EUROPEAN = r"\d{1,3}(?:\.\d{3}){1,4},\d{2}(?!\d)|\d{1,3},\d{2}(?!\d)"
 _NUMBER = rf"(?:{_EUROPEAN}|{NUMBER}|\.\d{{1,3}}(?!\d))"
@@ -129,12 +128,12 @@ RULES = (
          rf"(?P<per>)"
          r" (?P<sign>USD|CAD|AUD|HKD|NZD|SGD)\b", _money, needs="$"),
     rule("$3 million -> three million dollars", rf"(?P<sign>{SIGN}) ?{_RANGE}{_PER}(?!\w)", _money,
-         needs=(_FIRST, "0-9")),
+         needs=(_HAS_SIGN, "0-9")),
     rule("100 USD -> one hundred US dollars",
-         rf"(?<!\w)(?<!\d[.,]){_RANGE} ?(?P<sign>{SIGN}){_PER}(?!\w)", _money, needs=(_FIRST,
-         "0-9")),
+         rf"(?<!\w)(?<!\d[.,]){_RANGE} ?(?P<sign>{SIGN}){_PER}(?!\w)", _money,
+         needs=(_HAS_SIGN, "0-9")),
     rule("Only 99¢ -> Only ninety nine cents",
          rf"(?<!\w)(?<!\d[.,])({NUMBER}|\.\d+) ?(¢|(?<=\d)p(?<!\d\d\dp)|(?<=[1-9][05])c"
          rf"(?<!\d\d\dc))(?!\w)", _cents,
-         needs="¢pc"),
+         needs=re.compile("[0-9] ?[¢pc]")),
 )

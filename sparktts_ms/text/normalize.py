@@ -133,20 +133,31 @@ def _apply_grammar(name: str, text: str, traditional: bool, trace: _Trace | None
     convert = traditional and name == "zh"
     if convert:
         text = to_simplified(text)
+    found: dict[re.Pattern[str], bool] = {}         # what rules need, in the text as it is
     for rule in (*PLAIN_CHARACTERS, *grammar.rules):
-        text = _apply_rule(rule, text, grammar.spaced, trace)
+        if not _has_needs(rule, text, found):
+            continue
+        replaced = _apply_rule(rule, text, grammar.spaced, trace)
+        if replaced != text:
+            text = replaced
+            found.clear()
     if convert and trace is not None:
         trace.steps = [step._replace(matched=to_traditional(step.matched),
                                      spoken=to_traditional(step.spoken)) for step in trace.steps]
     return to_traditional(text) if convert else text
 
 
+def _has_needs(rule: Rule, text: str, found: dict[re.Pattern[str], bool]) -> bool:
+    for needed in rule.needs or ():
+        if needed not in found:
+            found[needed] = needed.search(text) is not None
+        if not found[needed]:
+            return False
+    return True
+
+
 def _apply_rule(rule: Rule, text: str, spaced: bool, trace: _Trace | None) -> str:
     """`spaced` keeps a replacement apart from the letters beside it."""
-    for needed in rule.needs or ():
-        if not needed.search(text):
-            return text
-
     def replace(match: re.Match[str]) -> str:
         replacement = rule.replacement
         spoken = match.expand(replacement) if isinstance(replacement, str) else replacement(match)

@@ -14,7 +14,7 @@ from sparktts_ms.text.numbers_en import (
     spell,
     year,
 )
-from sparktts_ms.text.rules import NUMBER, Grammar, rule
+from sparktts_ms.text.rules import NUMBER, Grammar, after_digit, rule, words
 from sparktts_ms.text.units_en import UNIT
 
 _BEGIN = r"(?<!\w)(?<!\d[.,])"
@@ -169,11 +169,13 @@ RULES = (
     rule("p. 5 and Fig. 2 -> page five and Figure two",
          r"\b((?i:pp?\.|pp(?= )|vol\.|figs?\.|chs?\.|sec\.|nos\.|eq\.|ver\.|approx\.|ca?\.|art\."
          r"|para\.|"
-         r"est\.|max\.|min\.|avg\.|ep\.|pt\.)) ?(?=\d)", _abbreviation, needs=(".p", "0-9")),
+         r"est\.|max\.|min\.|avg\.|ep\.|pt\.)) ?(?=\d)", _abbreviation,
+         needs=re.compile("[.p] ?[0-9]")),
     rule("v1.5 -> version one point five", r"\bv(?=\d)|\bV(?=\d+\.)", "version ", needs="vV"),
     rule("version 2.0 of Python 3.12 -> version two point oh of Python three point twelve",
          rf"\b((?:{_VERSIONED}) )(\d{{1,4}}\.\d{{1,4}})(?![\w%]|\.\d)",
-         lambda m: m[1] + _version(m[2]), needs=("a-zA-Z", "0-9")),
+         lambda m: m[1] + _version(m[2]),
+         needs=(after_digit(r"\.[0-9]"), words(_VERSIONED.replace("[Vv]", "V")))),
     rule("OS 2.5.1 -> OS two point five point one",
          r"(?<![\w.])(?:\d{1,6}(?:\.\d{1,6}){2}|\d{1,6}(?:\.\d{1,6}){4,20})(?!\w|\.\d)",
          lambda m: _version(m[0]), needs=(".", "0-9")),
@@ -209,7 +211,7 @@ RULES = (
          r"(?<=\d)((?:st|nd|rd|th)?)-(?=[A-Za-z])", r"\1 ", needs=("-", "0-9")),
     rule("the 21st and 1,000th -> the twenty first and one thousandth",
          rf"{_BEGIN}(\d{{1,3}}(?:,\d{{3}}){{1,4}}|\d{{1,15}})(?:st|nd|rd|th|ST|ND|RD|TH)\b",
-         lambda m: ordinal(m[1]), needs=("tndhTNDH", "0-9")),
+         lambda m: ordinal(m[1]), needs=after_digit("[snrtSNRT][tdhTDH]")),
     *codes_en.NAMES,
     rule("1,005 of 0.5 -> one thousand and five of zero point five",
          r"(?<!\w)(?:\d{1,3}(?:,\d{3}){1,6}(?!\d)(?:\.\d{1,400})?|\d{1,15}\.\d{1,400}|"

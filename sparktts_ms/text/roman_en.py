@@ -3,7 +3,7 @@
 import re
 
 from sparktts_ms.text.numbers_en import cardinal, ordinal
-from sparktts_ms.text.rules import rule
+from sparktts_ms.text.rules import rule, words
 
 VALUES = {"M": 1000, "D": 500, "C": 100, "L": 50, "X": 10, "V": 5, "I": 1}
 # Letters I, V and X; not XX and XXX, which are sizes and kisses.
@@ -47,6 +47,11 @@ _NO_TITLE = (
     "For|From|To|No|One|Two|Each|Every|Start|Stop|Open|Run|Give|Given|Insert|Place|Remove|Hospital|"
     "Vitamin|What|Which|It|He|She|We|They|You")
 _MORE = rf"(?:(?:,? (?:and|or|to|&) |, | ?[-–—] ?)(?!I\b){_ANY}(?!['’])){{0,5}}"
+_IS_HEADING = words(_HEADINGS)
+_IS_RULER = words(_RULER)
+_IS_REGNAL = words(_REGNAL)
+# A word of numerals, not I.
+_HAS_NUMERAL = re.compile(r"[IVXLC](?<!\w.)(?:(?<!I)|[IVX])", re.ASCII)
 # A middle initial: Robert V. Smith.
 _NO_INITIAL = r"(?!(?<=[ ][VX])\. (?!(?:He|She|It|They|The|His|Her|This|But|In|And|When)\b)[A-Z])"
 
@@ -79,34 +84,34 @@ def _heading(match: re.Match[str]) -> str:
 RULES = (
     rule("the XIX century -> the nineteenth century",
          rf"\b({_SMALL}|X{{1,2}}|V)(?:th|st|nd|rd)?(?=[ -](?:century|centuries)\b)",
-         lambda m: ordinal(value(m[1])), needs="IVXLC"),
+         lambda m: ordinal(value(m[1])), needs=_HAS_NUMERAL),
     rule("the XXIst one -> the twenty first one", rf"\b({_SMALL}|X{{1,2}}|V)(?:th|st|nd|rd)\b",
-         lambda m: ordinal(value(m[1])), needs="IVXLC"),
+         lambda m: ordinal(value(m[1])), needs=_HAS_NUMERAL),
     rule("Henry VIII fought -> Henry the eighth fought",
          rf"\b(?!Malcolm X\b)({_REGNAL}) ({_SMALL}|XX?|V)\b{_NO_INITIAL}",
-         _rank, needs="IVXLC"),
+         _rank, needs=(_HAS_NUMERAL, _IS_REGNAL)),
     rule("Queen Elizabeth I -> Queen Elizabeth the first",
          rf"\b((?:{_RULER}) (?:[A-Z][a-z]{{1,15}} )?[A-Z][a-z]{{1,15}}) ({_SMALL}|X|V|I{_NOT_I})\b",
-         _rank, needs="IVXLC"),
+         _rank, needs=("IVX", _IS_RULER)),
     rule("Elizabeth I reigned -> Elizabeth the first reigned",
          rf"\b({_REGNAL}) (I)(?= (?:reigned|ruled|of [A-Z][a-z]+|became|abdicated|(?:and|or) "
          rf"[A-Z][a-z]+ (?:[IVX]+|the))\b)", _rank,
-         needs="I"),
+         needs=("I", _IS_REGNAL)),
     rule("John Smith III -> John Smith the third",
          rf"\b((?:{_FIRST_NAMES}) (?:[A-Z]\. )?[A-Z][a-z]{{1,15}}) (I{{2,3}}|IV)\b", _rank,
-         needs="IVXLC"),
+         needs=_HAS_NUMERAL),
     rule("After World War II -> After World War two",
          rf"\b((?i:{_HEADINGS})s?) (?!I\b)({_ANY}(?!['’]\w|-(?![IVXLC]+\b)\w){_MORE})",
-         _heading, needs="IVXLC"),
+         _heading, needs=(_HAS_NUMERAL, _IS_HEADING)),
     rule("World War I began -> World War one began",
          rf"\b((?:{_capitalized(_HEADINGS)})s?) (I\b{_NOT_I}(?!-(?![IVXLC]+\b)\w){_MORE})",
-         _heading, needs="I"),
+         _heading, needs=("I", _IS_HEADING)),
     rule("type I and II -> type one and two",
          rf"\b((?:{_HEADINGS})s?) (I(?=[.,;:)!?–-]|$| (?:and|or|to|of|in|is|was|error|diabetes)\b)"
-         rf"{_MORE})", _heading, needs="I"),
+         rf"{_MORE})", _heading, needs=("I", _IS_HEADING)),
     rule("Rocky IV is fun -> Rocky four is fun",
          rf"\b(?!(?:{_NO_TITLE})\b)([A-Z][a-z]{{1,20}}|[A-Z]{{2,12}}) ({_SMALL}\b(?![-'’]\w)"
-         rf"{_NO_INITIAL}{_MORE})", _heading, needs="IVXLC"),
+         rf"{_NO_INITIAL}{_MORE})", _heading, needs=_HAS_NUMERAL),
     rule("Louis the XIV -> Louis the fourteenth", rf"\b((?:{_REGNAL}) the) ({_SMALL})\b",
-         lambda m: f"{m[1]} {ordinal(value(m[2]))}", needs="IVX"),
+         lambda m: f"{m[1]} {ordinal(value(m[2]))}", needs=(_HAS_NUMERAL, _IS_REGNAL)),
 )

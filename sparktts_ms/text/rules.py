@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 Replacement = str | Callable[[re.Match[str]], str]
+Needs = str | re.Pattern[str]
 
 NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,6}(?:\.\d+)?|\d{1,15}(?:\.\d+)?)"
 ADDRESS = (
@@ -39,18 +40,38 @@ class Grammar(NamedTuple):
 
 
 def rule(
-        example: str, pattern: str, replacement: Replacement, needs: str | tuple[str, ...] = ()
-        ) -> Rule:
-    """`needs`: characters, as between [ and ], of which all matches have one; several: have one of
-    each. It saves time."""
-    classes = (needs,) if isinstance(needs, str) else needs
-    needed = tuple(re.compile(f"[{characters}]") for characters in classes)
+        example: str, pattern: str, replacement: Replacement,
+        needs: Needs | tuple[Needs, ...] = ()) -> Rule:
+    """`needs`: characters, as between [ and ], of which all matches have one, or a pattern that is
+    found in all matches; several: each of them. It saves time."""
+    needs = needs if isinstance(needs, tuple) else (needs,)
+    needed = tuple(
+        re.compile(f"[{need}]") if isinstance(need, str) else need for need in needs)
     return Rule(example, re.compile(pattern, re.ASCII), replacement, needed)
 
 
 def one_of(names: Iterable[str]) -> str:
     """A regular expression for one of the names, the longest first."""
     return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+
+
+def words(names: str) -> re.Pattern[str]:
+    """Finds a word that begins with one of the names, in upper or lower case; it is quick as it
+    begins with one set of letters. names: patterns that begin with a letter, with | between them.
+    """
+    rests: dict[str, list[str]] = {}
+    for name in names.split("|"):
+        rests.setdefault(name[0].lower(), []).append(name[1:])
+    branches = "|".join(
+        f"(?<=[{first}{first.upper()}])(?i:{'|'.join(rest)})" for first, rest in rests.items())
+    first_letters = "".join(rests)
+    return re.compile(
+        rf"[{first_letters}{first_letters.upper()}](?<!\w.)(?:{branches})", re.ASCII)
+
+
+def after_digit(pattern: str) -> re.Pattern[str]:
+    """Finds a digit with the pattern after it."""
+    return re.compile(f"[0-9](?:{pattern})", re.ASCII)
 
 
 def spell_address(address: str, names: Mapping[str, str], separator: str) -> str:

@@ -4,7 +4,7 @@ import re
 
 from sparktts_ms.text.context_en import after, before, counts, is_adjective
 from sparktts_ms.text.numbers_en import cardinal, decimal, ordinal, plural, spell, year
-from sparktts_ms.text.rules import rule
+from sparktts_ms.text.rules import after_digit, rule, words
 from sparktts_ms.text.units_en import UNIT
 
 MONTHS = (
@@ -15,6 +15,7 @@ _MONTH = (
     rf"{_SHORT_MONTH}|{_SHORT_MONTH.upper()}|(?!march|may)(?:{'|'.join(MONTHS).lower()})|"
     r"(?!mar|may|dec|sep\b)"
     rf"(?:{_SHORT_MONTH.lower()}))\b(?:\.(?=,? ?\d))?)")
+_IS_MONTH = words("|".join(month[:3] for month in MONTHS))
 _DAY = r"(?:3[01]|[12]\d|0?[1-9])(?!\d)(?:st|nd|rd|th)?"
 _DASH = "[-–—~]"
 _HALF = "[AaPp][Mm]"
@@ -280,10 +281,10 @@ TENS_OF = {"10": "tens", "100": "hundreds", "1000": "thousands", "1,000": "thous
 
 RULES = (
     rule("at 5 p.m. Then -> at five PM. Then",
-         r"(?<=\d) ?([AaPp])\.?[Mm]\.(?=$|\s+[A-Z])", lambda m: f" {m[1].upper()}M.", needs=("Mm",
-         "0-9")),
+         r"(?<=\d) ?([AaPp])\.?[Mm]\.(?=$|\s+[A-Z])", lambda m: f" {m[1].upper()}M.",
+         needs=after_digit(r" ?[AaPp]\.?[Mm]")),
     rule("8 a.m. or -> eight AM or", r"(?<=\d) ?([AaPp])\.[Mm]\b\.?",
-         lambda m: f" {m[1].upper()}M", needs=("Mm", "0-9")),
+         lambda m: f" {m[1].upper()}M", needs=after_digit(r" ?[AaPp]\.[Mm]")),
     rule("It ended at 2024-05-06T14:30Z. -> "
          "It ended at the sixth of May twenty twenty four, fourteen thirty.",
          r"(?<![\w.-])(\d{4})-(\d\d)-(\d\d)(?:T|,? )([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)"
@@ -302,26 +303,27 @@ RULES = (
          lambda m: f"{MONTHS[int(m[1]) - 1]} {year(m[2])}", needs="/"),
     rule("May 2023–June 2024 -> May twenty twenty three to June twenty twenty four",
          rf"\b({_MONTH} \d{{4}}) ?{_DASH} ?(?={_MONTH} \d{{4}})", r"\1 to ",
-         needs=("–—~-", "0-9")),
+         needs=(_IS_MONTH, "0-9")),
     rule("May 3rd - June 5th -> May third to June fifth",
-         rf"\b({_MONTH} {_DAY}) ?{_DASH} ?(?={_MONTH} {_DAY})", r"\1 to ", needs=("–—~-", "0-9")),
+         rf"\b({_MONTH} {_DAY}) ?{_DASH} ?(?={_MONTH} {_DAY})", r"\1 to ",
+         needs=(_IS_MONTH, "0-9")),
     rule("From May 5-7 -> From May fifth to seventh",
          rf"\b({_MONTH}) ((?:the )?)({_DAY})(?: ?{_DASH} ?({_DAY}))?(?![\w%-]|[.,:/]\d)",
-         _month_and_days, needs=("a-zA-Z", "0-9")),
+         _month_and_days, needs=(_IS_MONTH, "0-9")),
     rule("on 6 May -> on the sixth of May",
          rf"(?<![\w.,:/-])(?:[Tt]he )?({_DAY})(?: ?{_DASH} ?({_DAY}))?(?: of |[ -])({_MONTH})"
          rf"(?:-(\d{{4}})|(?=\W|$))(?!\d)",
-         _days_and_month, needs=("a-zA-Z", "0-9")),
+         _days_and_month, needs=(_IS_MONTH, "0-9")),
     rule("on Jan-15-2020 -> on January fifteenth twenty twenty",
          rf"\b({_MONTH})-({_DAY})(?:-(\d{{4}}))?(?![\w-])",
          lambda m: f"{_month(m[1])} {_day(m[2])}" + (f" {year(m[3])}" if m[3] else ""),
-         needs=("-", "0-9")),
+         needs=(_IS_MONTH, "0-9")),
     rule("17 may 2010 -> the seventeenth of May twenty ten",
          rf"(?<![\w.,:/-])({_DAY}) (may|march|mar|dec|sep) (\d{{4}})(?!\w)",
-         lambda m: f"the {_day(m[1])} of {_month(m[2])} {year(m[3])}", needs="mds"),
+         lambda m: f"the {_day(m[1])} of {_month(m[2])} {year(m[3])}", needs=(_IS_MONTH, "0-9")),
     rule("in May 1500 -> in May fifteen hundred",
          rf"\b({_MONTH}),? ([12]\d{{3}})(?![\w-]|[.,:/]\d)",
-         lambda m: f"{_month(m[1])} {year(m[2])}", needs=("a-zA-Z", "0-9")),
+         lambda m: f"{_month(m[1])} {year(m[2])}", needs=(_IS_MONTH, "0-9")),
     rule("Psalm 23:4 -> Psalm twenty three four",
          rf"\b({_BOOKS}) (\d{{1,3}}):(\d{{1,3}})(?: ?[-–] ?(\d{{1,3}}))?(?![\w:])",
          lambda m: f"{m[1]} {cardinal(m[2])} {cardinal(m[3])}"
@@ -338,10 +340,11 @@ RULES = (
          rf"(?![\w:%/-]| ?{_HALF}\b|[.,]\d))", _half_clocks, needs=":"),
     rule("9am-5pm -> nine AM to five PM",
          rf"(?<![\w:.,/$£€¥-])(1?\d|2[0-4])(?::([0-5]\d))?(?: ?({_HALF}))? ?{_DASH} ?"
-         rf"(1?\d|2[0-4])(?::([0-5]\d))? ?({_HALF})(?!\w)", _hours, needs=("Mm", "0-9")),
+         rf"(1?\d|2[0-4])(?::([0-5]\d))? ?({_HALF})(?!\w)", _hours,
+         needs=after_digit(" ?[AaPp][Mm]")),
     rule("at 1.59 pm -> at one fifty nine PM",
          rf"(?<![\w.,:])(1?\d)\.([0-5]\d) ?({_HALF})\b", lambda m: clock(m[1], m[2], m[3]),
-         needs=("Mm", "0-9")),
+         needs=after_digit(" ?[AaPp][Mm]")),
     rule("at 14:30:15 -> at fourteen thirty and fifteen seconds",
          rf"{_NO_CLOCK_BEFORE}(2[0-4]|[01]?\d):([0-5]\d):([0-5]\d)(\.\d{{1,3}})?(?: ?({_HALF}))?"
          r"(?![\w:])", _clock_with_seconds, needs=":"),
@@ -352,12 +355,12 @@ RULES = (
          rf"{_NO_CLOCK_BEFORE}(?P<hour>2[0-4]|[01]?\d):(?P<minute>[0-5]\d)(?: ?(?P<half>{_HALF}))?"
          r"(?!(?!ish\b)\w|:|[.,]\d)", _clock, needs=":"),
     rule("at 3 pm -> at three PM", rf"(?<![\w.,:])(\d{{1,2}}) ?({_HALF})\b",
-         lambda m: f"{cardinal(m[1])} {m[2].upper()}", needs=("Mm", "0-9")),
+         lambda m: f"{cardinal(m[1])} {m[2].upper()}", needs=after_digit(" ?[AaPp][Mm]")),
     rule("at 1400 hours -> at fourteen hundred hours",
          r"(?i)\b((?:at|by|until|till|from|to|before|after|around|between|and) )([01]\d|2[0-4])("
          r"[0-5]\d)(?= ?(?:hours|hrs)\b)",
          lambda m: f"{m[1]}{'zero ' if m[2] < '10' else ''}{cardinal(m[2])} "
-         f"{'hundred' if m[3] == '00' else cardinal(m[3])}", needs=("h", "0-9")),
+         f"{'hundred' if m[3] == '00' else cardinal(m[3])}", needs=after_digit(" ?(?i:hours|hrs)")),
     rule("run in 45:30 -> run in forty five thirty",
          r"\b((?:in|took|time of|takes?|lasted|ran|at|is|was) )(\d\d):([0-5]\d)(?![\w:])",
          _stopwatch, needs=":"),
@@ -365,30 +368,31 @@ RULES = (
          r"(?<![\w:.,])\d{1,6}(?::\d{1,6}(?:,\d{3})*){1,3}(?![\w:])",
          lambda m: " to ".join(map(cardinal, m[0].split(":"))), needs=":"),
     rule("1h20m -> one hour twenty minutes", rf"(?<![\w.,])(?:{_D})?{_H} ?{_M}(?: ?{_S})?(?!\w)",
-         _duration, needs=("h", "0-9")),
+         _duration, needs=after_digit(" ?h")),
     rule("1h30 -> one hour thirty", r"(?<![\w.,])(\d{1,2})h([0-5]\d)(?!\w)",
-         lambda m: f"{_count(m[1], 'hour')} {cardinal(m[2])}", needs=("h", "0-9")),
+         lambda m: f"{_count(m[1], 'hour')} {cardinal(m[2])}", needs=after_digit("h")),
     rule("5m 30s -> five minutes thirty seconds", rf"(?<![\w.,])()(){_M} ?{_S}(?!\w)", _duration,
-         needs=("s", "0-9")),
+         needs=after_digit(" ?s")),
     rule("3'20\" long -> three minutes twenty seconds long",
          r"(?<![\w.,])()()(\d{1,3})['′] ?([1-5]\d)(?<!'1[01])(?<! 1[01])[\"″](?!\w)", _duration,
          needs="'′"),
     rule("the 1960s-80s -> the nineteen sixties to eighties",
          r"\b((?:1[1-9]|20)\d0)s ?[-–] ?((?:1[1-9]|20)?\d0)s\b",
-         lambda m: f"{plural(year(m[1]))} to {plural(year(m[2]))}", needs=("s", "0-9")),
+         lambda m: f"{plural(year(m[1]))} to {plural(year(m[2]))}", needs=after_digit("s")),
     rule("the 1990s -> the nineteen nineties", r"\b((?:1[1-9]|20)\d0)(?:['’]s|s)\b",
-         lambda m: plural(year(m[1])), needs=("s", "0-9")),
+         lambda m: plural(year(m[1])), needs=after_digit("['’]?s")),
     rule("the 90s -> the nineties", r"(?<![\w.,$£€])(?<![ck]-)(['’])?([1-9]0)(['’](?=s))?s\b",
          _short_decade,
-         needs=("s", "0-9")),
-    rule("the '00s -> the two thousands", r"(?<!\w)['’]00s\b", "two thousands", needs="0"),
+         needs=after_digit("['’]?s")),
+    rule("the '00s -> the two thousands", r"(?<!\w)['’]00s\b", "two thousands",
+         needs=after_digit("s")),
     rule("in 9.58s -> in nine point five eight seconds",
          r"(?<![\w.,$£€:])(?<![A-Za-z]-)(\d{1,4}|\d{1,4}\.\d{1,4})s(?!(?<=0s) of\b)(?!\w)",
          _seconds,
-         needs=("s", "0-9")),
+         needs=after_digit("s")),
     rule("hundreds: 100s of them -> hundreds: hundreds of them",
-         rf"(?<![\w.,])({'|'.join(TENS_OF)})['’]?s(?= of\b)", lambda m: TENS_OF[m[1]], needs=("s",
-         "0-9")),
+         rf"(?<![\w.,])({'|'.join(TENS_OF)})['’]?s(?= of\b)", lambda m: TENS_OF[m[1]],
+         needs=after_digit("['’]?s")),
     rule("the '23-'24 season -> the twenty three to twenty four season",
          r"(?<!\w)['’](\d\d) ?[-–] ?['’](\d\d)(?![\w'’])",
          lambda m: f"{_end_of_range('', m[1])} to {_end_of_range('', m[2])}", needs="'’"),
@@ -405,5 +409,6 @@ RULES = (
     rule("in 1066 -> in ten sixty six",
          r"\b([Ii]n|[Ss]ince|[Uu]ntil|[Yy]ear|AD|[Ff]rom|[Bb]efore|[Aa]fter|[Cc]irca) (\d{4})"
          r"(?!\w|[.,]\d| ?[%$€])",
-         _after_preposition, needs=("a-zA-Z", "0-9")),
+         _after_preposition,
+         needs=(words("in|since|until|year|ad|from|before|after|circa"), "0-9")),
 )
