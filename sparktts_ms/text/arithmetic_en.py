@@ -66,10 +66,12 @@ OPERATORS = (
     rule("5! = 120 -> five factorial equals one hundred and twenty",
          r"(?<![\w.,])(\d{1,3})!(?= (?:is|equals)\b| ?[=+×*/-])",
          lambda m: f"{cardinal(m[1])} factorial", needs="!"),
-    rule("3 + 5 -> three plus five", r"(?<=[\w)²³%°€⁰¹⁴-⁹]) \+ (?=[\w(√π$€£])|(?<=\d)\+(?=\d)",
+    rule("3 + 5 -> three plus five", r"(?<=[\w)²³%°€⁰¹⁴-⁹]) \+ (?=[\w(√π$€£])"
+         r"|(?<=\d)\+(?=\d)|(?<=[⁰¹²³⁴-⁹])\+(?=[\w(])",
          " plus ",
          needs="+"),
-    rule("x = 3 -> x equals three", r"(?<=[\w)%²³\"'Α-ω]) ?={1,2} ?(?=[\w(√Α-ω-])", " equals ",
+    rule("x = 3 -> x equals three", r"(?<=[\w)%⁰¹²³⁴-⁹ⁿ\"'Α-ω]) ?={1,2} ?(?=[\w(√Α-ω-])",
+         " equals ",
          needs="="),
 )
 # After units.

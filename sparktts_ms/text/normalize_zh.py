@@ -38,7 +38,8 @@ SPELLED = (
     "分机号?|身份证号?码?|学号|工号|卡号|尾号|单号|账号|帐号|密码|验证码|校验码|动态码|邮编"
     "|邮政编码"
     "|房间号|房号|会议号"
-    "|QQ号?码?|QQ群号?|微信号?|号码")
+    "|QQ号?码?|QQ群号?|微信号?|号码|会员号|会员卡号?|社保号|社保卡号?|医保号|医保卡号?|公积金号"
+    "|账户|帐户|用户号|客户号|户号|保单号|学籍号|准考证号?|借书证号?|资产号|设备号|银行卡号?|工资卡号?")
 # Said digit by digit.
 CODE = (
     "编码|编号|代码|代号|型号|机型|车型|取件码|提取码|提货码|取货码|取餐[码号]|取票[码号]|兑换码"
@@ -83,7 +84,7 @@ CALL = (
 CALLED = (
     "热线|电话|报警|急救|客服|接警|出警|指挥|平台|救护|官网|网站|网址|服务热线|消防|火警|民警"
     "|警察|购票|订票"
-    "|买票|抢票|候补|上?(?:订|购|买|抢|查|改签|退)|短信|查询|投诉|举报|中心|专线|app|APP|App|政务")
+    "|营业厅|网厅|掌厅|客户服务|人工|买票|抢票|候补|上?(?:订|购|买|抢|查|改签|退)|短信|查询|投诉|举报|中心|专线|app|APP|App|政务")
 SPOKEN_DIGIT = "零幺一二三四五六七八九"
 
 # Measure words before which 2 is 两, and what keeps it 二.
@@ -108,6 +109,13 @@ MEASURE = re.compile(
     "|臺|名|美元|欧元|港元|澳元|加元|日元"
     "|英镑|港币|瓣|弯"
     "|点(?=[零一二三四五六七八九十]{1,3}分))")
+# Of cars, telephones, cameras and the like; three or four digits after them are a model.
+BRANDS = (
+    "诺基亚|摩托罗拉|爱立信|索尼|佳能|尼康|富士|徕卡|松下|惠普|联想|戴尔|华硕|宏碁|三星|黑莓|奔驰|宝马|标致"
+    "|雷克萨斯|马自达|沃尔沃|保时捷|法拉利|菲亚特|英特尔|酷睿|锐龙|卡西欧|罗技|兄弟|爱普生|理光|雅马哈|川崎"
+    "|铃木|杜卡迪|庞巴迪|塞斯纳|任天堂|雅达利")
+# Counted, but said with 二 before them.
+COUNTED = re.compile("(?:余|多)?(?:字|词|户|票|卡|大卡|千卡|分贝|步|股|床|座|转|毫|例|宗|单)")
 NOT_A_CODE = (
     "(?!元|块|个|次|人|台|条|份|万|亿|千|年|月|小时|分钟|分|天|多|余|%|％|位|间|米|平|起|套|遍|种"
     "|项|秒|字|家"
@@ -198,7 +206,7 @@ def _clock(match: Match) -> str:
                          for part, name in zip(parts, ("小时", "分",
          "秒")[-len(parts):], strict=True))
         return spoken + (read_digits(match["fraction"]) if match["fraction"] else "")
-    is_score = SCORE_BEFORE.search(before) or re.match(f"(?:{SCORE})", after)
+    is_score = SCORE_BEFORE.search(before) or re.match(f"(?!结束)(?:{SCORE})", after)
     if not second and not match["half"] and is_score:
         return f"{read_cardinal(hour)}比{read_cardinal(minute)}"
     half = ""
@@ -315,7 +323,7 @@ def _pair(match: Match) -> str:
     if re.search(f"(?:{FIGURE})$", before):
         return f"{read_cardinal(first)}杠{read_cardinal(last)}"
     years = re.fullmatch("(?:(?:1[0-9]|20)[0-9]{2}){2}", first + last)
-    if years and (after[:1] == "年" or not MEASURE.match(after)):
+    if years and (after[:1] == "年" or not (MEASURE.match(after) or COUNTED.match(after))):
         return f"{read_digits(first)}到{read_digits(last)}"
     if "." not in first + last and (SCORE_BEFORE.search(before)
                                     or re.match(f" ?(?:{SCORE})", after)):
@@ -377,13 +385,17 @@ DATE_BEFORE = re.compile("(?:日期|截止|截至|定于|将于|(?<![等大小�
 DATE_AFTER = re.compile(
     " ?(?:上午|下午|早上|晚上|中午|周[一二三四五六日]|星期|出发|开会|发售|上线|开业|放假|大促"
     "|购物节|活动|劳动节|愚人节|儿童节|妇女节|青年节|教师节|圣诞|国庆|元旦"
-    "|情人节|截止|到货|返校|开学|之前|前|当天)|[(（]周")
+    "|情人节|截止|到货|返校|开学|之前|前|当天)|[(（]周"
+    "|[是为][^，。！？；]{0,5}(?:节|生日|纪念日|诞辰|忌日|周[一二三四五六日]|星期|周末)")
+FRACTION_AFTER = re.compile(
+    " ?(?:[是为](?:一?个)?)?(?:[假真]|最简|带)?分数| ?(?:约?等于|[=≈]|大于|小于|化[成为简]|的倒数)")
 
 
 def _fraction(match: Match) -> str:
     whole, over, under = match["whole"], match["over"], match["under"]
     before, after = _before(match), _after(match)
     date = not match["sign"] and 0 < int(over) <= 12 and 0 < int(under) <= 31
+    date = date and not FRACTION_AFTER.match(after)
     zeros = match["over"][0] == "0" and len(under) == 2
     is_dated = DATE_BEFORE.search(before) or DATE_AFTER.match(after)
     if date and not whole and (zeros or int(over) > int(under) or is_dated):
@@ -516,6 +528,20 @@ RULES = (
          r"|csv|json|html?|js"
          r"|wav|flac|apk|sh|cpp|java|go|ya?ml|ini|log|rar|7z|iso)(?![A-Za-z0-9]))", "点", "."),
     rule("见Vol.5 -> 见Vol 五", r"(?<=[a-z])(?<!\b[Nn]o)\.(?=\d)", " ", "."),
+    rule("在周一～周五9点 -> 在周一到周五九点",
+         "(?<=周[一二三四五六日天]|期[一二三四五六日天]) ?[-~～—–] ?"
+         r"(?=(?:周|星期)[一二三四五六日天末])", "到", "周期"),
+    rule("于1998年～2003年 -> 于一九九八年到二零零三年",
+         rf"(?<=[\d%‰℃°{MEASURED}日号点时分秒斤克米升瓦]) ?～ ?(?=[-+]?[\d.]|[$¥￥€£]\d)", "~",
+         "～"),
+    rule("长20mm±0.5mm -> 长二十毫米正负零点五毫米", r"(?<=[A-Za-z\d℃%°Ω²³]) ?± ?(?=[\d.])",
+         "正负", "±"),
+    rule("解2x-5=3 -> 解二x减五等于三",
+         r"(?<![\w.])(\d{1,4})([a-cxyzn]) ?[-–] ?(?=\d{1,4}[a-cxyzn]?(?: ?[-+=]|²))",
+         lambda m: f"{read_ordinal(m[1])}{m[2]}减", "a-cxyzn"),
+    rule("速度100MB/s -> 速度一百MB每秒",
+         r"(?<=\d)( ?[kKMGT]i?[Bb](?:it)?)/s(?![A-Za-z])", r"\1每秒",
+         "Bb"),
     # Comparison
     rule("设x≥60 -> 设x大于等于六十", r" ?(?:≥|>=|⩾|≧) ?(?=[\w.(-])", "大于等于", ">≥≧⩾"),
     rule("设y≤100 -> 设y小于等于一百", r" ?(?:≤|<=|⩽|≦) ?(?=[\w.(-])", "小于等于", "<≤≦⩽"),
@@ -542,6 +568,9 @@ RULES = (
     rule("于2024.5.6-5.8 -> 于二零二四年五月六日到五月八日",
          rf"(?<=日){RANGE}(0?[1-9]|1[0-2])[./](0?[1-9]|[12]\d|3[01])(?![\d.])日?",
          lambda m: f"到{_date('', m[1], m[2])}", "日"),
+    rule("自2024.5.6至5.8 -> 自二零二四年五月六日至五月八日",
+         r"(?<=日)([至到])(0?[1-9]|1[0-2])[./](0?[1-9]|[12]\d|3[01])(?![\d.%]|[折米元万亿度个倍分])日?",
+         lambda m: f"{m[1]}{_date('', m[2], m[3])}", "日"),
     rule("放假5/1-5/3 -> 放假五月一日到五月三日",
          rf"(?<![\d/.])(1[0-2]|[1-9])/([12]\d|3[01]|[1-9]){RANGE}(1[0-2]|[1-9])/([12]\d|3[01]"
          rf"|[1-9])"
@@ -625,9 +654,11 @@ RULES = (
          "|纪念日|事变|打假|消防宣传|维权|国际消费者)",
          lambda m: read_digits(m[1])),
     rule("京东618，9·11事件 -> 京东六一八，九一一事件",
-         r"(?<=京东|天猫)618|(?<=五、|五和|五/)211"
+         r"(?<=京东|天猫)618|(?<=双11[和与、及或/])618|(?<=双十一[和与、及或/])618"
+         r"|(?<![\d.])618(?=[和与、及或/]双)|(?<=五、|五和|五/)211"
          r"|(?<![\d.])\d{1,2}[·•・‧]\d{1,2}(?!假期|长假|劳动节|国庆|黄金周|[\d.])"
          r"|(?<!\d)\d{1,2}\.\d{1,2}(?=晚会|事件|地震|运动|恐怖|袭击|纪念|购物|大促"
+         r"|表白|告白|情人|电信日"
          r"|事变|惨案)",
          lambda m: read_digits(m[0])),
     rule("过3.8节 -> 过三八节", r"(?<![\d.])(?:3[.·]8|5[.·]1|6[.·]1|8[.·]1)(?=节)",
@@ -754,6 +785,10 @@ RULES = (
          rf"(?<![\w.] )(?<![\w.])\d{{1,3}}(?:[ \u00a0\u202f\u2009]\d{{3}}){{1,5}}(?! ?\d)"
          rf"(?=[{CJK}，。；、！？.]|$)", _thousands, "    "),
     # Models
+    rule("用诺基亚3310 -> 用诺基亚三三一零",
+         rf"((?:{BRANDS}) ?)(?!(?:19|20)\d\d)([1-9]\d{{2,3}})(?![\d.,:%~～—–-])"
+         rf"(?![到至亿部只张枚股店点来余款升瓦])"
+         rf"{NOT_A_CODE}", lambda m: m[1] + _model_number(m[2])),
     rule("歼-20，东风-41 -> 歼二十，东风四十一",
          rf"({DESIGNATION})(\d{{1,4}}(?:-\d{{1,4}})?)(?![\d.:]|[年月日路元个人岁])", _model),
     rule("空客A350-900 -> 空客A三五零杠九百", r"(?<=[A-Z])(\d{2,4})-(\d{1,4})(?![\w-])",
@@ -880,6 +915,11 @@ RULES = (
          r"|(?<=排出)\d(?:-\d){2,3}(?![\d-])", lambda m: read_digits(m[0]), r"\-排阵"),
     rule("到1-2-3 -> 到一杠二杠三", r"(?<![\w.-])\d{1,6}(?:-\d{1,6}){2,8}(?![\w-])",
          lambda m: _hyphenated(m[0]), r"\-"),
+    rule("2班2组 -> 二班二组", r"(?<=班)\d{1,2}(?=小?组|[排号])",
+         lambda m: read_ordinal(m[0]), "班"),
+    rule("有2班地铁 -> 有两班地铁",
+         r"(?<![\d.])2(?=班(?:地铁|公交|飞机|航班|高铁|火车|列车|大巴|轮渡|车|倒|岗|人马))", "两",
+         "班"),
     rule("3、4个 -> 三、四个", r"(?<![\d.])(\d)、(?=\d[个天年次人岁])",
          lambda m: f"{read_cardinal(m[1])}、", "、"),
     rule("5月1日-7日 -> 五月一日到七日",
@@ -908,6 +948,7 @@ RULES = (
     rule("提速3x -> 提速三倍", rf"(?<![\w.=+(*/-])({NUMBER})[xX×](?=[{CJK}，。！？、；）]|$)",
          lambda m: f"{read_count(m[1])}倍", "Xx×"),
     rule("求6÷3 -> 求六除以三", r"(?<=[\w)]) ?÷ ?(?=[\w(])", "除以", "÷"),
+    rule("得A+ -> 得A加", r"(?<![A-Za-z])([A-FS])\+(?![\w+(=])", r"\1加", "+"),
     rule("学C++ -> 学C加加", r"(?<=[A-Za-z])\+\+", "加加", "+"),
     rule("算5!=120 -> 算五的阶乘等于一百二十", r"(?<=\d)! ?(?=[=＝])", "的阶乘", "!"),
     rule("算a²-b² -> 算a的平方减b的平方", r"(?<=方) ?- ?(?=[\w(])|(?<=\([a-z])-(?=[a-z\d]\))", "减",

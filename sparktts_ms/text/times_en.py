@@ -158,9 +158,10 @@ def _timestamp(match: re.Match[str]) -> str:
     spoken = date(year_, month, day)
     if not spoken:
         return match[0]
-    time = clock(hour, minute)
-    if int(second or 0):
-        time = f"{cardinal(hour)} {cardinal(minute)} and {_count(second, 'second')}"
+    has_second = int(second or 0) > 0
+    time = clock(hour, minute, bare=has_second and int(minute) > 0)
+    if has_second:
+        time += f" and {_count(second, 'second')}"
     offset = re.fullmatch(r"([+-])(\d\d):?(\d\d)", zone or "")
     if offset and int(offset[2] + offset[3]):
         time += f" UTC {_offset(offset[1], offset[2], offset[3])}"
@@ -295,6 +296,9 @@ RULES = (
     rule("on 12/31/2023 -> on the thirty first of December twenty twenty three",
          r"(?<![\w./-])(\d{1,2})([-/.])(\d{1,2})\2((?:1[5-9]|20)\d\d|(?<=/)\d\d)(?![\w/-]|\.\d)",
          _year_last, needs="-/."),
+    rule("on 24-05-06 -> on the sixth of May twenty twenty four",
+         r"(?<![\w./-])(1[3-9]|[2-9]\d)(-)(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(?![\w/-]|[.,]\d)",
+         _year_first, needs="-"),
     rule("due on 5/6 -> due on May sixth",
          rf"(?<![\w./-])(\d\d?)/(\d\d?)(?: ?{_DASH} ?(\d\d?)/(\d\d?))?(?![\w/%]|\.\d)", _short_date,
          needs="/"),

@@ -229,6 +229,20 @@ five minutes thirty seconds, one hour thirty, two hours
 three minutes twenty seconds long, a thirty second timer
 dates and times
     2024-05-06T14:30:00Z = the sixth of May twenty twenty four, fourteen thirty
+    2024-05-06T08:05:09 = the sixth of May twenty twenty four, eight o five and nine seconds
+    2024-05-06T10:00:05 = the sixth of May twenty twenty four, ten o'clock and five seconds
+years of two digits
+    On 24-05-06 or 99-12-31. = \
+On the sixth of May twenty twenty four or the thirty first of December nineteen ninety nine.
+    sort code 20-05-06 = sort code two zero dash zero five dash zero six
+powers with signs
+    2⁵=32 = two to the power of five equals thirty two
+    a²+b²=c² = a squared plus b squared equals c squared
+    10³+1=1001 = ten cubed plus one equals one thousand and one
+numbers not to be called
+    Dial 911, not 912. = Dial nine one one, not nine one two.
+    Call 112, never 113. = Call one one two, never one one three.
+    It is 5, not 912. = It is five, not nine hundred and twelve.
     06.05.2024, 5/6/24, 31/12/2023 = the sixth of May twenty twenty four, \
 the sixth of May twenty twenty four, the thirty first of December twenty twenty three
     on 5/6, due 12/25, 2024-05 = on May sixth, due December twenty fifth, May twenty twenty four
