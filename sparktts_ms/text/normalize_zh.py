@@ -113,7 +113,7 @@ MEASURE = re.compile(
 # Of cars, telephones, cameras and the like; three or four digits after them are a model.
 BRANDS = (
     "诺基亚|摩托罗拉|爱立信|索尼|佳能|尼康|富士|徕卡|松下|惠普|联想|戴尔|华硕|宏碁|三星|黑莓|奔驰|宝马|标致"
-    "|雷克萨斯|马自达|沃尔沃|保时捷|法拉利|菲亚特|英特尔|酷睿|锐龙|卡西欧|罗技|兄弟|爱普生|理光|雅马哈|川崎"
+    "|雷克萨斯|马自达|沃尔沃|保时捷|法拉利|菲亚特|英特尔|酷睿|锐龙|卡西欧|罗技|爱普生|理光|雅马哈|川崎"
     "|铃木|杜卡迪|庞巴迪|塞斯纳|任天堂|雅达利")
 # Counted, but said with 二 before them.
 COUNTED = re.compile("(?:余|多)?(?:字|词|户|票|卡|大卡|千卡|分贝|步|股|床|座|转|毫|例|宗|单)")
