@@ -112,14 +112,22 @@ def existing_entries(entries: Sequence[ManifestEntry], path: Path) -> list[Manif
         if "\\" in str(first.audio):
             hint = "Write paths with / instead of backslashes, relative to the manifest."
         raise InputError(f"{{subject}} line {first.line}: there is no file "
-                         f"{quoted(str(first.audio))}{others}.", hint, subject=path)
+                         f"{_quoted_path(first, path)}{others}.", hint, subject=path)
     for entry in missing[:MAX_NAMED]:
         logger.warning("%s line %d: there is no file %s. It is left out.", path, entry.line,
-                       quoted(str(entry.audio)))
+                       _quoted_path(entry, path))
     if len(missing) > MAX_NAMED:
         logger.warning("%s: %d more files are missing and left out.", path,
                        len(missing) - MAX_NAMED)
     return [entry for entry in entries if _is_file(entry.audio)]
+
+
+def _quoted_path(entry: ManifestEntry, path: Path) -> str:
+    """An entry's file as the manifest at `path` names it: relative to its folder if it is there."""
+    audio = entry.audio
+    if audio.is_relative_to(path.parent):
+        audio = audio.relative_to(path.parent)
+    return quoted(str(audio))
 
 
 class _MalformedLine(ValueError):

@@ -245,9 +245,9 @@ def test_invalid_recordings(run, tmp_path, kind, word, transcript):
 def test_long_recording_is_truncated_with_a_warning(run, tmp_path):
     long = write_audio(tmp_path / "long.wav", tone(50, rate=8000), 8000)
     status, _, err = run("--text", TEXT, "--prompt_speech_path", long)
-    assert status == 0 and any("50.0 s" in line and "30 s" in line for line in err)
+    assert status == 0 and any("goes on after 30 s" in line for line in err)
     result = run("--text", TEXT, "--prompt_speech_path", long, "--prompt_text", "words")
-    assert_refused(result, "50.0 s", "30 s")
+    assert_refused(result, "30 s")
 
 
 def test_existing_files_are_not_overwritten(run, tmp_path):

@@ -209,6 +209,6 @@ def test_samples_that_were_returned_are_not_said_again(tts, monkeypatch, caplog)
     request = SpeechRequest(count * sentence, VOICE, sampling=fixed_length(1, 90))
     generation = tts.start(request, Chunks())
     speech = generation.speech(list(generation.run()))
-    assert len(generation.segments) == count
+    assert generation.segments.complete and len(generation.segments.ready) == count
     assert len(speech.semantic_ids) == 45 + 89 * MAX_PARALLEL_SEGMENTS
     assert not speech.complete and "breaks off" in caplog.text
