@@ -16,6 +16,7 @@ from sparktts_ms.generation.generator import Generator
 from sparktts_ms.generation.request import Chunks, SpeechRequest
 from sparktts_ms.generation.segments import Segments
 from sparktts_ms.generation.utterance import Utterance
+from sparktts_ms.text.syllables import count_syllables
 from sparktts_ms.voice import Speech
 
 logger = logging.getLogger("sparktts_ms")
@@ -141,8 +142,12 @@ class LongFormGeneration:
             count += 1
 
     def _start(self, index: int, attempt: int = 0) -> Utterance:
-        """Start a segment with a seed of its own, in the voice of the first one."""
+        """Start a segment with a seed of its own, in the voice of the first one. A further attempt
+        cannot end before there is speech: a model that has begun to speak goes on by itself."""
         sampling = self.request.sampling
+        if attempt and count_syllables(self.segments.ready[index].text):
+            least = max(sampling.min_new_tokens, self._utterances[index].min_frames)
+            sampling = replace(sampling, min_new_tokens=min(least, sampling.max_new_tokens))
         if sampling.seed is not None:
             sampling = replace(sampling, seed=sampling.seed + index + 1_000_003 * attempt)
         first = self._utterances[0] if index else None

@@ -20,6 +20,7 @@ MAX_SILENT_FRAMES = 100         # with the same id, after which generation is st
 TRIMMED_SILENT_FRAMES = 10      # what is left of them
 MIN_FRAMES = 6                  # of an utterance, 0.12 s
 FRAMES_PER_SYLLABLE = 1.6       # 31 syllables a second, twice as fast as anybody speaks
+RETRY_FRAMES = 3                # more than `min_frames`, before which a further attempt cannot end
 PAUSE_LEVEL = 0.01              # of full scale; quieter samples at the end are part of the pause
 
 
@@ -69,7 +70,7 @@ class Utterance:
         if not self.finished or not (self._stopped or self.complete):
             return False
         frames = len(self._semantic_ids) - (TRIMMED_SILENT_FRAMES if self._stopped else 0)
-        return frames < self.min_frames
+        return frames < self.min_frames + (RETRY_FRAMES if self.attempt else 0)
 
     @property
     def min_frames(self) -> int:

@@ -148,6 +148,26 @@ def test_a_take_that_is_too_short_is_tried_again(tts, monkeypatch, text, frames,
     assert seeds == [1, 1_000_004]
 
 
+def test_a_further_attempt_cannot_end_before_it_speaks(tts, monkeypatch):
+    """A model that would end at once is kept from it; what ends right then is no speech either."""
+    v = tts.vocabulary
+    append = Sequence._append
+    takes = []
+
+    def end_when_allowed(self, token):
+        if not self.tokens:
+            takes.append(self)
+        may_end = len(self.tokens) >= self.sampling.min_new_tokens
+        append(self, v.end if may_end and len(takes) < 3 else token)
+
+    monkeypatch.setattr(Sequence, "_append", end_when_allowed)
+    sampling = Sampling(seed=1, max_new_tokens=60)
+    speech = tts.synthesize("Hello.", VOICE, sampling=sampling)
+    assert [take.sampling.min_new_tokens for take in takes] == [0, 6, 6]
+    assert len(takes[1].tokens) == 7
+    assert len(speech.semantic_ids) >= 9
+
+
 @pytest.mark.parametrize("frames, problem", [(0, "before it spoke"), (3, "after 0.06 s")])
 @pytest.mark.parametrize("chunks", [None, Chunks()])
 @pytest.mark.parametrize("transcript", [None, "What is said."])
