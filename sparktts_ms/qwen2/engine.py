@@ -162,8 +162,9 @@ class Engine:
         """The active sequences that take part in a step."""
         foreground = [sequence for sequence in self.active if not sequence.background]
         young = any(sequence.steps < YOUNG_STEPS for sequence in foreground)
-        contended = young and len(foreground) < len(self.active)
-        self._pause = max(0, self._pause + (1 if contended else -1))
+        has_background = len(foreground) < len(self.active)
+        contended = young and has_background
+        self._pause = max(0, self._pause + (1 if contended else -1)) if has_background else 0
         self.paused = contended and (self._pause <= MAX_PAUSE or self._pause % 2 == 1)
         scheduled = foreground if self.paused else list(self.active)
         for sequence in scheduled:

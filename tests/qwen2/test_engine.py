@@ -96,6 +96,7 @@ def engine(tts):
     yield tts.engine
     for sequence in [*tts.engine.active, *tts.engine.waiting]:
         tts.engine.cancel(sequence)
+    tts.engine.step()                       # without a background, nothing is remembered of it
 
 
 def test_background_leaves_slots_free(tts, engine):
