@@ -74,7 +74,7 @@ class ManifestEntry:
 def read_manifest(path: Path) -> list[ManifestEntry]:
     """All entries of the file at `path`; a line that repeats another is left out with a warning.
 
-    Raises InputError, naming the line that is malformed, or that contradicts another.
+    Raises InputError, naming the line that is malformed.
     """
     try:
         content = read_file(path, MAX_BYTES, InputError, folder=os.sep)
@@ -347,21 +347,26 @@ def _is_file(path: Path) -> bool:
 
 
 def _without_repetitions(entries: list[ManifestEntry], path: Path) -> list[ManifestEntry]:
-    """The entries without those that repeat another. Raises InputError for another text."""
+    """The entries without those that repeat another; one with another text stays, and is named."""
     first: dict[tuple, ManifestEntry] = {}
+    kept = []
     repeated = []
+    contradicting = []
     for entry in entries:
         key = (os.path.normpath(entry.audio), entry.offset, entry.duration)
         earlier = first.setdefault(key, entry)
-        if earlier is entry:
+        if earlier is not entry and earlier.text == entry.text:
+            repeated.append((entry.line, earlier.line))
             continue
-        if earlier.text != entry.text:
-            raise InputError(f"{{subject}} line {entry.line}: {quoted(str(entry.audio))} has "
-                             f"another text than in line {earlier.line}.", "Remove one of them.",
-                             subject=path)
-        repeated.append((entry.line, earlier.line))
+        if earlier is not entry:
+            contradicting.append(entry)
+        kept.append(entry)
+    if contradicting:
+        logger.warning("%s line %d: %s has another text in an earlier line (%d such lines).", path,
+                       contradicting[0].line, _quoted_path(contradicting[0], path),
+                       len(contradicting))
     for line, earlier_line in repeated[:MAX_NAMED]:
         logger.warning("%s line %d repeats line %d and is left out.", path, line, earlier_line)
     if len(repeated) > MAX_NAMED:
         logger.warning("%s: %d more repeated lines are left out.", path, len(repeated) - MAX_NAMED)
-    return list(first.values())
+    return kept
