@@ -149,8 +149,7 @@ def quoted(value: Any) -> str:
 
 def one_line(text: object, limit: int = 2 * MAX_QUOTED) -> str:
     """The first line of a message of another library, at most `limit` printable characters."""
-    line = (str(text).splitlines() or [""])[0][:limit]
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return printable((str(text).splitlines() or [""])[0][:limit])
 
 
 _SHORT = reprlib.Repr()

@@ -151,7 +151,8 @@ def is_lfs_pointer(start: bytes) -> bool:
     Source: git-lfs, docs/spec.md, with the names of earlier versions.
     """
     return start.removeprefix(UTF8_BOM).startswith((
-        b"version https://git-lfs", b"version https://hawser.github.com", b"version http://git-media"))
+        b"version https://git-lfs", b"version https://hawser.github.com",
+        b"version http://git-media"))
 
 
 def read_mapping(

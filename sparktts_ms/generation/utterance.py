@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -72,7 +73,7 @@ class Utterance:
         frames = len(self._semantic_ids) - (TRIMMED_SILENT_FRAMES if self._stopped else 0)
         return frames < self.min_frames + (RETRY_FRAMES if self.attempt else 0)
 
-    @property
+    @cached_property
     def min_frames(self) -> int:
         """Frames that the text takes at least, however fast it is said."""
         return max(MIN_FRAMES, int(FRAMES_PER_SYLLABLE * count_syllables(self.segment.text)))
