@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sparktts_ms.errors import SparkTTSError, UnsuitableEnvironment
 
 if TYPE_CHECKING:
+    from sparktts_ms.generation.attributes import VoiceDescription
     from sparktts_ms.generation.request import Chunks, SpeechRequest
     from sparktts_ms.pipeline import SparkTTS
     from sparktts_ms.qwen2.sampling import Sampling
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sparktts_ms.voice import Speech, Voice
 
 __all__ = ["Chunks", "Sampling", "Service", "SparkTTS", "SparkTTSError", "Speech", "SpeechRequest",
-           "Voice"]
+           "Voice", "VoiceDescription"]
 
 # MindSpore reads these when it is imported, which no module does before this one; a user's own
 # setting wins. oneDNN in MindSpore 2.8 and later chooses a reference convolution on AVX-512, 100
@@ -35,6 +36,7 @@ NUMPY = "1.26.4"        # as in requirements.txt
 _MODULES = {
     "Chunks": "generation.request", "SpeechRequest": "generation.request", "SparkTTS": "pipeline",
     "Sampling": "qwen2.sampling", "Service": "service", "Speech": "voice", "Voice": "voice",
+    "VoiceDescription": "generation.attributes",
 }
 
 

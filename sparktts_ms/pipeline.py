@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +20,14 @@ from sparktts_ms.bicodec.codec import BiCodec
 from sparktts_ms.config import ModelConfig
 from sparktts_ms.config_files import read_config
 from sparktts_ms.errors import ModelError
+from sparktts_ms.generation.attributes import VoiceDescription
 from sparktts_ms.generation.generator import Generator
 from sparktts_ms.generation.long_form import LongFormGeneration
 from sparktts_ms.generation.request import Chunks, SpeechRequest, as_request
 from sparktts_ms.generation.segments import Segments
 from sparktts_ms.generation.vocabulary import Vocabulary
 from sparktts_ms.generation.voice_encoder import VoiceEncoder
+from sparktts_ms.generation.voice_generation import VoiceGeneration
 from sparktts_ms.qwen2.engine import Engine
 from sparktts_ms.qwen2.language_model import LanguageModel
 from sparktts_ms.runtime import Runtime
@@ -110,6 +112,17 @@ class SparkTTS:
         less than -50 dB of the signal.
         """
         return self.start(as_request(text, voice, options), chunks).run()
+
+    def generate_voices(self, descriptions: Iterable[VoiceDescription]) -> list[Voice]:
+        """Generate voices from gender, pitch, speed and seed, all in one batch. Equal descriptions
+        give equal voices. Raises InputError."""
+        generation = VoiceGeneration(descriptions, self.generator)
+        try:
+            while not generation.done:
+                self.engine.step()
+        finally:
+            generation.cancel()
+        return generation.voices
 
     def prepare(self, request: SpeechRequest, executor: Executor | None = None) -> Segments:
         """Normalize and split a request's text as far as it is needed first, in any thread.

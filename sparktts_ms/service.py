@@ -17,20 +17,22 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from sparktts_ms.bicodec.chunking import WINDOW_SIZES
 from sparktts_ms.errors import ServiceClosed
+from sparktts_ms.generation.attributes import VoiceDescription
 from sparktts_ms.generation.long_form import LongFormGeneration
 from sparktts_ms.generation.request import Chunks, SpeechRequest, as_request
 from sparktts_ms.generation.segments import Segments
+from sparktts_ms.generation.voice_generation import VoiceGeneration
 from sparktts_ms.pipeline import SparkTTS
 from sparktts_ms.voice import Speech, Voice
 
@@ -123,13 +125,41 @@ class Job:
         self._queue.put(None)
 
 
+class VoiceJob:
+    """Voices that are generated beside the jobs; the service polls and ends it like a Job."""
+
+    is_long = False
+    cancelled = False
+
+    def __init__(self, generation: VoiceGeneration):
+        self.voices: Future[list[Voice]] = Future()
+        self._generation = generation
+
+    @property
+    def done(self) -> bool:
+        return self.voices.done()
+
+    def poll(self, shared: bool) -> bool:
+        """Hand over the voices if they are complete. Nothing is decoded."""
+        if self._generation.done:
+            self.voices.set_result(self._generation.voices)
+        return False
+
+    def end(self, error: BaseException | None = None) -> None:
+        self._generation.cancel()
+        self.voices.set_exception(error or ServiceClosed("The service has been closed."))
+
+
+AnyJob = TypeVar("AnyJob", Job, VoiceJob)
+
+
 class Service:
     """Thread-safe. `jobs` are those that are not done, in the order of their next windows."""
 
     def __init__(self, tts: SparkTTS):
         self.tts = tts.load()
         self.sample_rate = tts.sample_rate
-        self.jobs: deque[Job] = deque()
+        self.jobs: deque[Job | VoiceJob] = deque()
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spark-tts")
         self._text_executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="text")
 
@@ -137,6 +167,11 @@ class Service:
         """See `SparkTTS.encode_voice`. The jobs wait meanwhile, but not while it is read."""
         recording = self.tts.voice_encoder.read(path, transcript)
         return self._call(self.tts.voice_encoder.encode_recording, recording)
+
+    def generate_voices(self, descriptions: Iterable[VoiceDescription]) -> list[Voice]:
+        """See `SparkTTS.generate_voices`. The voices share the steps of the jobs. Raises
+        ServiceClosed."""
+        return self._call(self._admit_voices, list(descriptions)).voices.result()
 
     def submit(self, text: str | SpeechRequest, voice: Voice | None = None, *,
                chunks: Chunks | None = None, **options: Any) -> Job:
@@ -172,7 +207,12 @@ class Service:
             raise ServiceClosed("The service has been closed.") from None
 
     def _admit(self, request: SpeechRequest, chunks: Chunks | None, segments: Segments) -> Job:
-        job = Job(self.tts.start(request, chunks, segments))
+        return self._add(Job(self.tts.start(request, chunks, segments)))
+
+    def _admit_voices(self, descriptions: list[VoiceDescription]) -> VoiceJob:
+        return self._add(VoiceJob(VoiceGeneration(descriptions, self.tts.generator)))
+
+    def _add(self, job: AnyJob) -> AnyJob:
         self.jobs.append(job)
         if len(self.jobs) == 1:
             self._schedule_step()

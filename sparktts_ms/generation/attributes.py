@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparktts_ms.errors import InputError
+from sparktts_ms.errors import InputError, quoted
 from sparktts_ms.text.syllables import CHINESE
 
 GENDERS = ("female", "male")
@@ -64,6 +64,31 @@ class Style:
         elif self.gender is None:
             raise InputError(f"{name} is {value}, but only a generated voice, of a gender, takes "
                              "numbers.", f"Use one of {levels}.", code="number_needs_gender")
+
+
+@dataclass(frozen=True)
+class VoiceDescription:
+    """A voice to generate: its attributes (see Style), and the seed that draws its ids.
+
+    Raises InputError for an unknown name or a value out of range.
+    """
+
+    gender: str
+    pitch: str | float = "moderate"
+    speed: str | float = "moderate"
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.gender not in GENDERS:
+            raise InputError(f"gender is {quoted(self.gender)}; it must be one of "
+                             f"{', '.join(GENDERS)}.")
+        Style(self.gender, self.pitch, self.speed)
+        if type(self.seed) is not int or self.seed < 0:
+            raise InputError(f"seed is {quoted(self.seed)}; it must be a whole number, 0 or more.")
+
+    @property
+    def style(self) -> Style:
+        return Style(self.gender, self.pitch, self.speed)
 
 
 def pitch_label(hertz: float, gender: str) -> int:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
 from sparktts_ms.bicodec.codec import BiCodec
 from sparktts_ms.errors import VoiceError
 from sparktts_ms.generation.attributes import Style
-from sparktts_ms.generation.grammar import clone_grammar, style_grammar, unconstrained_grammar
+from sparktts_ms.generation.grammar import (
+    clone_grammar,
+    style_grammar,
+    unconstrained_grammar,
+    voice_grammar,
+)
 from sparktts_ms.generation.prompt import clone_prompt, style_prompt
 from sparktts_ms.generation.request import SpeechRequest
 from sparktts_ms.generation.utterance import Utterance
 from sparktts_ms.generation.vocabulary import Vocabulary
-from sparktts_ms.qwen2.engine import Engine, GrammarState
+from sparktts_ms.qwen2.engine import Engine, GrammarState, Sequence
 from sparktts_ms.qwen2.language_model import LanguageModel, LMHead
 from sparktts_ms.qwen2.sampling import Sampling
 from sparktts_ms.text.split import Segment
@@ -48,8 +53,16 @@ class Generator:
         return Utterance(segment, sequence, voice, self.vocabulary, self.codec,
                          optional=first is not None, attempt=attempt)
 
+    def start_voice(self, text: str, style: Style, sampling: Sampling) -> Sequence:
+        """Start a sequence that ends when it has generated a voice, which would say `text`. Raises
+        InputError for a prompt that is too long."""
+        voice_tokens = self.codec.config.speaker_encoder.token_num
+        grammar = voice_grammar(self.vocabulary, voice_tokens, style)
+        prompt = style_prompt(self.vocabulary, text, style)
+        return self.engine.add(prompt, grammar, sampling, self.head(constrained=True))
+
     def prompt(self, text: str, voice: Voice | None, style: Style | None = None,
-               voice_prefix: Sequence[int] = ()) -> tuple[np.ndarray, list[GrammarState]]:
+               voice_prefix: Iterable[int] = ()) -> tuple[np.ndarray, list[GrammarState]]:
         """Prompt ids [N], and the grammar of what follows. voice_prefix: see `style_prompt`."""
         v = self.vocabulary
         config = self.codec.config

@@ -23,8 +23,8 @@ def clone_grammar(vocabulary: Vocabulary, continues: bool) -> list[GrammarState]
     return [speech] if continues else [_token(vocabulary.start_semantic_token), speech]
 
 
-def style_grammar(vocabulary: Vocabulary, voice_tokens: int, style: Style) -> list[GrammarState]:
-    """Acoustic values, fixed where the style gives a number; `voice_tokens` global ids; speech."""
+def voice_grammar(vocabulary: Vocabulary, voice_tokens: int, style: Style) -> list[GrammarState]:
+    """Acoustic values, fixed where the style gives a number; `voice_tokens` global ids."""
     v = vocabulary
     pitch = GrammarState(np.array(v.pitch_value.ids()))
     if not isinstance(style.pitch, str):
@@ -35,9 +35,15 @@ def style_grammar(vocabulary: Vocabulary, voice_tokens: int, style: Style) -> li
     voice = GrammarState(np.array(v.bicodec_global.ids()), voice_tokens)
     return [
         _token(v.start_acoustic_token), pitch, speed, _token(v.end_acoustic_token),
-        _token(v.start_global_token), voice, _token(v.end_global_token),
-        _token(v.start_semantic_token), _speech(v),
+        _token(v.start_global_token), voice,
     ]
+
+
+def style_grammar(vocabulary: Vocabulary, voice_tokens: int, style: Style) -> list[GrammarState]:
+    """A voice and its speech."""
+    v = vocabulary
+    return [*voice_grammar(v, voice_tokens, style), _token(v.end_global_token),
+            _token(v.start_semantic_token), _speech(v)]
 
 
 def _token(token_id: int) -> GrammarState:
