@@ -1,4 +1,5 @@
-"""Signals during imports end the process; `run_command` has others while a command works."""
+"""Signals: during imports they end the process, a server they stop; `run_command` has others while
+a command works."""
 
 from __future__ import annotations
 
@@ -7,6 +8,9 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import NoReturn
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
@@ -31,3 +35,24 @@ def exit_now(number: int, frame: object) -> None:
     with suppress(OSError):
         os.write(2, b"\nInterrupted.\n")
     os._exit(128 + number)
+
+
+def stop_on_first_signal() -> None:
+    """The first of the signals raises KeyboardInterrupt, the others are ignored. SIGHUP stays
+    ignored where it is, as nohup does it."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def stop(*_) -> NoReturn:
+        ignore_signals()
+        raise KeyboardInterrupt
+
+    for number in STOP_SIGNALS:
+        if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, stop)
+
+
+def ignore_signals() -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)

@@ -18,17 +18,8 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sparktts_ms.service import Service
-from webui.gradio_guard import CallErrors, guard_calls
-from webui.handlers import Handlers
-from webui.http_api import (
-    FORM_OVERHEAD,
-    SYNTHESIS_PATHS,
-    UPLOAD_PATH,
-    HttpApi,
-    refusal,
-)
-from webui.http_server import HttpServer
-from webui.middleware import (
+from sparktts_ms.serving.http_server import HttpServer
+from sparktts_ms.serving.middleware import (
     AllowedRoutes,
     ApiKeys,
     BodyLimit,
@@ -40,14 +31,23 @@ from webui.middleware import (
     OriginCheck,
     VisitorCookie,
 )
-from webui.middleware.api_key import KEY_ID
-from webui.middleware.errors import log_error
-from webui.middleware.hosts import LOOPBACK_HOSTS, is_loopback
-from webui.middleware.visitors import VISITOR
+from sparktts_ms.serving.middleware.api_key import KEY_ID
+from sparktts_ms.serving.middleware.errors import log_error
+from sparktts_ms.serving.middleware.hosts import LOOPBACK_HOSTS, is_loopback
+from sparktts_ms.serving.middleware.visitors import VISITOR
+from sparktts_ms.serving.voice_store import VisitorVoices, Voices, VoiceStore
+from webui.gradio_guard import CallErrors, guard_calls
+from webui.handlers import Handlers
+from webui.http_api import (
+    FORM_OVERHEAD,
+    SYNTHESIS_PATHS,
+    UPLOAD_PATH,
+    HttpApi,
+    refusal,
+)
 from webui.page import CSS, THEME, Page
 from webui.sessions import Limits, Sessions
 from webui.temp_files import TempFiles
-from webui.voice_store import VisitorVoices, Voices, VoiceStore
 
 logger = logging.getLogger("sparktts_ms")
 warnings.filterwarnings("ignore", module=r"gradio\.")    # its own use of deprecated Starlette API

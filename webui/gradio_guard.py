@@ -18,10 +18,10 @@ import gradio as gr
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sparktts_ms.errors import SparkTTSError
+from sparktts_ms.serving.middleware.errors import log_error
+from sparktts_ms.serving.middleware.refusal import Refuse, json_refusal
+from sparktts_ms.serving.middleware.routes import route_path
 from webui.i18n import error_message
-from webui.middleware.errors import log_error
-from webui.middleware.refusal import Refuse, json_refusal
-from webui.middleware.routes import route_path
 
 logger = logging.getLogger("sparktts_ms")
 

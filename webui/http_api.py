@@ -38,12 +38,12 @@ from sparktts_ms.audio.wav import WavStream, encode_wav
 from sparktts_ms.errors import InputError, SparkTTSError
 from sparktts_ms.generation.request import check_text
 from sparktts_ms.service import Job
+from sparktts_ms.serving.middleware.errors import log_error, quoted
+from sparktts_ms.serving.middleware.hosts import host_name, is_loopback
+from sparktts_ms.serving.middleware.routes import route_path
+from sparktts_ms.serving.voice_store import Voices
 from webui.i18n import error_message
-from webui.middleware.errors import log_error, quoted
-from webui.middleware.hosts import host_name, is_loopback
-from webui.middleware.routes import route_path
 from webui.sessions import Sessions
-from webui.voice_store import Voices
 
 SYNTHESIS_PATHS = ("/api", "/tts")
 UPLOAD_PATH = "/gradio_api/upload"

@@ -10,10 +10,10 @@ from typing import Any
 import gradio as gr
 
 from sparktts_ms.generation.attributes import GENDERS, LEVELS
+from sparktts_ms.serving.voice_store import MAX_NAME_LENGTH
 from webui.gradio_api import add_endpoints, image
 from webui.handlers import OUTPUTS, Form, Handlers
 from webui.i18n import LANGUAGES, LOCALES, TEXTS, language_names
-from webui.voice_store import MAX_NAME_LENGTH
 
 THEME = gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"],
                        font_mono=["ui-monospace", "monospace"])

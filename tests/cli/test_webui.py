@@ -12,7 +12,7 @@ pytest.importorskip("gradio", reason="the page needs requirements-web.txt")
 
 import httpx
 
-from cli import webui
+from cli import server_arguments, webui
 from tests.helpers import LONG_TEXT, PROMPT, ROOT, free_port, wait_until
 
 
@@ -62,11 +62,11 @@ def test_what_would_fail_later_fails_before_the_model_is_loaded(flags, message, 
 
 
 def test_keys_come_from_the_environment_too(monkeypatch, capsys):
-    monkeypatch.setenv(webui.KEYS_VARIABLE, "one, two,")
-    assert webui._environment_keys() == ["one", "two"]
-    monkeypatch.setenv(webui.KEYS_VARIABLE, "a b")
+    monkeypatch.setenv(server_arguments.KEYS_VARIABLE, "one, two,")
+    assert server_arguments.environment_keys() == ["one", "two"]
+    monkeypatch.setenv(server_arguments.KEYS_VARIABLE, "a b")
     assert webui.main(["--model_dir", "missing"]) == 2
-    assert capsys.readouterr().err.startswith(f"error: {webui.KEYS_VARIABLE}: a key has")
+    assert capsys.readouterr().err.startswith(f"error: {server_arguments.KEYS_VARIABLE}: a key has")
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from gradio import networking
 from gradio_client import Client
 
 from sparktts_ms.errors import OutputError, VoiceError
+from sparktts_ms.serving.voice_store import VoiceStore
 from sparktts_ms.voice import Voice
 from tests.helpers import PROMPT
 from webui.app import Settings
-from webui.voice_store import VoiceStore
 
 VOICE = Voice(np.arange(32, dtype=np.int32))
 CLOSED_ROUTES = [

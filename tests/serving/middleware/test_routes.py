@@ -6,7 +6,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from webui.middleware.routes import AllowedRoutes, route_path
+from sparktts_ms.serving.middleware.routes import AllowedRoutes, route_path
 
 ROUTES = [("GET HEAD", r"/|/file=.+"), ("POST", r"/call/\w+")]
 

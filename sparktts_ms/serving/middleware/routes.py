@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from webui.middleware.refusal import Refuse, json_refusal
+from sparktts_ms.serving.middleware.refusal import Refuse, json_refusal
 
 
 def route_path(scope: Scope) -> str:

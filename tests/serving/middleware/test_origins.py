@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from webui.middleware.origins import OriginCheck, origin_host
+from sparktts_ms.serving.middleware.origins import OriginCheck, origin_host
 
 METHODS = ["GET", "POST"]
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from webui.middleware.refusal import Refuse, json_refusal
+from sparktts_ms.serving.middleware.refusal import Refuse, json_refusal
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+|\*)(:(?P<port>[0-9]{1,5}))?")

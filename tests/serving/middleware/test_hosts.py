@@ -6,7 +6,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from webui.middleware.hosts import LOOPBACK_HOSTS, HostCheck, host_name, is_loopback
+from sparktts_ms.serving.middleware.hosts import LOOPBACK_HOSTS, HostCheck, host_name, is_loopback
 
 
 def status(host, allowed):

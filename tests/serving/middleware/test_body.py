@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from webui.middleware.body import BodyLimit, BodyTimeLimit
+from sparktts_ms.serving.middleware.body import BodyLimit, BodyTimeLimit
 
 
 async def read(request):

@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from webui.middleware.refusal import Refuse, json_refusal
-from webui.middleware.routes import route_path
+from sparktts_ms.serving.middleware.refusal import Refuse, json_refusal
+from sparktts_ms.serving.middleware.routes import route_path
 
 
 class ConcurrencyLimit:

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webui.middleware.refusal import Refuse, json_refusal
-from webui.middleware.routes import route_path
+from sparktts_ms.serving.middleware.refusal import Refuse, json_refusal
+from sparktts_ms.serving.middleware.routes import route_path
 
 
 class _BodyRefused(Exception):

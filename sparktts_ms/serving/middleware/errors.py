@@ -10,7 +10,7 @@ import traceback
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webui.middleware.refusal import Refuse, json_refusal
+from sparktts_ms.serving.middleware.refusal import Refuse, json_refusal
 
 logger = logging.getLogger("sparktts_ms")
 

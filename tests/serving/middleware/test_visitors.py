@@ -6,7 +6,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from webui.middleware.visitors import COOKIE, VISITOR, VisitorCookie
+from sparktts_ms.serving.middleware.visitors import COOKIE, VISITOR, VisitorCookie
 
 
 def client():

@@ -4,7 +4,7 @@ import asyncio
 
 from starlette.responses import PlainTextResponse
 
-from webui.middleware.concurrency import ConcurrencyLimit
+from sparktts_ms.serving.middleware.concurrency import ConcurrencyLimit
 
 
 def test_requests_beyond_the_limit_get_429_at_once_and_room_is_given_back():

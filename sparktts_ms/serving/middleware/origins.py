@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from webui.middleware.refusal import Refuse, json_refusal
-from webui.middleware.routes import route_path
+from sparktts_ms.serving.middleware.refusal import Refuse, json_refusal
+from sparktts_ms.serving.middleware.routes import route_path
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sparktts_ms.errors import OutputError, VoiceError
+from sparktts_ms.serving.file_lock import FileLock
 from sparktts_ms.voice import Voice
-from webui.file_lock import FileLock
 
 MAX_VOICES = 500
 WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from sparktts_ms.errors import OutputError, VoiceError
+from sparktts_ms.serving import voice_store
+from sparktts_ms.serving.voice_store import LOCK, VoiceStore
 from sparktts_ms.voice import Voice
 from tests.helpers import ROOT
-from webui import voice_store
 from webui.i18n import error_message
-from webui.voice_store import LOCK, VoiceStore
 
 VOICE = Voice(np.arange(32, dtype=np.int32))
 INVALID_NAMES = [
@@ -91,7 +91,8 @@ def test_the_limit_holds_for_several_processes(store, monkeypatch):
 
 def test_a_lock_of_another_process_is_awaited(store):
     store.save("Anna", VOICE)
-    script = ("import sys; from webui.file_lock import FileLock; FileLock(sys.argv[1]).acquire(); "
+    script = ("import sys; from sparktts_ms.serving.file_lock import FileLock; "
+              "FileLock(sys.argv[1]).acquire(); "
               "print('held', flush=True); sys.stdin.read()")
     command = [sys.executable, "-c", script, str(store.folder / LOCK)]
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT}

@@ -1,6 +1,6 @@
 """uvicorn in a thread, with limits of what connections may do before they are requests.
 
-Applies to any ASGI application. The middleware in `webui.middleware` limits the requests.
+Applies to any ASGI application. The middleware beside it limits the requests.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sparktts_ms.errors import InputError
-from webui.middleware.errors import OneLine, quoted
+from sparktts_ms.serving.middleware.errors import OneLine, quoted
 
 HEADER_SECONDS = 15.0           # from the connection, or the last response, to the next headers
 MAX_HEADER_BYTES = 64 << 10     # of the request line and the headers

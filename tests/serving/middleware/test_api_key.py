@@ -9,7 +9,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from webui.middleware.api_key import KEY_ID, ApiKeys
+from sparktts_ms.serving.middleware.api_key import KEY_ID, ApiKeys
 
 
 async def key_id(request):

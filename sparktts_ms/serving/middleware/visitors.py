@@ -10,7 +10,7 @@ from http.cookies import CookieError, SimpleCookie
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webui.middleware.routes import route_path
+from sparktts_ms.serving.middleware.routes import route_path
 
 COOKIE = "spark_tts_visitor"
 VISITOR = "visitor"         # of scope["state"]: the cookie's value, or ""

@@ -11,8 +11,8 @@ from collections.abc import Collection, Sequence
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from webui.middleware.refusal import Refuse, json_refusal
-from webui.middleware.routes import route_path
+from sparktts_ms.serving.middleware.refusal import Refuse, json_refusal
+from sparktts_ms.serving.middleware.routes import route_path
 
 KEY_ID = "api_key_id"       # of scope["state"]: identifies the key of a request, without telling it
 CHALLENGE = 'Basic realm="Enter the key as the password", charset="UTF-8"'
@@ -23,7 +23,8 @@ class ApiKeys:
 
     Programs send `Authorization: Bearer KEY`. Browsers ask for a name and a password and send both
     with every request; the password is the key, the name is ignored. headers: other headers that
-    may hold the key alone. open_paths: need no key. scope["state"][KEY_ID] identifies the key.
+    may hold the key alone. open_paths: need no key, as "/path", or with one method as "GET /path".
+    scope["state"][KEY_ID] identifies the key.
     """
 
     def __init__(self, app: ASGIApp, keys: Sequence[str], headers: Sequence[str] = (),
@@ -39,7 +40,9 @@ class ApiKeys:
             return await self.app(scope, receive, send)
         key_id = self._key_id(Headers(scope=scope))
         is_preflight = scope.get("method") == "OPTIONS"         # browsers send it without a key
-        if key_id or is_preflight or route_path(scope) in self.open_paths:
+        path = route_path(scope)
+        is_open = not self.open_paths.isdisjoint((path, f"{scope.get('method')} {path}"))
+        if key_id or is_preflight or is_open:
             scope.setdefault("state", {})[KEY_ID] = key_id
             return await self.app(scope, receive, send)
         if scope["type"] == "websocket":

@@ -9,7 +9,13 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
-from webui.middleware.errors import ErrorLog, FullDisk, OneLine, describe_error, quoted
+from sparktts_ms.serving.middleware.errors import (
+    ErrorLog,
+    FullDisk,
+    OneLine,
+    describe_error,
+    quoted,
+)
 
 
 def failing(error):

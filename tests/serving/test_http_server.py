@@ -10,9 +10,9 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from sparktts_ms.errors import InputError
+from sparktts_ms.serving import http_server
+from sparktts_ms.serving.http_server import HttpServer, LimitedProtocol, listen
 from tests.helpers import free_port, wait_until
-from webui import http_server
-from webui.http_server import HttpServer, LimitedProtocol, listen
 
 
 async def hello(request):
