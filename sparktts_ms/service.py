@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -44,12 +45,17 @@ SHARED_WINDOW_SIZES = (64,)     # frames decoded at a time while several jobs ru
 class Job:
     """A submitted request, for any thread. Iterate over its chunks, or wait for `result`.
 
-    chunks: samples [N] float32 of each chunk so far; the list only grows.
+    chunks: samples [N] float32 of each chunk so far; the list only grows. on_change: called on the
+    service's thread when there is a chunk, and when the job has ended; it must return at once.
+    start_time: by time.perf_counter, when the engine began with it; None before.
     """
 
-    def __init__(self, generation: LongFormGeneration):
+    def __init__(self, generation: LongFormGeneration,
+                 on_change: Callable[[], None] | None = None):
         self.chunks: list[np.ndarray] = []
+        self.start_time: float | None = None
         self._generation = generation
+        self._on_change = on_change or (lambda: None)
         self._cancelled = threading.Event()
         self._queue: SimpleQueue[np.ndarray | None] = SimpleQueue()
         self._speech: Future[Speech] = Future()
@@ -64,6 +70,21 @@ class Job:
                 self._speech.result()
         finally:
             self.cancel()
+
+    def read_nowait(self) -> np.ndarray | None:
+        """The next chunk, for one reader that does not wait; None after the last one. Raises what
+        went wrong, and queue.Empty if the next chunk is not there yet."""
+        samples = self._queue.get_nowait()
+        if samples is None:
+            self._queue.put(None)               # for those that ask again
+            if not self._speech.cancelled():
+                self._speech.result()
+        return samples
+
+    @property
+    def usage(self) -> tuple[int, int]:
+        """Tokens so far: of its prompts, and generated."""
+        return self._generation.usage
 
     @property
     def done(self) -> bool:
@@ -107,10 +128,12 @@ class Job:
             if samples is not None:
                 self.chunks.append(samples)
                 self._queue.put(samples)
+                self._on_change()
                 return True
             if self._generation.done:
                 self._speech.set_result(self._generation.speech(self.chunks))
                 self._queue.put(None)
+                self._on_change()
         except Exception as error:
             self.end(error)
         return False
@@ -123,6 +146,12 @@ class Job:
         else:
             self._speech.set_exception(error)
         self._queue.put(None)
+        self._on_change()
+
+    def note_start(self) -> None:
+        """Keep the time if the engine has begun."""
+        if self.start_time is None and self._generation.started:
+            self.start_time = time.perf_counter()
 
 
 class VoiceJob:
@@ -138,6 +167,9 @@ class VoiceJob:
     @property
     def done(self) -> bool:
         return self.voices.done()
+
+    def note_start(self) -> None:
+        """Nobody asks when voices are begun."""
 
     def poll(self, shared: bool) -> bool:
         """Hand over the voices if they are complete. Nothing is decoded."""
@@ -174,13 +206,14 @@ class Service:
         return self._call(self._admit_voices, list(descriptions)).voices.result()
 
     def submit(self, text: str | SpeechRequest, voice: Voice | None = None, *,
-               chunks: Chunks | None = None, **options: Any) -> Job:
+               chunks: Chunks | None = None, on_change: Callable[[], None] | None = None,
+               **options: Any) -> Job:
         """Start a request (see `SparkTTS.synthesize`). With `chunks` its samples come while ids are
-        generated; without, a segment is decoded when its ids are complete. Raises InputError,
-        VoiceError, ServiceClosed."""
+        generated; without, a segment is decoded when its ids are complete. on_change: see Job.
+        Raises InputError, VoiceError, ServiceClosed."""
         request = as_request(text, voice, options)
         segments = self.tts.prepare(request, self._text_executor)
-        return self._call(self._admit, request, chunks, segments)
+        return self._call(self._admit, request, chunks, segments, on_change)
 
     def close(self) -> None:
         """End the thread after the step that runs, and cancel all jobs."""
@@ -206,8 +239,9 @@ class Service:
         except CancelledError:                  # it was shut down meanwhile
             raise ServiceClosed("The service has been closed.") from None
 
-    def _admit(self, request: SpeechRequest, chunks: Chunks | None, segments: Segments) -> Job:
-        return self._add(Job(self.tts.start(request, chunks, segments)))
+    def _admit(self, request: SpeechRequest, chunks: Chunks | None, segments: Segments,
+               on_change: Callable[[], None] | None) -> Job:
+        return self._add(Job(self.tts.start(request, chunks, segments), on_change))
 
     def _admit_voices(self, descriptions: list[VoiceDescription]) -> VoiceJob:
         return self._add(VoiceJob(VoiceGeneration(descriptions, self.tts.generator)))
@@ -230,6 +264,8 @@ class Service:
             logger.exception("The engine failed; %d jobs are lost.", len(self.jobs))
             while self.jobs:
                 self.jobs.popleft().end(error)
+        for job in self.jobs:
+            job.note_start()
         self._poll_jobs()
         if self.jobs:
             self._schedule_step()

@@ -34,11 +34,13 @@ IMPORTS["pipeline"] = {*IMPORTS["generation"], "config_files", "generation"}
 IMPORTS["service"] = {*IMPORTS["pipeline"], "pipeline"}
 IMPORTS["training"] = IMPORTS["service"]
 IMPORTS["doctor"] = {*IMPORTS["service"], "service"}
+IMPORTS["serving"] = {*IMPORTS["service"], "service"}
 IMPORTS["__init__"] = set(IMPORTS)
 
 WITHOUT_MINDSPORE = ("audio", "config", "config_files", "errors", "files", "text", "voice")
 APPLICATIONS = ("cli", "webui", "convert", "evaluation", "benchmarks", "recipes", "tools", "tests")
-FOREIGN = ("torch", "transformers", "mindone", "gradio", "starlette", "fastapi", "uvicorn")
+FOREIGN = ("torch", "transformers", "mindone", "gradio", "fastapi")
+SERVERS = ("starlette", "uvicorn", "websockets", "grpc", "tritonclient", "prometheus_client")
 MAX_MODULES = 9         # beside the rooms
 
 # Words of an earlier, private vocabulary that are not the field's terms in any identifier.
@@ -87,6 +89,7 @@ def test_imports_point_one_way(path):
     for name in imported(path):
         top, *below = name.split(".")
         assert top not in (*APPLICATIONS, *FOREIGN), f"{path} imports {name}"
+        assert top not in SERVERS or here == "serving", f"{path} imports {name}"
         if here in WITHOUT_MINDSPORE:
             assert top != "mindspore", f"{path} needs no MindSpore"
         if top == "sparktts_ms" and below:

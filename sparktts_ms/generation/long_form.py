@@ -52,6 +52,19 @@ class LongFormGeneration:
         return sum(utterance.seconds for utterance in self._utterances)
 
     @property
+    def started(self) -> bool:
+        """Whether the engine has begun with it."""
+        return self._utterances[0].sequence.steps > 0
+
+    @property
+    def usage(self) -> tuple[int, int]:
+        """Tokens so far: of the prompts, and generated."""
+        sequences = [utterance.sequence for utterance in self._utterances]
+        generated = sum(len(sequence.tokens) for sequence in sequences)
+        total = sum(sequence.num_cached + len(sequence.uncached) for sequence in sequences)
+        return total - generated, generated
+
+    @property
     def done(self) -> bool:
         """Whether `poll` has returned all samples."""
         return self.segments.complete and self._emitted == len(self.segments.ready)

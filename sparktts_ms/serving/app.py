@@ -1,0 +1,107 @@
+"""One ASGI application of all protocols; `create_app` is also a factory for uvicorn."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
+from sparktts_ms.service import Service
+from sparktts_ms.serving.environment import load_service, settings_from_environment
+from sparktts_ms.serving.errors import Refusals
+from sparktts_ms.serving.health import PATHS as HEALTH_PATHS
+from sparktts_ms.serving.health import HealthApi
+from sparktts_ms.serving.middleware import (
+    ApiKeys,
+    BodyLimit,
+    BodyTimeLimit,
+    ErrorLog,
+    HostCheck,
+    OriginCheck,
+)
+from sparktts_ms.serving.middleware.refusal import Refuse
+from sparktts_ms.serving.server import SpeechServer
+from sparktts_ms.serving.tracing import RequestLog
+
+FORM_OVERHEAD = 128 << 10       # bytes of an upload's form besides the file
+OPEN_PATHS = (*HEALTH_PATHS, "/v2/health/live", "/v2/health/ready", "GET /v1/audio/voices")
+KEY_HEADERS = ("xi-api-key",)   # of ElevenLabs's clients
+# Bodies larger than Limits.body, by path: recordings.
+UPLOAD_PATHS = ("/v1/audio/voices", "/v1/audio/voice_consents", "/v1/audio/speech")
+
+Load = Callable[[], Service]
+
+
+def create_app(server: SpeechServer | None = None) -> ASGIApp:
+    """The application. Without a server it is set up by the environment (see
+    `sparktts_ms.serving.environment`), and the model is loaded when the application starts.
+
+    Raises InputError for a variable that makes no sense.
+    """
+    load = None
+    if server is None:
+        server = SpeechServer(settings_from_environment())
+        load = load_service
+    settings = server.settings
+    limits = settings.limits
+    refuse = refusals()
+    app = Starlette(routes=routes(server), lifespan=lifespan(server, load),
+                    exception_handlers={HTTPException: partial(_http_error, refuse)})
+    upload = limits.upload * 4 // 3 + FORM_OVERHEAD         # as base64
+    larger = dict.fromkeys(UPLOAD_PATHS, upload)
+    guards = [
+        Middleware(RequestLog, quiet_paths=(*HEALTH_PATHS, "/v2/health/live", "/v2/health/ready")),
+        Middleware(ErrorLog, refuse=refuse),
+        Middleware(HostCheck, settings.hosts, refuse=refuse),
+        Middleware(OriginCheck, settings.origins, refuse=refuse),
+        Middleware(ApiKeys, settings.api_keys, KEY_HEADERS, OPEN_PATHS, refuse=refuse),
+        Middleware(BodyLimit, limits.body, larger, refuse=refuse),
+        Middleware(BodyTimeLimit, limits.body_seconds, refuse=refuse),
+    ]
+    guarded: Any = app
+    for guard in reversed(guards):
+        guarded = guard.cls(guarded, *guard.args, **guard.kwargs)
+    return guarded
+
+
+def routes(server: SpeechServer) -> list[BaseRoute]:
+    """Of all protocols."""
+    return [*HealthApi(server).routes()]
+
+
+def refusals() -> Refuse:
+    """Refusals in the form of the path's protocol."""
+    return Refusals({})
+
+
+def lifespan(server: SpeechServer, load: Load | None = None) -> Any:
+    """What starts and ends with an application: a model that `load` returns, and gRPC."""
+
+    @asynccontextmanager
+    async def run(app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.callback(server.close)
+            if load is not None:
+                service = await server.speech.run(load)
+                stack.callback(service.close)
+                await server.speech.run(server.start, service)
+            yield
+
+    return run
+
+
+async def _http_error(refuse: Refuse, request: Request, error: Exception) -> Response:
+    """No such path, or another method."""
+    assert isinstance(error, HTTPException)
+    problem = {404: "There is no such path.", 405: "This path has another method."}
+    message = problem.get(error.status_code, error.detail)
+    return refuse(request.scope, error.status_code, message, error.headers or {})

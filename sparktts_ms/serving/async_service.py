@@ -1,0 +1,327 @@
+"""Requests of an event loop to the engine: a bounded queue, cancellation, and an end with notice.
+
+    stream = await speech.submit(SpeechRequest("Hello.", voice), api="openai")
+    async with stream:
+        async for samples in stream: ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty
+from typing import Any, Literal
+
+import numpy as np
+import soundfile
+
+from sparktts_ms.errors import AudioError, InputError, OutputError, ServiceClosed, SparkTTSError
+from sparktts_ms.generation.request import Chunks, SpeechRequest
+from sparktts_ms.service import Job, Service
+from sparktts_ms.serving.metrics import Metrics
+from sparktts_ms.serving.settings import Settings
+from sparktts_ms.serving.tracing import current_request_id
+from sparktts_ms.voice import Voice
+
+MAX_THREADS = 16            # that prepare texts and read recordings
+STOP_SECONDS = 5.0          # for streams to end after they have been stopped
+
+State = Literal["loading", "ready", "draining"]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of a request so far."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+class AsyncService:
+    """For the coroutines of one event loop, once `start` has been given a service.
+
+    state: "loading" before `start`, "draining" after `drain`; requests are taken when "ready".
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics):
+        self.settings = settings
+        self.metrics = metrics
+        self.state: State = "loading"
+        self.service: Service | None = None
+        self.streams: set[SpeechStream] = set()
+        self.num_requests = 0                   # in progress, those being prepared included
+        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="speech")
+        self._draining = threading.Event()
+        metrics.observe(metrics.running, lambda: self._count(started=True))
+        metrics.observe(metrics.waiting, lambda: self._count(started=False))
+        metrics.observe(metrics.slots, lambda: self._num_slots_used())
+        metrics.observe(metrics.ready, lambda: self.state == "ready")
+
+    @property
+    def sample_rate(self) -> int:
+        """Of all samples, in Hz. Raises ServiceClosed while the model is loaded."""
+        return self._open_service().sample_rate
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """That the model speaks, such as ("zh", "en"). Raises ServiceClosed."""
+        return self._open_service().tts.config.languages or ("zh", "en")
+
+    def start(self, service: Service) -> None:
+        """Take requests from now on. From any thread."""
+        self.service = service
+        if self.state == "loading":
+            self.state = "ready"
+
+    async def submit(self, request: SpeechRequest, *, api: str,
+                     chunks: Chunks | None = Chunks()) -> SpeechStream:
+        """Start a request; its samples come while ids are generated, or with `chunks` None segment
+        by segment. api: the protocol, for the metrics.
+
+        Raises InputError ("busy" if too many requests wait, "too_long"), VoiceError, and
+        ServiceClosed ("loading", "draining").
+        """
+        start_time = time.perf_counter()
+        try:
+            service = self._open_service()
+            self._check(request, service)
+            self.num_requests += 1
+        except SparkTTSError as error:
+            self.metrics.failure.labels(api, error.code or "invalid_request").inc()
+            raise
+        stream = SpeechStream(self, service.sample_rate, api, start_time)
+        try:
+            work = self._threads.submit(service.submit, request, chunks=chunks,
+                                        on_change=stream.wake)
+            stream.job = await self._result(work, lambda job: job.cancel())
+        except BaseException as error:
+            stream.end(error)
+            raise
+        self.streams.add(stream)
+        return stream
+
+    async def encode_voice(self, audio: bytes | np.ndarray,
+                           transcript: str | None = None) -> Voice:
+        """The voice of a recording: a file's bytes, or samples [N] float32 at 16 kHz.
+
+        Voices are cached by content. Raises AudioError, InputError, ServiceClosed.
+        """
+        service = self._open_service()
+        limits = self.settings.limits
+        _check_length("transcript", transcript or "", limits.transcript)
+        if isinstance(audio, bytes) and len(audio) > limits.upload:
+            raise AudioError(f"The recording is larger than {limits.upload >> 20} MB.",
+                             "Cut it to 3 to 10 seconds.", code="too_large")
+        work = self._threads.submit(_encode_voice, service, audio, transcript)
+        return await self._result(work)
+
+    async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a function in one of the threads."""
+        return await self._result(self._threads.submit(function, *arguments))
+
+    async def until_draining(self) -> None:
+        """Return when the server is to stop: for connections that may be idle."""
+        while not self._draining.is_set():
+            await asyncio.sleep(0.25)
+
+    def drain(self, seconds: float | None = None) -> None:
+        """Take no more requests; return when those in progress are done, at most after `seconds`,
+        when they are stopped. From a thread that is not the event loop's."""
+        self.refuse_requests()
+        seconds = self.settings.drain_seconds if seconds is None else seconds
+        if not self._wait_until_idle(seconds):
+            for stream in list(self.streams):
+                stream.stop()
+            self._wait_until_idle(STOP_SECONDS)
+
+    def refuse_requests(self) -> None:
+        """Take no more requests. From any thread."""
+        self.state = "draining"
+        self._draining.set()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _open_service(self) -> Service:
+        if self.state == "draining":
+            raise ServiceClosed("The server is shutting down.", "Try another one, or again later.",
+                                code="draining")
+        if self.service is None:
+            raise ServiceClosed("The server is loading the model.", "Try again in a few seconds.",
+                                code="loading")
+        return self.service
+
+    def _check(self, request: SpeechRequest, service: Service) -> None:
+        _check_length("text", request.text, self.settings.limits.text)
+        slots = service.tts.llm.num_slots
+        if self.num_requests >= slots + self.settings.max_queue:
+            raise InputError("The server is busy.", "Try again in a few seconds.", code="busy")
+
+    def _count(self, started: bool) -> int:
+        jobs = [stream.job for stream in list(self.streams) if stream.job is not None]
+        return sum((job.start_time is not None) == started for job in jobs if not job.done)
+
+    def _num_slots_used(self) -> int:
+        return len(self.service.tts.engine.active) if self.service is not None else 0
+
+    def _wait_until_idle(self, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while self.num_requests and time.monotonic() < end:
+            time.sleep(0.05)
+        return not self.num_requests
+
+    @staticmethod
+    async def _result(work: Future, discard: Callable[[Any], None] | None = None) -> Any:
+        """A thread's result. Who stops waiting for it does not stop the thread; its result is
+        discarded then."""
+        try:
+            return await asyncio.shield(asyncio.wrap_future(work))
+        except asyncio.CancelledError:
+            def late(done: Future) -> None:
+                if discard is not None and not done.cancelled() and done.exception() is None:
+                    discard(done.result())
+
+            if not work.cancel():
+                work.add_done_callback(late)
+            raise
+
+
+class SpeechStream:
+    """The samples of one request: `async with` it, and iterate. Leaving cancels the request.
+
+    request_id: of the HTTP request it belongs to, or its own. seconds: of samples read so far, at
+    sample_rate Hz.
+    """
+
+    def __init__(self, owner: AsyncService, sample_rate: int, api: str, start_time: float):
+        self.sample_rate = sample_rate
+        self.request_id = current_request_id() or f"req-{secrets.token_hex(8)}"
+        self.seconds = 0.0
+        self.job: Job | None = None
+        self._owner = owner
+        self._api = api
+        self._submit_time = start_time
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+        self._stopped = False
+        self._succeeded = False
+        self._ended = False
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens so far."""
+        return Usage(*self.job.usage) if self.job is not None else Usage(0, 0)
+
+    def cancel(self) -> None:
+        """Stop generating. Does nothing to a stream that has ended."""
+        if self.job is not None:
+            self.job.cancel()
+
+    def stop(self) -> None:
+        """Cancel for the server's sake: the reader gets ServiceClosed. From any thread."""
+        self._stopped = True
+        self.cancel()
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the reader look again. From any thread."""
+        with contextlib.suppress(RuntimeError):         # the loop has been closed
+            self._loop.call_soon_threadsafe(self._changed.set)
+
+    async def __aenter__(self) -> SpeechStream:
+        return self
+
+    async def __aexit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
+        self.end(error)
+
+    async def __aiter__(self) -> AsyncIterator[np.ndarray]:
+        """Samples [N] float32 in [-1, 1]. Raises what went wrong, and ServiceClosed."""
+        assert self.job is not None
+        while True:
+            self._changed.clear()
+            if self._stopped:
+                raise ServiceClosed("The server is shutting down.", "Try again.", code="draining")
+            try:
+                samples = self.job.read_nowait()
+            except Empty:
+                await self._changed.wait()
+                continue
+            if samples is None:
+                break
+            if not self.seconds:
+                self._observe(self._owner.metrics.first_audio)
+            self.seconds += len(samples) / self.sample_rate
+            yield samples
+        if not self.job.cancelled:
+            self._succeed()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Cancel what is not done, and count what became of the request."""
+        self.cancel()
+        if self._ended:
+            return
+        self._ended = True
+        owner, metrics = self._owner, self._owner.metrics
+        owner.streams.discard(self)
+        owner.num_requests -= 1
+        if self.job is not None:
+            usage = self.usage
+            metrics.prompt_tokens.labels(self._api).inc(usage.input_tokens)
+            metrics.generation_tokens.labels(self._api).inc(usage.output_tokens)
+            metrics.audio_seconds.labels(self._api).inc(self.seconds)
+        if self._succeeded:
+            return
+        if isinstance(error, Exception):
+            code = getattr(error, "code", None) or type(error).__name__
+            metrics.failure.labels(self._api, code).inc()
+        else:
+            metrics.cancelled.labels(self._api).inc()
+
+    def _succeed(self) -> None:
+        """All samples have been read."""
+        assert self.job is not None
+        metrics = self._owner.metrics
+        self._observe(metrics.latency)
+        if self.job.start_time is not None:
+            waited = self.job.start_time - self._submit_time
+            metrics.queue_time.labels(self._api).observe(waited)
+            if self.seconds:
+                worked = time.perf_counter() - self.job.start_time
+                metrics.rtf.labels(self._api).observe(worked / self.seconds)
+        metrics.success.labels(self._api).inc()
+        self._succeeded = True
+
+    def _observe(self, histogram: Any) -> None:
+        histogram.labels(self._api).observe(time.perf_counter() - self._submit_time)
+
+
+def _check_length(name: str, text: str, limit: int) -> None:
+    if len(text) > limit:
+        raise InputError(f"The {name} has {len(text):,} characters; at most {limit:,} are allowed.",
+                         code="too_long")
+
+
+def _encode_voice(service: Service, audio: bytes | np.ndarray, transcript: str | None) -> Voice:
+    try:
+        with tempfile.NamedTemporaryFile(prefix="spark-tts-audio-") as file:
+            if isinstance(audio, bytes):
+                file.write(audio)
+            else:
+                soundfile.write(file, audio, service.sample_rate, "FLOAT", format="WAV")
+            file.flush()
+            return service.encode_voice(Path(file.name), transcript)
+    except OSError as error:
+        raise OutputError(f"The recording cannot be kept: {error.strerror}.",
+                          code="disk_full") from None
+    except AudioError as error:
+        error.subject = "the recording"
+        raise

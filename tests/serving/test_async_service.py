@@ -1,0 +1,171 @@
+"""Requests of an event loop to the engine."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from sparktts_ms import SpeechRequest
+from sparktts_ms.errors import InputError, ServiceClosed
+from sparktts_ms.qwen2.sampling import Sampling
+from sparktts_ms.serving.async_service import AsyncService
+from sparktts_ms.serving.metrics import Metrics
+from sparktts_ms.serving.settings import Settings
+from tests.helpers import LONG_TEXT, wait_until
+
+SAMPLING = Sampling(seed=3, max_new_tokens=120)
+REQUEST = SpeechRequest("Hello there.", gender="female", sampling=SAMPLING)
+LONG = SpeechRequest(LONG_TEXT, gender="female", sampling=SAMPLING)
+
+
+def make_speech(service, **settings):
+    speech = AsyncService(Settings(**settings), Metrics())
+    if service is not None:
+        speech.start(service)
+    return speech
+
+
+def value(speech, name, **labels):
+    return speech.metrics.registry.get_sample_value(f"spark_tts:{name}", labels)
+
+
+def is_idle(service):
+    return wait_until(lambda: not service.jobs and not service.tts.engine.active)
+
+
+def test_a_stream_gives_the_samples_of_the_library(service):
+    speech = make_speech(service)
+
+    async def read():
+        async with await speech.submit(REQUEST, api="openai", chunks=None) as stream:
+            samples = [samples async for samples in stream]
+        return np.concatenate(samples), stream
+
+    samples, stream = asyncio.run(read())
+    expected = service.submit(REQUEST).result()
+    assert np.array_equal(samples, expected.samples)
+    assert stream.usage.output_tokens == len(expected.generated_ids)
+    assert stream.usage.input_tokens > 0
+    assert stream.seconds == pytest.approx(expected.seconds)
+    assert value(speech, "request_success_total", api="openai") == 1
+    assert value(speech, "audio_seconds_total", api="openai") == pytest.approx(expected.seconds)
+    assert value(speech, "time_to_first_audio_seconds_count", api="openai") == 1
+    assert value(speech, "request_queue_time_seconds_count", api="openai") == 1
+    assert speech.num_requests == 0
+
+
+def test_leaving_early_frees_the_slot(service):
+    speech = make_speech(service)
+
+    async def leave():
+        async with await speech.submit(LONG, api="openai") as stream:
+            async for _ in stream:
+                assert value(speech, "num_requests_running") == 1
+                break
+
+    asyncio.run(leave())
+    assert is_idle(service)
+    assert value(speech, "request_cancelled_total", api="openai") == 1
+    assert speech.num_requests == 0
+
+
+def test_a_cancelled_task_frees_the_slot_at_any_moment(service):
+    speech = make_speech(service)
+
+    async def read():
+        async with await speech.submit(LONG, api="openai") as stream:
+            async for _ in stream:
+                pass
+
+    async def cancel_after(seconds):
+        task = asyncio.create_task(read())
+        await asyncio.sleep(seconds)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    for seconds in (0, 0.001, 0.01, 0.05, 0.3):
+        asyncio.run(cancel_after(seconds))
+        assert is_idle(service)
+        assert speech.num_requests == 0
+
+
+def test_beyond_the_queue_requests_are_refused(service):
+    slots = service.tts.llm.num_slots
+    speech = make_speech(service, max_queue=2)
+
+    async def fill():
+        streams = [await speech.submit(LONG, api="openai") for _ in range(slots + 2)]
+        with pytest.raises(InputError) as caught:
+            await speech.submit(REQUEST, api="openai")
+        for stream in streams:
+            stream.end()
+        return caught.value
+
+    assert asyncio.run(fill()).code == "busy"
+    assert value(speech, "request_failure_total", api="openai", code="busy") == 1
+    assert is_idle(service)
+
+
+def test_requests_wait_for_the_model():
+    speech = make_speech(None)
+    with pytest.raises(ServiceClosed) as caught:
+        asyncio.run(speech.submit(REQUEST, api="openai"))
+    assert caught.value.code == "loading"
+    assert value(speech, "ready") == 0
+
+
+@pytest.mark.parametrize("seconds, told", [(60, False), (0, True)])
+def test_draining_finishes_or_tells(service, seconds, told):
+    speech = make_speech(service)
+    request = REQUEST if not told else LONG
+    received = []
+
+    async def read():
+        async with await speech.submit(request, api="openai") as stream:
+            draining = asyncio.get_running_loop().run_in_executor(None, speech.drain, seconds)
+            while speech.state != "draining":
+                await asyncio.sleep(0.01)
+            with pytest.raises(ServiceClosed) as caught:
+                await speech.submit(REQUEST, api="openai")
+            assert caught.value.code == "draining"
+            try:
+                async for samples in stream:
+                    received.append(samples)
+            finally:
+                stream.end()
+                await draining
+
+    if told:
+        with pytest.raises(ServiceClosed):
+            asyncio.run(read())
+    else:
+        asyncio.run(read())
+        assert sum(map(len, received)) > 0
+    assert speech.num_requests == 0
+    assert is_idle(service)
+
+
+def test_too_long_a_text_is_refused(service):
+    speech = make_speech(service)
+    request = SpeechRequest("a" * 20_001, gender="female")
+    with pytest.raises(InputError, match="20,001 characters; at most 20,000"):
+        asyncio.run(speech.submit(request, api="openai"))
+
+
+def test_recordings_as_bytes_and_as_samples_give_the_same_voice(service, tmp_path):
+    import soundfile
+
+    from tests.helpers import PROMPT
+
+    speech = make_speech(service)
+    samples, rate = soundfile.read(PROMPT, dtype="float32")
+    assert rate == 16000
+
+    async def encode():
+        return (await speech.encode_voice(PROMPT.read_bytes()),
+                await speech.encode_voice(samples))
+
+    by_bytes, by_samples = asyncio.run(encode())
+    assert np.array_equal(by_bytes.global_ids, service.encode_voice(PROMPT).global_ids)
+    assert np.array_equal(by_samples.global_ids, by_bytes.global_ids)
