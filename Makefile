@@ -10,6 +10,7 @@
 # `make gradio-clients` installs old and new versions of gradio_client, for the tests of the endpoints.
 # `make fuzz MINUTES=5` gives damaged files and texts to every reader; failing inputs are kept.
 # `make soak MINUTES=60` watches the memory of a service under random requests.
+# `make soak-server MINUTES=60` watches a speech server under mixed load, with restarts and a full disk.
 # MINDSPORE=2.7.1 uses another version of MindSpore, in an environment of its own.
 
 PYTHON ?= python3
@@ -36,7 +37,7 @@ ASCEND_PYTEST = $(BIN)/python -m tests.ascend $(BIN)/python -m pytest --numproce
 ASCEND_TESTS = tests/ascend tests/parity/test_golden_runs.py
 ASCEND_NIGHTLY = $(ASCEND_TESTS) tests/parity tests/ops tests/qwen2 tests/bicodec tests/wav2vec2 tests/training
 
-.PHONY: demo test test-all test-ascend test-checkpoints lint bench fuzz soak peers eval ascend-rehearsal \
+.PHONY: demo test test-all test-ascend test-checkpoints lint bench fuzz soak soak-server peers eval ascend-rehearsal \
     ascend-peer normalizer-report gradio-clients clean
 
 demo: $(RUN_READY)
@@ -79,6 +80,9 @@ fuzz: $(RUN_READY)
 
 soak: $(RUN_READY)
 	$(BIN)/python -m tools.soak --minutes $(MINUTES)
+
+soak-server: $(DEV_READY)
+	$(BIN)/python -m tools.soak_server --minutes $(MINUTES) $(SOAK)
 
 peers: $(PEERS)/.ready
 
