@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +48,6 @@ HINTS = {
     "no_model_id": "Add --model_id OWNER/NAME.",
     "target_exists": "Add --overwrite to replace it.",
     "not_a_voice": "--save_voice writes one.",
-    "port_unavailable": "Choose another --server_port.",
 }
 
 MAX_MESSAGE = 300       # characters of an error in the arguments
@@ -160,9 +159,9 @@ def load_model(args: argparse.Namespace) -> SparkTTS:
                                     getattr(args, "capture", None))
 
 
-def error_message(error: SparkTTSError) -> str:
+def error_message(error: SparkTTSError, hints: Mapping[str, str] = HINTS) -> str:
     """The error in one line, with a hint that names flags where there is one."""
-    return error.message(hint=HINTS.get(error.code or ""))
+    return error.message(hint=hints.get(error.code or ""))
 
 
 def path_argument(value: str) -> Path:
@@ -172,8 +171,10 @@ def path_argument(value: str) -> Path:
     return Path(value)
 
 
-def run_command(command: Callable[[], None], interrupted: str) -> int:
-    """Run a command; returns the exit status. `interrupted` is printed after Ctrl-C."""
+def run_command(command: Callable[[], None], interrupted: str,
+                hints: Mapping[str, str] | None = None) -> int:
+    """Run a command; returns the exit status. `interrupted` is printed after Ctrl-C. hints: of the
+    command's own flags, by error code."""
     logger = logging.getLogger("sparktts_ms")
     handler = logging.StreamHandler(sys.stderr)
     logger.setLevel(logging.INFO)
@@ -187,7 +188,7 @@ def run_command(command: Callable[[], None], interrupted: str) -> int:
         command()
         flush_stdout()
     except SparkTTSError as error:
-        print_error(error_message(error))
+        print_error(error_message(error, {**HINTS, **(hints or {})}))
         return 2
     except OSError as error:            # what no check has foreseen
         name = f"{quoted(str(error.filename))}: " if error.filename is not None else ""

@@ -25,6 +25,8 @@ from cli.server_arguments import (
 from cli.signals import exit_on_signals, stop_on_first_signal
 from sparktts_ms.errors import InputError
 
+HINTS = {"port_unavailable": "Choose another --port or --grpc_port."}
+
 
 def build_parser() -> Parser:
     parser = Parser(prog="python -m cli.serve",
@@ -57,7 +59,7 @@ def build_parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(arguments)
-    return run_command(lambda: run(args), "The server has stopped.")
+    return run_command(lambda: run(args), "The server has stopped.", HINTS)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -73,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
         from sparktts_ms import Service
         from sparktts_ms.serving.app import create_app
         from sparktts_ms.serving.environment import default_model_dir
-        from sparktts_ms.serving.http_server import HttpServer
+        from sparktts_ms.serving.http_server import HttpServer, listen
         from sparktts_ms.serving.server import SpeechServer
         from sparktts_ms.serving.settings import Settings
 
@@ -82,6 +84,8 @@ def run(args: argparse.Namespace) -> None:
         api_keys=[*args.api_key, *environment_keys()], max_queue=args.max_queue,
         drain_seconds=args.drain_seconds, remote_audio_hosts=args.allow_remote_audio,
         allowed_hosts=args.allowed_hosts, origins=args.cors_origin)
+    if args.grpc_port:
+        listen(args.host, args.grpc_port).close()
     args.model_dir = args.model_dir or default_model_dir()
     logging.getLogger("sparktts_ms").info("Model: %s", args.model_dir)
     server = SpeechServer(settings)

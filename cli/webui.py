@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sparktts_ms import Service
     from webui.app import Settings
 
+HINTS = {"port_unavailable": "Choose another --server_port."}
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "sparktts" / "prompt.wav"
 
 
@@ -52,7 +53,7 @@ def build_parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(arguments)
-    return run_command(lambda: run(args), "The server has stopped.")
+    return run_command(lambda: run(args), "The server has stopped.", HINTS)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
 MODULES = (
     "cli.inference",
+    "cli.serve",
     "cli.webui",
     "cli.download",
     "cli.finetune",
