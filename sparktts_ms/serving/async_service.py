@@ -68,12 +68,12 @@ class AsyncService:
     @property
     def sample_rate(self) -> int:
         """Of all samples, in Hz. Raises ServiceClosed while the model is loaded."""
-        return self._open_service().sample_rate
+        return self.open_service().sample_rate
 
     @property
     def languages(self) -> tuple[str, ...]:
         """That the model speaks, such as ("zh", "en"). Raises ServiceClosed."""
-        return self._open_service().tts.config.languages or ("zh", "en")
+        return self.open_service().tts.config.languages or ("zh", "en")
 
     def start(self, service: Service) -> None:
         """Take requests from now on. From any thread."""
@@ -91,7 +91,7 @@ class AsyncService:
         """
         start_time = time.perf_counter()
         try:
-            service = self._open_service()
+            service = self.open_service()
             self._check(request, service)
             self.num_requests += 1
         except SparkTTSError as error:
@@ -114,7 +114,7 @@ class AsyncService:
 
         Voices are cached by content. Raises AudioError, InputError, ServiceClosed.
         """
-        service = self._open_service()
+        service = self.open_service()
         limits = self.settings.limits
         _check_length("transcript", transcript or "", limits.transcript)
         if isinstance(audio, bytes) and len(audio) > limits.upload:
@@ -151,7 +151,8 @@ class AsyncService:
         """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _open_service(self) -> Service:
+    def open_service(self) -> Service:
+        """The service. Raises ServiceClosed ("loading", "draining")."""
         if self.state == "draining":
             raise ServiceClosed("The server is shutting down.", "Try another one, or again later.",
                                 code="draining")

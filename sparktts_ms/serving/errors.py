@@ -13,7 +13,8 @@ from sparktts_ms.serving.middleware.refusal import Refuse, json_refusal
 from sparktts_ms.serving.middleware.routes import route_path
 
 RETRY_AFTER = 10            # seconds
-STATUSES = {"busy": 429, "too_large": 413, "disk_full": 507}
+STATUSES = {"busy": 429, "too_large": 413, "disk_full": 507, "voice_exists": 400,
+            "too_many_voices": 400}
 
 Describe = Callable[[SparkTTSError], str]
 

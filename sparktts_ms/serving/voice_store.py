@@ -42,14 +42,17 @@ class VoiceStore:
         return sorted(names, key=str.casefold)
 
     def save(self, name: str, voice: Voice) -> str:
-        """Save a voice; returns its normalized name. Raises VoiceError, OutputError."""
+        """Save a voice; returns its normalized name. Raises VoiceError, OutputError
+        ("voice_exists", "too_many_voices")."""
         name = normalize_name(name)
         with self._locked():
             names = self.names()
             if name.casefold() in map(str.casefold, names):
-                raise OutputError(f"There is a voice named {name} already.", "Choose another name.")
+                raise OutputError(f"There is a voice named {name} already.", "Choose another name.",
+                                  code="voice_exists")
             if len(names) >= MAX_VOICES:
-                raise OutputError(f"There are {MAX_VOICES} voices already.", "Delete one first.")
+                raise OutputError(f"There are {MAX_VOICES} voices already.", "Delete one first.",
+                                  code="too_many_voices")
             voice.save(self._path(name))
         return name
 
@@ -154,7 +157,7 @@ def normalize_name(name: str) -> str:
     name = unicodedata.normalize("NFC", str(name or "")).strip()
     if not name:
         raise VoiceError("The voice has no name.", "Give it one.")
-    fits = len(name) <= MAX_NAME_LENGTH and len(name.encode()) <= MAX_NAME_BYTES
+    fits = len(name) <= MAX_NAME_LENGTH and len(name.encode(errors="replace")) <= MAX_NAME_BYTES
     if not fits or not name[0].isalnum() or not all(map(_is_allowed, name)):
         raise VoiceError(f"A voice's name has at most {MAX_NAME_LENGTH} letters, digits, spaces, "
                          "hyphens and underscores.")

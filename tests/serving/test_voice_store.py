@@ -37,6 +37,7 @@ INVALID_NAMES = [
     "a:b",
     "con*",
     "a\u202eb",
+    "\ud800",
     "~root",
     "%2e%2e",
 ]
