@@ -19,8 +19,8 @@ from cli.common import (
 from cli.server_arguments import (
     add_access_arguments,
     environment_keys,
-    host_argument,
     port_argument,
+    remote_host_argument,
 )
 from cli.signals import exit_on_signals, stop_on_first_signal
 from sparktts_ms.errors import InputError
@@ -51,8 +51,8 @@ def build_parser() -> Parser:
     server.add_argument("--drain_seconds", type=_seconds, default=30.0, metavar="S",
                         help="after SIGTERM: how long requests in progress may take")
     access = add_access_arguments(parser)
-    access.add_argument("--allow_remote_audio", type=host_argument, nargs="+", action="extend",
-                        default=[], metavar="HOST",
+    access.add_argument("--allow_remote_audio", type=remote_host_argument, nargs="+",
+                        action="extend", default=[], metavar="HOST",
                         help="hosts from which ref_audio may be fetched (default: none)")
     return parser
 

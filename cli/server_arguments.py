@@ -60,6 +60,15 @@ def host_argument(text: str) -> str:
     return text
 
 
+def remote_host_argument(text: str) -> str:
+    from sparktts_ms.serving.middleware.hosts import HOST
+
+    if not HOST.fullmatch(text.removeprefix("*.")):
+        raise argparse.ArgumentTypeError(
+            f"{text[:80]!r} is no host name such as example.org, *.example.org or example.org:8443")
+    return text
+
+
 def root_path_argument(text: str) -> str:
     from sparktts_ms.serving.middleware.origins import origin_host
 

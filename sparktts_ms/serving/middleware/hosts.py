@@ -41,7 +41,7 @@ class HostCheck:
 
     def _is_allowed(self, hosts: Sequence[str]) -> bool:
         name = host_name(hosts[0]) if len(hosts) == 1 else ""
-        return bool(name) and any(_matches(name, allowed.lower()) for allowed in self.allowed)
+        return bool(name) and any(host_matches(name, allowed.lower()) for allowed in self.allowed)
 
 
 def host_name(host: str) -> str:
@@ -59,7 +59,8 @@ def is_loopback(address: str) -> bool:
         return name.lower() == "localhost"
 
 
-def _matches(name: str, allowed: str) -> bool:
+def host_matches(name: str, allowed: str) -> bool:
+    """Whether a name in lower case is meant by one of `HostCheck.allowed`."""
     if allowed.startswith("*."):
         return name.endswith(allowed[1:])
     return allowed in ("*", name)
