@@ -18,25 +18,73 @@ MARGIN = 0.1                # seconds of silence kept before and after
 def change_speed(samples: np.ndarray, speed: float, sample_rate: int) -> np.ndarray:
     """Samples [N] at `speed` times their pace, float32 [N / speed]. `speed` is clipped to
     [0.3, 2]."""
-    speed = float(np.clip(speed, MIN_SPEED, MAX_SPEED))
-    hop = int(FRAME * sample_rate) // 2
-    reach = int(MAX_SHIFT * sample_rate)
-    length = round(len(samples) / speed)
-    if speed == 1.0 or length < 2 * hop:
-        return np.asarray(samples, np.float32)
-    window = np.hanning(2 * hop + 1)[:-1]           # overlapped by half, such windows add up to one
-    source = np.pad(samples.astype(np.float64), (hop + reach, 3 * hop + reach))
-    num_frames = length // hop + 2
-    output = np.zeros((num_frames + 1) * hop)
-    begin = reach
-    for n in range(num_frames):
-        if n:       # centred on sample n * hop * speed, moved to continue the last frame
-            following = source[begin + hop:begin + 2 * hop]
-            nominal = min(int(n * hop * speed), len(samples)) + reach
-            search = source[nominal - reach:nominal + reach + hop]
-            begin = nominal - reach + _best_match(search, following)
-        output[n * hop:(n + 2) * hop] += window * source[begin:begin + 2 * hop]
-    return output[hop:hop + length].astype(np.float32)
+    stretch = TimeStretch(float(np.clip(speed, MIN_SPEED, MAX_SPEED)), sample_rate)
+    return np.concatenate([stretch.process(samples), stretch.finish()])
+
+
+class TimeStretch:
+    """Speech at `speed` times its pace, piece by piece, with unchanged pitch.
+
+    The pieces put together are the same samples however the input is cut, float32
+    [round(N / speed)] in all. Held back are at most 30 ms of the input and a step of `speed` times
+    20 ms. At speed 1 samples pass unchanged.
+    """
+
+    def __init__(self, speed: float, sample_rate: int):
+        self.speed = speed
+        self._hop = int(FRAME * sample_rate) // 2
+        self._reach = int(MAX_SHIFT * sample_rate)
+        self._window = np.hanning(2 * self._hop + 1)[:-1]   # overlapped by half, they add up to one
+        self._source = np.zeros(self._hop + self._reach)    # silence, then what is still needed
+        self._origin = 0                        # position of its first sample
+        self._num_frames = 0
+        self._following = np.zeros(self._hop)   # what would continue the last frame
+        self._tail = np.zeros(self._hop)        # the last frame's second half, windowed
+        self._received = 0
+
+    def process(self, samples: np.ndarray) -> np.ndarray:
+        """Take samples [N] and return those that are ready, [M]."""
+        if self.speed == 1.0:
+            return np.asarray(samples, np.float32)
+        self._received += len(samples)
+        self._source = np.concatenate([self._source, np.asarray(samples, np.float64)])
+        pieces = [np.zeros(0)]
+        while self._position() + self._hop + self._reach <= self._received:
+            pieces.append(self._next_frame())
+        return np.concatenate(pieces).astype(np.float32)
+
+    def finish(self) -> np.ndarray:
+        """The last samples, [M]."""
+        if self.speed == 1.0:
+            return np.zeros(0, np.float32)
+        self._source = np.pad(self._source, (0, 3 * self._hop + self._reach))
+        length = round(self._received / self.speed)
+        missing = length - max(0, self._num_frames - 1) * self._hop
+        pieces = [np.zeros(0)]
+        while self._num_frames < length // self._hop + 2:
+            pieces.append(self._next_frame())
+        return np.concatenate(pieces)[:missing].astype(np.float32)
+
+    def _position(self) -> int:
+        # Of the next frame's centre in the input, before it is moved.
+        return min(int(self._num_frames * self._hop * self.speed), self._received)
+
+    def _next_frame(self) -> np.ndarray:
+        # Overlapped with the last one: [hop]; nothing for the first, which follows silence.
+        position = self._position()
+        self._source = self._source[position - self._origin:]
+        self._origin = position
+        begin = self._reach
+        if self._num_frames:        # moved to continue the last frame
+            search = self._source[:2 * self._reach + self._hop]
+            begin = _best_match(search, self._following)
+        frame = self._source[begin:begin + 2 * self._hop]
+        self._following = frame[self._hop:]
+        weighted = self._window * frame
+        ready = self._tail + weighted[:self._hop]
+        self._tail = weighted[self._hop:]
+        self._num_frames += 1
+        return ready if self._num_frames > 1 else ready[:0]
 
 
 def _best_match(samples: np.ndarray, pattern: np.ndarray) -> int:

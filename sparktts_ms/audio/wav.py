@@ -11,7 +11,7 @@ import soundfile
 from sparktts_ms.errors import OutputError
 from sparktts_ms.files import atomic_write
 
-UNKNOWN_LENGTH = 0xFFFFFFFF     # in the header of a stream, as ffmpeg and sox write it to a pipe
+MAX_BYTES = 0xFFFFFFFF          # in the header of a stream, as ffmpeg and sox write it to a pipe
 
 
 def write_wav(path: str | Path, samples: np.ndarray, sample_rate: int,
@@ -34,8 +34,17 @@ def write_wav(path: str | Path, samples: np.ndarray, sample_rate: int,
 def encode_wav(samples: np.ndarray, sample_rate: int) -> bytes:
     """Samples [N] in [-1, 1] as the bytes of a mono 16-bit PCM WAV file; the rest is clipped."""
     wav = io.BytesIO()
-    soundfile.write(wav, _quantize(samples), sample_rate, format="WAV", subtype="PCM_16")
+    soundfile.write(wav, quantize(samples), sample_rate, format="WAV", subtype="PCM_16")
     return wav.getvalue()
+
+
+def wav_header(sample_rate: int, num_samples: int | None = None) -> bytes:
+    """The 44 bytes before the samples of a mono 16-bit PCM WAV; None: of a stream of any length."""
+    num_bytes = MAX_BYTES if num_samples is None else min(2 * num_samples, MAX_BYTES - 36)
+    riff_bytes = min(num_bytes + 36, MAX_BYTES)             # what follows this number
+    mono = (1, 1, sample_rate, 2 * sample_rate, 2, 16)      # PCM, channels, ..., bits
+    return (struct.pack("<4sI4s", b"RIFF", riff_bytes, b"WAVE")
+            + struct.pack("<4sIHHIIHH4sI", b"fmt ", 16, *mono, b"data", num_bytes))
 
 
 class WavStream:
@@ -47,17 +56,16 @@ class WavStream:
     def __init__(self, file: BinaryIO, sample_rate: int, wav: bool):
         self.file = file
         if wav:
-            file.write(struct.pack("<4sI4s", b"RIFF", UNKNOWN_LENGTH, b"WAVE"))
-            mono = (1, 1, sample_rate, 2 * sample_rate, 2, 16)      # PCM, channels, ..., bits
-            file.write(struct.pack("<4sIHHIIHH4sI", b"fmt ", 16, *mono, b"data", UNKNOWN_LENGTH))
+            file.write(wav_header(sample_rate))
             file.flush()
 
     def write(self, samples: np.ndarray) -> None:
-        self.file.write(_quantize(samples).tobytes())
+        self.file.write(quantize(samples).tobytes())
         self.file.flush()
 
 
-def _quantize(samples: np.ndarray) -> np.ndarray:
+def quantize(samples: np.ndarray) -> np.ndarray:
+    """Samples [N] in [-1, 1] as little-endian 16-bit integers [N]; the rest is clipped."""
     # Rounded here: soundfile, which upstream leaves it to, rounds down, half a step of offset.
     steps = np.rint(np.asarray(samples, np.float64) * 32768)
     return np.clip(steps, -32768, 32767).astype("<i2")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sparktts_ms.audio.time_stretch import change_speed, remove_silence
+from sparktts_ms.audio.time_stretch import TimeStretch, change_speed, remove_silence
 from tests.helpers import ROOT
 
 RATE = 16000
@@ -47,7 +47,40 @@ def test_change_speed_keeps_the_spectrum_of_speech(speed):
 
 @pytest.mark.parametrize("length", [0, 1, 100, 639, 641])
 def test_change_speed_of_few_samples(length):
-    assert np.isfinite(change_speed(np.ones(length, np.float32), 1.7, RATE)).all()
+    changed = change_speed(np.ones(length, np.float32), 1.7, RATE)
+    assert len(changed) == round(length / 1.7)
+    assert np.isfinite(changed).all()
+
+
+@pytest.mark.parametrize("speed", [0.25, 0.7, 1.0, 1.3, 4.0])
+@pytest.mark.parametrize("size", [7, 160, 3840])
+def test_pieces_are_the_same_samples_as_the_whole(speed, size):
+    samples = SPEECH[RATE:RATE + 8001]
+    whole = TimeStretch(speed, RATE)
+    expected = np.concatenate([whole.process(samples), whole.finish()])
+    assert len(expected) == round(len(samples) / speed)
+    stretch = TimeStretch(speed, RATE)
+    pieces = [np.zeros(0, np.float32)]
+    for begin in range(0, len(samples), size):
+        piece = samples[begin:begin + size]
+        pieces.append(stretch.process(piece))
+        held_back = begin + len(piece) - sum(map(len, pieces)) * speed
+        assert held_back <= 0.03 * RATE + 0.02 * RATE * speed + 1
+    assert np.array_equal(np.concatenate([*pieces, stretch.finish()]), expected)
+
+
+@pytest.mark.parametrize("speed", [0.5, 0.8, 1.25, 2.0, 4.0])
+def test_sounds_stay_where_they_belong(speed):
+    """Neither the beginning nor the end is lost, and nothing drifts."""
+    tone = np.sin(2 * np.pi * 300 * np.arange(RATE // 2) / RATE)
+    sound = np.concatenate([tone, np.zeros(RATE), tone, np.zeros(RATE), tone]).astype(np.float32)
+    stretch = TimeStretch(speed, RATE)
+    changed = np.concatenate([stretch.process(sound), stretch.finish()])
+    loud = np.convolve(changed ** 2, np.ones(800) / 800, "same") > 0.2
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], loud, [False]]).astype(int)))
+    expected = np.array([0, 0.5, 1.5, 2.0, 3.0, 3.5]) * RATE / speed
+    assert len(edges) == 6
+    assert np.abs(edges - expected).max() < 0.03 * RATE
 
 
 def test_speed_is_clipped():
