@@ -173,8 +173,11 @@ class VoiceJob:
 
     def poll(self, shared: bool) -> bool:
         """Hand over the voices if they are complete. Nothing is decoded."""
-        if self._generation.done:
-            self.voices.set_result(self._generation.voices)
+        try:
+            if self._generation.done:
+                self.voices.set_result(self._generation.voices)
+        except Exception as error:
+            self.end(error)
         return False
 
     def end(self, error: BaseException | None = None) -> None:

@@ -91,7 +91,11 @@ class LongFormGeneration:
 
     def poll(self) -> np.ndarray | None:
         """Start the segments that can start, then decode the next chunk or window. Returns its
-        samples; None if the engine has to step first, or if all is `done`."""
+        samples; None if the engine has to step first, or if all is `done`. Raises what went wrong
+        with a segment."""
+        for utterance in self._utterances[self._emitted:]:
+            if utterance.sequence.error is not None:
+                raise utterance.sequence.error
         self._restart_silent_segments()
         self._start_segments()
         while self._emitted < len(self._utterances):

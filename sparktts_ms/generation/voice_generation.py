@@ -29,6 +29,10 @@ class VoiceGeneration:
 
     @property
     def done(self) -> bool:
+        """Whether all voices are there. Raises what went wrong with one of them."""
+        for sequence in self._sequences:
+            if sequence.error is not None:
+                raise sequence.error
         return all(sequence.finished for sequence in self._sequences)
 
     @property

@@ -1,8 +1,12 @@
 """Continuous batching of sequences over one language model.
 
-A step prefills at most one chunk of one prompt (chunked prefill) and then runs one decode step for
-all sequences that are ready, so a long prompt delays the others by one prefill chunk a token. With
-the CPU kernels decoding is batch-invariant: a sequence's tokens depend on its own prompt and seed.
+A step prefills at most one chunk of ids (chunked prefill), of several prompts where they are short
+and the device takes them together, and then runs one decode step for all sequences that are ready,
+so a long prompt delays the others by one prefill chunk a token. With the CPU kernels decoding is
+batch-invariant: a sequence's tokens depend on its own prompt and seed.
+
+A call that fails is repeated for each of its sequences, so that only those fail that cannot be
+computed by themselves; the others go on.
 
 Sequences in the background give way: a few slots are kept free of them, and they pause while
 another sequence is young, so that its first sound comes as soon as without them. They get a part
@@ -11,14 +15,18 @@ of the steps even if young sequences never end.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from sparktts_ms.errors import InputError
-from sparktts_ms.qwen2.language_model import LanguageModel, LMHead, StepLogits
+from sparktts_ms.errors import InputError, SparkTTSError
+from sparktts_ms.qwen2.language_model import LanguageModel, LMHead, PrefillChunk, StepLogits
 from sparktts_ms.qwen2.sampling import Sampling, sample
+
+logger = logging.getLogger("sparktts_ms")
 
 YOUNG_STEPS = 96    # of a sequence: its prefill and about 80 tokens, enough for a first sound
 MAX_PAUSE = 256     # steps for which the background pauses; then it takes part in every second one
@@ -42,6 +50,7 @@ class Sequence:
     """One sequence: its prompt, its slot in the KV cache, and the tokens generated so far.
 
     background: it gives way to other sequences; set before it is active.
+    error: what ended it before it was finished; None for most.
     Raises InputError for a prompt that leaves no room below `max_length` positions.
     """
 
@@ -62,6 +71,7 @@ class Sequence:
         self.steps = 0                                      # of the engine, while active
         self.background = False
         self.finished = False
+        self.error: Exception | None = None
         self._states = deque(grammar)
         self._state_tokens = 0                              # generated in the current state
         self._start_state()
@@ -72,6 +82,13 @@ class Sequence:
         if len(self.tokens) < self.sampling.min_new_tokens:
             return self._rows_without_stops
         return self._rows
+
+    def fail(self, error: Exception) -> None:
+        """End the sequence with what went wrong."""
+        self.error = error
+        self.finished = True
+        if not isinstance(error, SparkTTSError):
+            logger.error("A sequence failed.", exc_info=error)
 
     def append_sampled(self, logits: StepLogits, index: int) -> None:
         """Sample the next token; `index` is this sequence's in the decode step."""
@@ -134,15 +151,29 @@ class Engine:
         self._remove_finished()
 
     def step(self) -> bool:
-        """One prefill chunk and one decode step; False if no sequence is left."""
+        """One prefill chunk and one decode step; False if no sequence is left. A sequence that
+        cannot be computed is finished, with its `error`."""
         self._admit()
         scheduled = self._schedule()
-        self._prefill_chunk(scheduled)
-        ready = [sequence for sequence in scheduled if len(sequence.uncached) <= MIN_PREFILL]
+        self._run(self._prefill_chunks, self._waiting_for_prefill(scheduled))
+        ready = [s for s in scheduled if len(s.uncached) <= MIN_PREFILL and not s.finished]
         for head in dict.fromkeys(sequence.head for sequence in ready):
-            self._decode_step(head, [sequence for sequence in ready if sequence.head is head])
+            self._run(self._decode_step, [sequence for sequence in ready if sequence.head is head])
         self._remove_finished()
         return bool(self.active or self.waiting)
+
+    def _run(self, compute: Callable[[list[Sequence]], None], sequences: list[Sequence]) -> None:
+        """Compute something for the sequences together; if that fails, for each by itself."""
+        if not sequences:
+            return
+        try:
+            compute(sequences)
+        except Exception as error:
+            if len(sequences) == 1:
+                sequences[0].fail(error)
+                return
+            for sequence in sequences:
+                self._run(compute, [sequence])
 
     def _admit(self) -> None:
         """Give free slots to waiting sequences: first to those of the foreground."""
@@ -171,30 +202,51 @@ class Engine:
             sequence.steps += 1
         return scheduled
 
-    def _prefill_chunk(self, scheduled: list[Sequence]) -> None:
-        """Prefill a chunk of the oldest prompt that needs it, without the prompt's last id."""
-        sequence = next((s for s in scheduled if len(s.uncached) > MIN_PREFILL), None)
-        if sequence is None:
-            return
-        ids = sequence.uncached[:min(self.model.prefill_chunk, len(sequence.uncached) - 1)]
-        self.model.prefill(sequence.slot, np.array(ids), sequence.num_cached)
-        del sequence.uncached[:len(ids)]
-        sequence.num_cached += len(ids)
+    def _waiting_for_prefill(self, scheduled: list[Sequence]) -> list[Sequence]:
+        """The sequences whose prompts share the next prefill chunk, oldest first."""
+        waiting = [s for s in scheduled if len(s.uncached) > MIN_PREFILL]
+        if not self.model.packs_prefills:
+            return waiting[:1]
+        sharing = []
+        room = self.model.prefill_chunk
+        for sequence in waiting:
+            if room <= 0:
+                break
+            sharing.append(sequence)
+            room -= len(sequence.uncached) - 1
+        return sharing
 
-    def _decode_step(self, head: LMHead, sequences: list[Sequence]) -> None:
+    def _prefill_chunks(self, sequences: list[Sequence]) -> None:
+        """Prefill one chunk of the prompts of `sequences`, of each without its last id."""
+        room = self.model.prefill_chunk
+        chunks = []
+        for sequence in sequences:
+            ids = sequence.uncached[:min(room, len(sequence.uncached) - 1)]
+            chunks.append(PrefillChunk(sequence.slot, np.array(ids), sequence.num_cached))
+            room -= len(ids)
+        self.model.prefill_packed(chunks)
+        for sequence, chunk in zip(sequences, chunks, strict=True):
+            del sequence.uncached[:len(chunk.ids)]
+            sequence.num_cached += len(chunk.ids)
+
+    def _decode_step(self, sequences: list[Sequence]) -> None:
         # Only the logits after a sequence's last uncached id are needed; other ranges are empty.
         ranges = []
         for sequence in sequences:
             rows = sequence.allowed_rows
             ranges.append((rows[0], rows[-1] + 1) if len(sequence.uncached) == 1 else (0, 0))
-        logits = head.decode_step(np.array([s.uncached[0] for s in sequences]),
-                                  np.array([s.num_cached for s in sequences]),
-                                  np.array([s.slot for s in sequences]), np.array(ranges))
+        logits = sequences[0].head.decode_step(
+            np.array([s.uncached[0] for s in sequences]),
+            np.array([s.num_cached for s in sequences]),
+            np.array([s.slot for s in sequences]), np.array(ranges))
         for index, sequence in enumerate(sequences):
             del sequence.uncached[0]
             sequence.num_cached += 1
             if not sequence.uncached:
-                sequence.append_sampled(logits, index)
+                try:
+                    sequence.append_sampled(logits, index)
+                except Exception as error:      # such as logits that are not finite
+                    sequence.fail(error)
 
     def _remove_finished(self) -> None:
         for sequence in [s for s in self.active if s.finished]:

@@ -8,6 +8,7 @@ generated, so most of the output matrix (vocabulary x hidden size) is never in m
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,19 @@ LAYOUT = Layout("model.", "embed_tokens.weight", ("lm_head.",))
 MAX_LENGTH = 4096                   # positions of a sequence in the KV cache
 BATCH_SIZES = (1, 2, 4, 8, 16)      # of a decode step: one graph each, compiled when first needed
 DEVICE_TOP_K = 64                   # logits copied from a device where not all of them are needed
+
+
+@dataclass(frozen=True)
+class PrefillChunk:
+    """Consecutive ids [T] of a prompt, from position `start` of the sequence in `slot`."""
+
+    slot: int
+    ids: np.ndarray
+    start: int
+
+    @property
+    def positions(self) -> np.ndarray:
+        return np.arange(self.start, self.start + len(self.ids))
 
 
 class LanguageModel:
@@ -50,9 +64,12 @@ class LanguageModel:
         weights.finish((r"lm_head\.weight",))
         network = self.network
         step_inputs = network.step_inputs
+        # One call for several sequences: the CPU kernels take any rows, plain attention and
+        # Ascend's the rows of one sequence.
+        self.packs_prefills = runtime.variable_length
 
         def prefill(*packed):
-            x, inputs, _ = step_inputs(*packed, one_slot=True)
+            x, inputs, _ = step_inputs(*packed, one_slot=not self.packs_prefills)
             return network(x, inputs)
 
         self._prefill = runtime.compile_padded(prefill, "prefill")
@@ -64,11 +81,21 @@ class LanguageModel:
     def prefill(self, slot: int, ids: np.ndarray, start: int) -> Tensor:
         """Extend the sequence in `slot` by `ids` [T <= prefill_chunk] from position `start`;
         returns the hidden states [T or prefill_chunk, C]."""
+        return self.prefill_packed([PrefillChunk(slot, ids, start)])
+
+    def prefill_packed(self, chunks: list[PrefillChunk]) -> Tensor:
+        """Extend several sequences (one, unless `packs_prefills`) by at most `prefill_chunk` ids
+        together; returns the hidden states [T or prefill_chunk, C]. What a sequence gets does not
+        depend on the others."""
+        ids = np.concatenate([chunk.ids for chunk in chunks])
         length = self.runtime.padded_length(len(ids), (self.prefill_chunk,))
         positions = np.full(length, -1, np.int32)
-        positions[:len(ids)] = np.arange(start, start + len(ids))
+        positions[:len(ids)] = np.concatenate([chunk.positions for chunk in chunks])
+        slots = np.array([chunk.slot for chunk in chunks])
+        if self.packs_prefills:
+            slots = pad_rows(np.repeat(slots, [len(chunk.ids) for chunk in chunks]), length)
         packed = self.network.step_inputs.pack(pad_rows(self.embedding[ids], length), positions,
-                                               np.array([slot]))
+                                               slots)
         return self._prefill(*map(Tensor, packed))
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from sparktts_ms import Sampling
 from sparktts_ms.errors import InputError
-from sparktts_ms.qwen2.engine import MAX_PAUSE
+from sparktts_ms.qwen2.engine import MAX_PAUSE, Sequence
+from sparktts_ms.qwen2.language_model import LanguageModel, LMHead
 from tests.helpers import fixed_length, mixed_requests, start_utterance
 
 
@@ -14,14 +15,20 @@ def tts(shared_tts, form):
     return shared_tts()
 
 
-def test_decode_is_batch_invariant(tts, form):
-    requests = mixed_requests()
-    single = []
+def single_tokens(tts, requests):
+    """What each request generates by itself."""
+    tokens = []
     for request in requests:
         utterance = start_utterance(tts, **request)
         while not utterance.finished:
             tts.engine.step()
-        single.append(utterance.sequence.tokens)
+        tokens.append(utterance.sequence.tokens)
+    return tokens
+
+
+def test_decode_is_batch_invariant(tts, form):
+    requests = mixed_requests()
+    single = single_tokens(tts, requests)
     batched = []
     while tts.engine.step() or len(batched) < len(requests):    # one joins at each step
         if len(batched) < len(requests):
@@ -29,6 +36,55 @@ def test_decode_is_batch_invariant(tts, form):
     equal = [u.sequence.tokens == tokens for u, tokens in zip(batched, single, strict=True)]
     # MindSpore's products sum in another order for another number of rows, so ties may differ.
     assert all(equal) if form == "native" else sum(equal) >= len(equal) - 2
+
+
+def test_prompts_that_are_prefilled_together_do_not_affect_each_other(tts, form):
+    requests = mixed_requests()[:16]
+    together = [start_utterance(tts, **request) for request in requests]
+    tts.engine.step()
+    prefilled = [utterance.sequence.num_cached > 0 for utterance in together]
+    assert sum(prefilled) > 1 if form == "native" else sum(prefilled) == 1
+    while tts.engine.step():
+        pass
+    single = single_tokens(tts, requests)
+    equal = [u.sequence.tokens == tokens for u, tokens in zip(together, single, strict=True)]
+    assert all(equal) if form == "native" else sum(equal) >= len(equal) - 2
+
+
+@pytest.mark.parametrize("stage", ["prefill", "decode step", "sampling"])
+def test_a_sequence_that_fails_fails_alone(tts, monkeypatch, stage):
+    requests = mixed_requests()[5:9]
+    expected = single_tokens(tts, requests)
+    utterances = [start_utterance(tts, **request) for request in requests]
+    bad = utterances[1].sequence
+    prefill = LanguageModel.prefill_packed
+    decode_step = LMHead.decode_step
+    append_sampled = Sequence.append_sampled
+
+    def broken_prefill(model, chunks):
+        if stage == "prefill" and bad.slot in [chunk.slot for chunk in chunks]:
+            raise RuntimeError("injected")
+        return prefill(model, chunks)
+
+    def broken_step(head, ids, positions, slots, ranges):
+        if stage == "decode step" and bad.slot in slots and len(bad.tokens) > 5:
+            raise RuntimeError("injected")
+        return decode_step(head, ids, positions, slots, ranges)
+
+    def broken_sampling(sequence, logits, index):
+        if stage == "sampling" and sequence is bad and len(bad.tokens) > 5:
+            raise RuntimeError("injected")
+        append_sampled(sequence, logits, index)
+
+    monkeypatch.setattr(LanguageModel, "prefill_packed", broken_prefill)
+    monkeypatch.setattr(LMHead, "decode_step", broken_step)
+    monkeypatch.setattr(Sequence, "append_sampled", broken_sampling)
+    while tts.engine.step():
+        pass
+    assert str(bad.error) == "injected" and bad.finished
+    del utterances[1], expected[1]
+    assert [utterance.sequence.tokens for utterance in utterances] == expected
+    assert sorted(tts.engine._free_slots) == list(range(16))
 
 
 def test_cancelled_sequences_do_not_affect_others(tts, form):
