@@ -36,19 +36,19 @@ class Outages:
     """When the server was being ended or started: what breaks off then was told so."""
 
     def __init__(self) -> None:
-        self._now = False
+        self.now = False
         self._last = float("-inf")
 
     def begin(self) -> None:
-        self._now = True
+        self.now = True
 
     def end(self) -> None:
-        self._now = False
+        self.now = False
         self._last = asyncio.get_running_loop().time()
 
     def since(self, moment: float) -> bool:
         """Whether there was an outage at any time since this moment of the loop's clock."""
-        return self._now or self._last >= moment
+        return self.now or self._last >= moment
 
 
 @dataclass
@@ -90,8 +90,10 @@ async def perform(context: Context, name: str, action: Action, generator: random
             ledger.count(name, "interrupted")
         else:
             ledger.fail(name, "lost", f"{type(error).__name__}: {error}")
-    except Exception:
-        ledger.fail(name, "unexpected", traceback.format_exc(limit=-4))
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        ledger.fail(name, "unexpected", f"{where.name}, line {where.lineno} of {where.filename}: "
+                                        f"{type(error).__name__}: {error}")
     else:
         ledger.count(name, outcome)
 

@@ -158,7 +158,7 @@ async def wrong_tensors(context: Context, generator: random.Random) -> str:
     elif case == 1:
         tensors.pop()
     elif case == 2:
-        tensors[0]._tensor.shape[:] = [1 << 40]
+        tensors[0].set_shape([1 << 40])
     elif case == 3:
         tensors[0]._raw_content = tensors[0]._raw_content[:-3]
     elif case == 4:

@@ -45,8 +45,8 @@ class Usage:
 class Server:
     """The process of `command`, with folders of its own below `folder`.
 
-    Its output is appended to server.log; lines of tracebacks are counted. Another process may
-    follow after the first has ended: `start` again.
+    Its output is appended to server.log; errors that nobody expected are counted in it. Another
+    process may follow after the first has ended: `start` again.
     """
 
     def __init__(self, command: Sequence[str], port: int, folder: Path):
@@ -56,7 +56,7 @@ class Server:
         self.voices = folder / "storage" / "voices"
         self.temp = folder / "storage" / "tmp"
         self.log = folder / "server.log"
-        self.tracebacks = 0
+        self.errors = 0
         self.starts: list[float] = []           # seconds from the start of a process to ready
         self.process: psutil.Popen | None = None
         self._reader: threading.Thread | None = None
@@ -142,7 +142,7 @@ class Server:
             self.kill()
 
     def last_output(self) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-5:])
 
     def _signal(self, number: int) -> None:
         assert self.process is not None
@@ -162,7 +162,7 @@ class Server:
     def _copy_output(self, stream) -> None:
         with self.log.open("ab", buffering=0) as log:
             for line in stream:
-                self.tracebacks += line.startswith(b"Traceback")
+                self.errors += line.startswith(b"Traceback") or b" failed: " in line
                 log.write(line)
 
 
