@@ -18,6 +18,8 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sparktts_ms.service import Service
+from sparktts_ms.serving.app import KEY_HEADERS, OPEN_PATHS, larger_bodies, refusals
+from sparktts_ms.serving.app import routes as protocol_routes
 from sparktts_ms.serving.http_server import HttpServer
 from sparktts_ms.serving.middleware import (
     AllowedRoutes,
@@ -35,6 +37,10 @@ from sparktts_ms.serving.middleware.api_key import KEY_ID
 from sparktts_ms.serving.middleware.errors import log_error
 from sparktts_ms.serving.middleware.hosts import LOOPBACK_HOSTS, is_loopback
 from sparktts_ms.serving.middleware.visitors import VISITOR
+from sparktts_ms.serving.server import SpeechServer
+from sparktts_ms.serving.settings import Settings as SpeechSettings
+from sparktts_ms.serving.settings import answered_hosts
+from sparktts_ms.serving.tracing import RequestLog
 from sparktts_ms.serving.voice_store import VisitorVoices, Voices, VoiceStore
 from webui.gradio_guard import CallErrors, guard_calls
 from webui.handlers import Handlers
@@ -51,6 +57,8 @@ from webui.temp_files import TempFiles
 
 logger = logging.getLogger("sparktts_ms")
 warnings.filterwarnings("ignore", module=r"gradio\.")    # its own use of deprecated Starlette API
+
+QUIET_PATHS = r"(?!/v[12]/)[^\0]*|/v2/health/\w+"       # not in the log
 
 MAX_THREADS = 240       # a waiting visitor holds one
 FILE_PATH = "/gradio_api/file="
@@ -71,7 +79,12 @@ ROUTES = (
     ("POST", r"/api"),
     ("GET HEAD", r"/live/[\w-]+"),
     ("OPTIONS", r"/(api|tts|gradio_api/[^\0]*)?"),
+    ("GET HEAD", r"/health(/\w+)?|/metrics"),
+    ("GET HEAD", r"/v[12](/[^\0]*)?"),
+    ("POST OPTIONS", r"/v1/(?!audio/voice)[^\0]+|/v2/[^\0]+"),
 )
+# Where visitors may save and delete shared voices.
+MANAGING_ROUTES = (("POST DELETE OPTIONS", r"/v1/audio/voice[^\0]*"),)
 
 
 @dataclass(frozen=True)
@@ -106,6 +119,19 @@ class Settings:
         behind_proxy = bool(self.root_path or self.allowed_hosts)
         return is_loopback(self.server_name) and not self.share and not behind_proxy
 
+    @property
+    def shares_voices(self) -> bool:
+        """Whether visitors may save and delete shared voices."""
+        return self.is_local if self.manage_voices is None else self.manage_voices
+
+    @property
+    def speech(self) -> SpeechSettings:
+        """Of the protocols that `cli.serve` has, too."""
+        return SpeechSettings(
+            host=self.server_name, voices=self.voices, api_keys=self.api_keys,
+            max_queue=self.limits.requests, allowed_hosts=self.allowed_hosts,
+            origins=self.origins, limits=self.limits)
+
 
 class Server:
     """url: address of the page; public_url: its address at gradio.live, if it is shared."""
@@ -119,6 +145,8 @@ class Server:
         os.environ["GRADIO_TEMP_DIR"] = str(self.temp_files.folder)     # uploads and served files
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         self.sessions = Sessions(service, self.temp_files, settings.limits)
+        self.speech_server = SpeechServer(settings.speech)
+        self.speech_server.speech.start(service)
         self.shared_store = None if settings.voices is None else VoiceStore(settings.voices)
         self.page = self._build_page(service)
         self.http: HttpServer | None = None
@@ -138,9 +166,11 @@ class Server:
     def close(self) -> None:
         """Stop listening and remove all temporary files."""
         self.page.is_running = False            # ends its streams
+        self.speech_server.speech.drain(0)
         self.sessions.close()
         if self.http is not None:
             self.http.close()
+        self.speech_server.close()
         self.temp_files.close()
 
     def voice_store(self, request: gr.Request) -> Voices:
@@ -168,21 +198,25 @@ class Server:
         own_address = settings.root_path if urlsplit(settings.root_path).netloc else ""
         origins = [*settings.origins, *map(_origin, filter(None, [own_address]))]
         upload = limits.upload + FORM_OVERHEAD
+        larger = {"/api": upload, UPLOAD_PATH: upload, **larger_bodies(limits)}
+        allowed = [*ROUTES, *(MANAGING_ROUTES if settings.shares_voices else ())]
+        refuse = refusals(refusal)
         guards = [
-            Middleware(ErrorLog, refuse=refusal),
+            Middleware(ErrorLog, refuse=refuse),
             Middleware(RootPath, urlsplit(settings.root_path).path),
-            Middleware(HostCheck, hosts, refuse=refusal),
-            Middleware(OriginCheck, origins, SYNTHESIS_PATHS, refuse=refusal),
-            Middleware(ApiKeys, settings.api_keys, refuse=refusal),
-            Middleware(AllowedRoutes, ROUTES, self._may_fetch, refuse=refusal),
-            Middleware(ConcurrencyLimit, SYNTHESIS_PATHS, limits.requests, refuse=refusal),
-            Middleware(BodyLimit, limits.body, {"/api": upload, UPLOAD_PATH: upload},
-                       refuse=refusal),
-            Middleware(BodyTimeLimit, limits.body_seconds, refuse=refusal),
+            Middleware(RequestLog, QUIET_PATHS),
+            Middleware(HostCheck, hosts, refuse=refuse),
+            Middleware(OriginCheck, origins, SYNTHESIS_PATHS, refuse=refuse),
+            Middleware(ApiKeys, settings.api_keys, KEY_HEADERS, OPEN_PATHS, refuse=refuse),
+            Middleware(AllowedRoutes, allowed, self._may_fetch, refuse=refuse),
+            Middleware(ConcurrencyLimit, SYNTHESIS_PATHS, limits.requests, refuse=refuse),
+            Middleware(BodyLimit, limits.body, larger, refuse=refuse),
+            Middleware(BodyTimeLimit, limits.body_seconds, refuse=refuse),
             Middleware(VisitorCookie),
         ]
-        inner = [Middleware(kind, refuse=refusal) for kind in (CallErrors, FullDisk)]
-        routes = HttpApi(self.sessions, self._voices, own_address).routes()
+        inner = [Middleware(kind, refuse=refuse) for kind in (CallErrors, FullDisk)]
+        routes = [*HttpApi(self.sessions, self._voices, own_address).routes(),
+                  *protocol_routes(self.speech_server)]
         app: Any = Starlette()
         gr.mount_gradio_app(
             app, self.page, "/", root_path=settings.root_path or None,
@@ -203,8 +237,7 @@ class Server:
     def _voices(self, scope: Mapping[str, Any], session: str = "") -> Voices | None:
         """The saved voices of who sent a request; None if there are none."""
         settings = self.settings
-        manages = settings.is_local if settings.manage_voices is None else settings.manage_voices
-        if self.shared_store is not None and manages:
+        if self.shared_store is not None and settings.shares_voices:
             return self.shared_store
         state = scope.get("state") or {}
         key_id = state.get(KEY_ID)
@@ -252,13 +285,9 @@ class RootPath:
 
 def _allowed_hosts(settings: Settings) -> list[str]:
     """Host names by which the server may be called."""
-    hosts = [*settings.allowed_hosts]
-    if address := urlsplit(settings.root_path).hostname:
-        hosts.append(address)
-    if is_loopback(settings.server_name):
-        name = settings.server_name.strip("[]")
-        return [*LOOPBACK_HOSTS, f"[{name}]" if ":" in name else name, *hosts]
-    return [*LOOPBACK_HOSTS, *hosts] if settings.allowed_hosts else ["*"]
+    hosts = answered_hosts(settings.server_name, settings.allowed_hosts)
+    own = urlsplit(settings.root_path).hostname
+    return [*hosts, own] if own and "*" not in hosts else hosts
 
 
 def _origin(address: str) -> str:

@@ -18,6 +18,7 @@ from sparktts_ms.audio.wav import write_wav
 from sparktts_ms.errors import AudioError, InputError
 from sparktts_ms.generation.attributes import GENDERS, LEVELS
 from sparktts_ms.service import Job
+from sparktts_ms.serving import settings as serving
 from webui.temp_files import TempFiles
 from webui.uploads import Uploads
 
@@ -28,17 +29,12 @@ VOICE_TOKENS = 64               # enough: speech starts after about 40 tokens
 
 
 @dataclass(frozen=True)
-class Limits:
+class Limits(serving.Limits):
     """What one request may contain, and how many requests may be in progress."""
 
-    text: int = 20_000              # characters
-    transcript: int = 2_000         # characters
-    upload: int = 20 << 20          # bytes of a recording
-    body: int = 1 << 20             # bytes of any other request
     uploads: int = 1 << 30          # bytes of all recordings that are kept, for an hour
     visitor_uploads: int = 100 << 20    # bytes of those of one visitor, by address
     requests: int = 200
-    body_seconds: float = 30.0      # for a body to arrive, and one more for each 16 KB
 
 
 class Sessions:

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -28,12 +29,14 @@ from sparktts_ms.serving.middleware import (
     HostCheck,
     OriginCheck,
 )
-from sparktts_ms.serving.middleware.refusal import Refuse
+from sparktts_ms.serving.middleware.refusal import Refuse, json_refusal
 from sparktts_ms.serving.server import SpeechServer
+from sparktts_ms.serving.settings import Limits
 from sparktts_ms.serving.tracing import RequestLog
 
 FORM_OVERHEAD = 128 << 10       # bytes of an upload's form besides the file
 OPEN_PATHS = (*HEALTH_PATHS, "/v2/health/live", "/v2/health/ready", "GET /v1/audio/voices")
+QUIET_PATHS = r"/health(/\w+)?|/metrics|/v2/health/\w+"
 KEY_HEADERS = ("xi-api-key",)   # of ElevenLabs's clients
 # Bodies larger than Limits.body, by path: recordings.
 UPLOAD_PATHS = ("/v1/audio/voices", "/v1/audio/voice_consents", "/v1/audio/speech")
@@ -56,15 +59,15 @@ def create_app(server: SpeechServer | None = None) -> ASGIApp:
     refuse = refusals()
     app = Starlette(routes=routes(server), lifespan=lifespan(server, load),
                     exception_handlers={HTTPException: partial(_http_error, refuse)})
-    upload = limits.upload * 4 // 3 + FORM_OVERHEAD         # as base64
-    larger = dict.fromkeys(UPLOAD_PATHS, upload)
     guards = [
-        Middleware(RequestLog, quiet_paths=(*HEALTH_PATHS, "/v2/health/live", "/v2/health/ready")),
+        Middleware(RequestLog, QUIET_PATHS),
+        Middleware(CORSMiddleware, settings.origins, allow_methods=["*"], allow_headers=["*"],
+                   expose_headers=["*"]),
         Middleware(ErrorLog, refuse=refuse),
         Middleware(HostCheck, settings.hosts, refuse=refuse),
         Middleware(OriginCheck, settings.origins, refuse=refuse),
         Middleware(ApiKeys, settings.api_keys, KEY_HEADERS, OPEN_PATHS, refuse=refuse),
-        Middleware(BodyLimit, limits.body, larger, refuse=refuse),
+        Middleware(BodyLimit, limits.body, larger_bodies(limits), refuse=refuse),
         Middleware(BodyTimeLimit, limits.body_seconds, refuse=refuse),
     ]
     guarded: Any = app
@@ -78,9 +81,14 @@ def routes(server: SpeechServer) -> list[BaseRoute]:
     return [*HealthApi(server).routes()]
 
 
-def refusals() -> Refuse:
-    """Refusals in the form of the path's protocol."""
-    return Refusals({})
+def refusals(other: Refuse = json_refusal) -> Refuse:
+    """Refusals in the form of the path's protocol, or of `other`."""
+    return Refusals({}, other)
+
+
+def larger_bodies(limits: Limits) -> dict[str, int]:
+    """Bytes of bodies by path: recordings, also as base64."""
+    return dict.fromkeys(UPLOAD_PATHS, limits.upload * 4 // 3 + FORM_OVERHEAD)
 
 
 def lifespan(server: SpeechServer, load: Load | None = None) -> Any:

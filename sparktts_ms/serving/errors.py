@@ -38,15 +38,16 @@ def retry_headers(status: int) -> dict[str, str]:
 class Refusals:
     """Refusals of middleware in the form of the path's protocol: a `Refuse` function.
 
-    forms: by the beginning of paths; the first that fits. Others get {"error": message}.
+    forms: by the beginning of paths; the first that fits, or else `other`.
     """
 
-    def __init__(self, forms: Mapping[str, Refuse]):
+    def __init__(self, forms: Mapping[str, Refuse], other: Refuse = json_refusal):
         self.forms = forms
+        self.other = other
 
     def __call__(self, scope: Scope, status: int, message: str,
                  headers: Mapping[str, str]) -> Response:
         path = route_path(scope) + "/"
         refuse = next((form for prefix, form in self.forms.items() if path.startswith(prefix)),
-                      json_refusal)
+                      self.other)
         return refuse(scope, status, message, headers)

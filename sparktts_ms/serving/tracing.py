@@ -9,7 +9,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sparktts_ms.serving.middleware.errors import quoted
+from sparktts_ms.serving.middleware.routes import route_path
 
 try:
     from opentelemetry import propagate, trace
@@ -39,12 +40,12 @@ class RequestLog:
     """ASGI middleware: an id for every request, from its header X-Request-Id or new, also in the
     response; one line in the log when it has been answered; a span of OpenTelemetry.
 
-    quiet_paths: without a line and a span.
+    quiet: a regular expression of whole paths that have neither a line nor a span.
     """
 
-    def __init__(self, app: ASGIApp, quiet_paths: Sequence[str] = ()):
+    def __init__(self, app: ASGIApp, quiet: str = ""):
         self.app = app
-        self.quiet_paths = frozenset(quiet_paths)
+        self.quiet = re.compile(quiet)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -67,7 +68,7 @@ class RequestLog:
 
         token = _request_id.set(request_id)
         what = f"{scope.get('method', 'WebSocket')} {quoted(scope['path'])}"
-        quiet = scope["path"] in self.quiet_paths
+        quiet = self.quiet.fullmatch(route_path(scope)) is not None
         try:
             with contextlib.nullcontext() if quiet else _span(what, headers, request_id) as span:
                 await self.app(scope, receive, send_with_id)

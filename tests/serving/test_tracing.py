@@ -32,7 +32,7 @@ async def broken(request):
 def client():
     app = Starlette(routes=[Route("/speech", endpoint), Route("/health", endpoint),
                             Route("/broken", broken), WebSocketRoute("/socket", socket)])
-    return TestClient(RequestLog(app, quiet_paths=["/health"]), raise_server_exceptions=False)
+    return TestClient(RequestLog(app, quiet="/health|/metrics"), raise_server_exceptions=False)
 
 
 def test_an_id_of_the_client_comes_back(client):
