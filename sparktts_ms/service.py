@@ -27,6 +27,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from sparktts_ms.audio.recording import as_recording
 from sparktts_ms.bicodec.chunking import WINDOW_SIZES
 from sparktts_ms.errors import ServiceClosed
 from sparktts_ms.generation.attributes import VoiceDescription
@@ -207,6 +208,25 @@ class Service:
         """See `SparkTTS.generate_voices`. The voices share the steps of the jobs. Raises
         ServiceClosed."""
         return self._call(self._admit_voices, list(descriptions)).voices.result()
+
+    def tokenize(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Global ids [32] and semantic ids [T] of samples [N] at `sample_rate`, all of them. The
+        jobs wait meanwhile. Raises AudioError."""
+        recording = as_recording(samples, self.sample_rate, "The recording")
+        return self._call(self.tts.voice_encoder.tokenize, recording)
+
+    def take_turn(self) -> None:
+        """Return when the steps and calls that were there before have been done."""
+        self._call(bool)
+
+    def decode(self, global_ids: np.ndarray, semantic_ids: np.ndarray) -> Iterator[np.ndarray]:
+        """Samples of a voice [32] and semantic ids [T], which the codec must have: 320 an id, a
+        window at a time, for which the jobs wait."""
+        codec = self.tts.codec
+        hidden = self._call(codec.condition_frames, global_ids, semantic_ids)
+        windows = codec.vocode_windows(hidden, SHARED_WINDOW_SIZES)
+        while (samples := self._call(next, windows, None)) is not None:
+            yield samples
 
     def submit(self, text: str | SpeechRequest, voice: Voice | None = None, *,
                chunks: Chunks | None = None, on_change: Callable[[], None] | None = None,

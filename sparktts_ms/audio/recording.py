@@ -92,6 +92,16 @@ def read_recording(path: str | Path, sample_rate: int = 16000, max_seconds: floa
                      notices)
 
 
+def as_recording(samples: np.ndarray, sample_rate: int, name: str) -> Recording:
+    """Samples [N] in memory as a recording: all of them, at a usual level. name: for errors.
+
+    Raises AudioError if they are empty, silent, not finite or under 25 ms.
+    """
+    samples = samples.astype(np.float64)
+    _check_samples(Path(name), samples, sample_rate, len(samples))
+    return Recording(usual_level(samples, sample_rate), False, np.zeros(0, bool), True, ())
+
+
 def _error(path: Path, problem: str, hint: str, code: str | None = None) -> AudioError:
     return AudioError(f"{{subject}} {problem}", hint, subject=path, code=code)
 

@@ -91,6 +91,17 @@ class VoiceEncoder:
             self._cache.popitem(last=False)
         return self._cache[key]
 
+    def tokenize(self, recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+        """Global ids [32] and semantic ids [T], 50 a second, of a whole recording. Raises
+        AudioError for more than MAX_SECONDS."""
+        seconds = len(recording.samples) / self.config.audio.sample_rate
+        if seconds > MAX_SECONDS:
+            raise AudioError(f"{{subject}} lasts {seconds:.1f} s; at most {MAX_SECONDS:.0f} s can "
+                             "be encoded.", "Cut it.", subject="The recording",
+                             code="recording_too_long")
+        voice = self._encode(recording, "", ())
+        return voice.global_ids, voice.semantic_ids
+
     def features(self, samples: np.ndarray) -> np.ndarray:
         """wav2vec 2.0 features [T, C] of samples [N] at 16 kHz; loads the network on first use."""
         if self._features is None:

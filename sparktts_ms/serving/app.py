@@ -21,6 +21,9 @@ from sparktts_ms.serving.environment import load_service, settings_from_environm
 from sparktts_ms.serving.errors import Refusals
 from sparktts_ms.serving.health import PATHS as HEALTH_PATHS
 from sparktts_ms.serving.health import HealthApi
+from sparktts_ms.serving.kserve.grpc import serve_grpc
+from sparktts_ms.serving.kserve.http import MODEL_PATHS, KServeApi
+from sparktts_ms.serving.kserve.inference import Inference
 from sparktts_ms.serving.middleware import (
     ApiKeys,
     BodyLimit,
@@ -57,7 +60,8 @@ def create_app(server: SpeechServer | None = None) -> ASGIApp:
     settings = server.settings
     limits = settings.limits
     refuse = refusals()
-    app = Starlette(routes=routes(server), lifespan=lifespan(server, load),
+    inference = Inference(server)
+    app = Starlette(routes=routes(server, inference), lifespan=lifespan(server, inference, load),
                     exception_handlers={HTTPException: partial(_http_error, refuse)})
     guards = [
         Middleware(RequestLog, QUIET_PATHS),
@@ -76,9 +80,9 @@ def create_app(server: SpeechServer | None = None) -> ASGIApp:
     return guarded
 
 
-def routes(server: SpeechServer) -> list[BaseRoute]:
-    """Of all protocols."""
-    return [*HealthApi(server).routes()]
+def routes(server: SpeechServer, inference: Inference | None = None) -> list[BaseRoute]:
+    """Of all protocols. inference: shared with gRPC, where that is served."""
+    return [*HealthApi(server).routes(), *KServeApi(inference or Inference(server)).routes()]
 
 
 def refusals(other: Refuse = json_refusal) -> Refuse:
@@ -87,17 +91,22 @@ def refusals(other: Refuse = json_refusal) -> Refuse:
 
 
 def larger_bodies(limits: Limits) -> dict[str, int]:
-    """Bytes of bodies by path: recordings, also as base64."""
-    return dict.fromkeys(UPLOAD_PATHS, limits.upload * 4 // 3 + FORM_OVERHEAD)
+    """Bytes of bodies by path: recordings, also as base64; tensors."""
+    uploads = dict.fromkeys(UPLOAD_PATHS, limits.upload * 4 // 3 + FORM_OVERHEAD)
+    return {**uploads, MODEL_PATHS: limits.tensors}
 
 
-def lifespan(server: SpeechServer, load: Load | None = None) -> Any:
+def lifespan(server: SpeechServer, inference: Inference, load: Load | None = None) -> Any:
     """What starts and ends with an application: a model that `load` returns, and gRPC."""
+    settings = server.settings
 
     @asynccontextmanager
     async def run(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(server.close)
+            if settings.grpc_port is not None:
+                server.grpc_port = await stack.enter_async_context(serve_grpc(
+                    inference, settings.host, settings.grpc_port, settings.api_keys))
             if load is not None:
                 service = await server.speech.run(load)
                 stack.callback(service.close)

@@ -13,7 +13,7 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 import soundfile
 
+from sparktts_ms.config import BiCodecConfig
 from sparktts_ms.errors import AudioError, InputError, OutputError, ServiceClosed, SparkTTSError
 from sparktts_ms.generation.request import Chunks, SpeechRequest
 from sparktts_ms.service import Job, Service
@@ -69,6 +70,11 @@ class AsyncService:
     def sample_rate(self) -> int:
         """Of all samples, in Hz. Raises ServiceClosed while the model is loaded."""
         return self.open_service().sample_rate
+
+    @property
+    def codec_config(self) -> BiCodecConfig:
+        """What ids the codec has. Raises ServiceClosed while the model is loaded."""
+        return self.open_service().tts.config.bicodec
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -123,6 +129,32 @@ class AsyncService:
         work = self._threads.submit(_encode_voice, service, audio, transcript)
         return await self._result(work)
 
+    async def tokenize(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Global ids [32] and semantic ids [T] of samples [N] float32 at 16 kHz, all of them.
+
+        Raises AudioError, InputError ("busy"), ServiceClosed.
+        """
+        service = self.open_service()
+        with self._in_progress(service):
+            return await self.run(service.tokenize, samples)
+
+    async def take_turn(self) -> None:
+        """Return when the steps and calls that were there before have been done."""
+        await self.run(self.open_service().take_turn)
+
+    async def decode(self, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
+        """Samples [320 T] of a voice [32] and semantic ids [T], which the codec must have.
+
+        Raises InputError ("busy"), ServiceClosed.
+        """
+        service = self.open_service()
+        with self._in_progress(service):
+            windows = service.decode(global_ids, semantic_ids)
+            parts = []
+            while (samples := await self.run(next, windows, None)) is not None:
+                parts.append(samples)
+            return np.concatenate(parts)
+
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a function in one of the threads."""
         return await self._result(self._threads.submit(function, *arguments))
@@ -163,9 +195,22 @@ class AsyncService:
 
     def _check(self, request: SpeechRequest, service: Service) -> None:
         _check_length("text", request.text, self.settings.limits.text)
+        self._check_queue(service)
+
+    def _check_queue(self, service: Service) -> None:
         slots = service.tts.llm.num_slots
         if self.num_requests >= slots + self.settings.max_queue:
             raise InputError("The server is busy.", "Try again in a few seconds.", code="busy")
+
+    @contextlib.contextmanager
+    def _in_progress(self, service: Service) -> Iterator[None]:
+        """Count a request without a stream."""
+        self._check_queue(service)
+        self.num_requests += 1
+        try:
+            yield
+        finally:
+            self.num_requests -= 1
 
     def _count(self, started: bool) -> int:
         jobs = [stream.job for stream in list(self.streams) if stream.job is not None]
@@ -221,6 +266,13 @@ class SpeechStream:
     def usage(self) -> Usage:
         """Tokens so far."""
         return Usage(*self.job.usage) if self.job is not None else Usage(0, 0)
+
+    @property
+    def queue_seconds(self) -> float:
+        """From `submit` until the engine began with it, once it has."""
+        if self.job is None or self.job.start_time is None:
+            return 0.0
+        return self.job.start_time - self._submit_time
 
     def cancel(self) -> None:
         """Stop generating. Does nothing to a stream that has ended."""

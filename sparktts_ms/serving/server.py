@@ -21,6 +21,7 @@ class SpeechServer:
 
     def __init__(self, settings: Settings = Settings()):  # noqa: B008
         self.settings = settings
+        self.grpc_port: int | None = None       # while gRPC is served
         self.metrics = Metrics()
         self.speech = AsyncService(settings, self.metrics)
         store = None if settings.voices is None else VoiceStore(settings.voices)

@@ -18,6 +18,7 @@ class Limits:
     text: int = 20_000              # characters
     transcript: int = 2_000         # characters
     upload: int = 20 << 20          # bytes of a recording
+    tensors: int = 32 << 20         # bytes of a request of the KServe V2 protocol
     body: int = 1 << 20             # bytes of any other request
     body_seconds: float = 30.0      # for a body to arrive, and one more for each 16 KB
 

@@ -59,7 +59,8 @@ class _BodyCheck:
 class BodyLimit(_BodyCheck):
     """ASGI middleware; status 413 for larger bodies.
 
-    max_bytes: of a body; larger: other limits by path, for uploads.
+    max_bytes: of a body; larger: other limits by path, for uploads; a path that ends in "/" stands
+    for all paths below it.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int = 1 << 20,
@@ -71,7 +72,7 @@ class BodyLimit(_BodyCheck):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        limit = self.larger.get(route_path(scope), self.max_bytes)
+        limit = self._limit(route_path(scope))
         message = f"This request may have at most {limit / (1 << 20):.0f} MB."
         length = Headers(scope=scope).get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > limit:
@@ -87,6 +88,13 @@ class BodyLimit(_BodyCheck):
             return received
 
         await self._run(scope, counted, send, 413, message)
+
+    def _limit(self, path: str) -> int:
+        if path in self.larger:
+            return self.larger[path]
+        limits = [limit for prefix, limit in self.larger.items()
+                  if prefix.endswith("/") and path.startswith(prefix)]
+        return max(limits, default=self.max_bytes)
 
 
 class BodyTimeLimit(_BodyCheck):

@@ -49,6 +49,15 @@ def test_limits_by_path(path, num_bytes, status, declared):
     assert status == 200 or "at most" in response.json()["error"]
 
 
+@pytest.mark.parametrize("path, status", [
+    ("/models/a/infer", 404), ("/models", 413), ("/models/small", 413)])
+def test_limits_of_all_paths_below_one(path, status):
+    """404: the application has been reached."""
+    limits = {"/models/": 5000, "/models/small": 100}
+    response = TestClient(BodyLimit(application(), 1000, limits)).post(path, content=bytes(2000))
+    assert response.status_code == status
+
+
 def test_a_body_is_refused_before_it_is_read():
     received = []
 

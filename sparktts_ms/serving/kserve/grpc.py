@@ -1,0 +1,312 @@
+"""The KServe V2 protocol over gRPC, with Triton's extensions of upstream's runtime.
+
+The messages and the service are those that `tritonclient` brings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import grpc
+import numpy as np
+from google.protobuf.json_format import ParseDict
+from tritonclient.grpc import service_pb2 as messages
+from tritonclient.grpc.service_pb2_grpc import (
+    GRPCInferenceServiceServicer,
+    add_GRPCInferenceServiceServicer_to_server,
+)
+
+from sparktts_ms.errors import InputError, SparkTTSError, quoted
+from sparktts_ms.serving.kserve.errors import status_code_of
+from sparktts_ms.serving.kserve.inference import Inference, Outputs
+from sparktts_ms.serving.kserve.models import (
+    VERSION,
+    InferRequest,
+    ModelSpec,
+    Parameter,
+    check_tensor_parameters,
+    find_model,
+    make_request,
+)
+from sparktts_ms.serving.kserve.tensors import (
+    TensorSpec,
+    from_bytes,
+    from_elements,
+    tensor_error,
+    to_bytes,
+)
+from sparktts_ms.serving.middleware.errors import log_error
+
+logger = logging.getLogger("sparktts_ms")
+
+SERVICE = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
+OPEN_METHODS = (f"/{SERVICE}/ServerLive", f"/{SERVICE}/ServerReady")     # need no key
+UNSUPPORTED = {
+    "RepositoryModelLoad": "Models are not loaded or unloaded by clients.",
+    "RepositoryModelUnload": "Models are not loaded or unloaded by clients.",
+    "SystemSharedMemoryStatus": "This server does not use shared memory.",
+    "SystemSharedMemoryRegister": "This server does not use shared memory.",
+    "SystemSharedMemoryUnregister": "This server does not use shared memory.",
+    "CudaSharedMemoryStatus": "This server does not use shared memory.",
+    "CudaSharedMemoryRegister": "This server does not use shared memory.",
+    "CudaSharedMemoryUnregister": "This server does not use shared memory.",
+    "TraceSetting": "This server has no settings of traces.",
+    "LogSettings": "This server has no settings of logs.",
+}
+CONTENTS = {"FP32": "fp32_contents", "INT32": "int_contents", "BYTES": "bytes_contents"}
+FINAL = "triton_final_response"
+WANTS_EMPTY_FINAL = "triton_enable_empty_final_response"
+MAX_RPCS = 1000                 # in progress at once
+MAX_STREAM_REQUESTS = 32        # of one stream, in progress at once
+STOP_SECONDS = 2.0              # for calls in progress when the server ends
+FAILED = "The server failed; its log has the details."
+
+Context = Any                   # a grpc.aio.ServicerContext
+
+
+@asynccontextmanager
+async def serve_grpc(inference: Inference, host: str, port: int,
+                     api_keys: Collection[str] = ()) -> AsyncIterator[int]:
+    """Serve as long as the context lasts; gives the port, the real one if `port` is 0. Raises
+    InputError if the server cannot listen there."""
+    server = grpc.aio.server(
+        interceptors=[ApiKeyInterceptor(api_keys)] if api_keys else [],
+        maximum_concurrent_rpcs=MAX_RPCS,
+        options=[("grpc.max_receive_message_length", inference.server.settings.limits.tensors),
+                 ("grpc.max_send_message_length", -1),
+                 ("grpc.so_reuseport", 0)])         # else two servers could share a port
+    add_GRPCInferenceServiceServicer_to_server(InferenceServicer(inference), server)
+    address = f"[{host.strip('[]')}]" if ":" in host else host or "[::]"
+    try:
+        bound = server.add_insecure_port(f"{address}:{port}")
+    except RuntimeError:
+        raise InputError(f"The gRPC server cannot listen on {quoted(host)}:{port}.",
+                         "Choose another address or port.", code="port_unavailable") from None
+    await server.start()
+    logger.info("gRPC: %s:%d", address, bound)
+    try:
+        yield bound
+    finally:
+        await server.stop(STOP_SECONDS)
+
+
+class ApiKeyInterceptor(grpc.aio.ServerInterceptor):
+    """Refuses calls without one of the keys in their metadata, as `authorization: Bearer KEY`; all
+    but the health calls."""
+
+    def __init__(self, keys: Collection[str]):
+        self.digests = [_digest(key) for key in keys]
+
+        async def refuse(requests: Any, context: Context) -> None:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED,
+                                "This server needs a key: authorization: Bearer KEY.")
+
+        self._refusal = grpc.stream_stream_rpc_method_handler(refuse)   # reads no message
+
+    async def intercept_service(self, continuation: Callable[..., Awaitable[Any]],
+                                call: grpc.HandlerCallDetails) -> Any:
+        allowed = call.method in OPEN_METHODS
+        for name, value in call.invocation_metadata:
+            if name == "authorization":
+                scheme, _, key = str(value).strip().partition(" ")
+                digest = _digest(key.strip())
+                for known in self.digests:              # all of them, in constant time
+                    same = hmac.compare_digest(digest, known)
+                    allowed |= same and scheme.lower() == "bearer"
+        return await continuation(call) if allowed else self._refusal
+
+
+class InferenceServicer(GRPCInferenceServiceServicer):
+    """Upstream's gRPC service. Errors have the status codes of `STATUS_CODES`, except in a stream:
+    there they are responses with an `error_message`, as Triton's."""
+
+    def __init__(self, inference: Inference):
+        self.inference = inference
+        for name, message in UNSUPPORTED.items():
+            setattr(self, name, _unsupported(message))
+
+    async def ServerLive(self, request: Any, context: Context) -> Any:
+        return messages.ServerLiveResponse(live=True)
+
+    async def ServerReady(self, request: Any, context: Context) -> Any:
+        return messages.ServerReadyResponse(ready=self.inference.ready)
+
+    async def ModelReady(self, request: Any, context: Context) -> Any:
+        try:
+            find_model(request.name, request.version)
+        except InputError:
+            return messages.ModelReadyResponse(ready=False)
+        return messages.ModelReadyResponse(ready=self.inference.ready)
+
+    async def ServerMetadata(self, request: Any, context: Context) -> Any:
+        return ParseDict(self.inference.server_metadata(), messages.ServerMetadataResponse())
+
+    async def ModelMetadata(self, request: Any, context: Context) -> Any:
+        model = await _find(request.name, request.version, context)
+        return ParseDict(model.metadata(), messages.ModelMetadataResponse())
+
+    async def ModelConfig(self, request: Any, context: Context) -> Any:
+        model = await _find(request.name, request.version, context)
+        config = self.inference.config(model.name)
+        return ParseDict({"config": config}, messages.ModelConfigResponse())
+
+    async def ModelStatistics(self, request: Any, context: Context) -> Any:
+        statistics = self.inference.statistics
+        names = list(statistics)
+        if request.name:
+            names = [(await _find(request.name, request.version, context)).name]
+        stats = [statistics[name].to_dict() for name in names]
+        return ParseDict({"model_stats": stats}, messages.ModelStatisticsResponse())
+
+    async def RepositoryIndex(self, request: Any, context: Context) -> Any:
+        index = self.inference.repository_index(request.ready)
+        return ParseDict({"models": index}, messages.RepositoryIndexResponse())
+
+    async def ModelInfer(self, request: Any, context: Context) -> Any:
+        try:
+            model = find_model(request.model_name, request.model_version)
+            with self.inference.statistics[model.name].request() as stages:
+                infer_request = parse_request(model, request)
+                outputs = await self.inference.infer(infer_request, stages)
+                stages.enter("compute_output")
+                return make_response(infer_request, outputs)
+        except SparkTTSError as error:
+            await context.abort(status_code_of(error), error.message())
+        except Exception as error:
+            log_error("gRPC ModelInfer", error)
+            await context.abort(grpc.StatusCode.INTERNAL, FAILED)
+
+    async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Context) -> None:
+        """Requests of one stream are answered at once; their responses come as they are made."""
+        writing = asyncio.Lock()
+        tasks: set[asyncio.Task] = set()
+
+        async def send(response: Any) -> None:
+            async with writing:
+                await context.write(response)
+
+        try:
+            async for request in requests:
+                if len(tasks) >= MAX_STREAM_REQUESTS:
+                    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                task = asyncio.create_task(self._answer(request, send))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            await asyncio.gather(*tasks)
+        finally:
+            unfinished = list(tasks)
+            for task in unfinished:
+                task.cancel()
+            await asyncio.gather(*unfinished, return_exceptions=True)
+
+    async def _answer(self, message: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        """Send the responses to one request of a stream."""
+        try:
+            await self._send_responses(message, send)
+            return
+        except SparkTTSError as error:
+            text = error.message()
+        except Exception as error:
+            log_error("gRPC ModelStreamInfer", error)
+            text = FAILED
+        response = messages.ModelStreamInferResponse(error_message=text)
+        response.infer_response.id = message.id
+        response.infer_response.parameters[FINAL].bool_param = True
+        await send(response)
+
+    async def _send_responses(self, message: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        model = find_model(message.model_name, message.model_version)
+        with self.inference.statistics[model.name].request() as stages:
+            request = parse_request(model, message)
+            async with aclosing(self.inference.stream(request, stages)) as responses:
+                async for row, outputs in responses:
+                    stages.enter("compute_output")
+                    response = make_response(request, outputs, final=not model.decoupled)
+                    if request.batch > 1 and model.decoupled:
+                        response.parameters["row"].int64_param = row
+                    await send(messages.ModelStreamInferResponse(infer_response=response))
+                    stages.enter("compute_infer")
+        if model.decoupled and request.parameters.get(WANTS_EMPTY_FINAL) is True:
+            response = make_response(request, {}, final=True)
+            await send(messages.ModelStreamInferResponse(infer_response=response))
+
+
+def parse_request(model: ModelSpec, message: Any) -> InferRequest:
+    """The request of a ModelInferRequest. Raises InputError."""
+    raw = message.raw_input_contents
+    for tensor in message.inputs:
+        check_tensor_parameters(tensor.name, tensor.parameters)
+    if raw and len(raw) != len(message.inputs):
+        raise tensor_error(f"There are {len(raw)} raw_input_contents for {len(message.inputs)} "
+                           "inputs.", "Give each input's data once, all in the same form.")
+    inputs = []
+    for n, tensor in enumerate(message.inputs):
+        spec = model.input(tensor.name)
+        shape = spec.check(tensor.datatype, list(tensor.shape))
+        if raw and tensor.HasField("contents"):
+            raise tensor_error(f"{spec.name} has both contents and raw_input_contents.",
+                               "Give its data once.")
+        array = from_bytes(spec, shape, raw[n]) if raw else _from_contents(spec, shape, tensor)
+        inputs.append((spec.name, array))
+    outputs = []
+    for output in message.outputs:
+        spec = model.output(output.name)
+        check_tensor_parameters(spec.name, output.parameters)
+        outputs.append(spec.name)
+    return make_request(model, message.id, inputs, outputs, _parameters(message.parameters))
+
+
+def make_response(request: InferRequest, outputs: Outputs, final: bool | None = None) -> Any:
+    """The ModelInferResponse of outputs. final: whether it is the last one of a stream."""
+    response = messages.ModelInferResponse(model_name=request.model.name, model_version=VERSION,
+                                           id=request.id)
+    if final is not None:
+        response.parameters[FINAL].bool_param = final
+    for name in request.outputs:
+        if name in outputs:
+            array = outputs[name]
+            datatype = request.model.output(name).datatype
+            response.outputs.add(name=name, datatype=datatype, shape=array.shape)
+            response.raw_output_contents.append(to_bytes(array))
+    return response
+
+
+def _from_contents(spec: TensorSpec, shape: tuple[int, ...], tensor: Any) -> np.ndarray:
+    """The array [*shape] of the typed contents of a tensor."""
+    return from_elements(spec, shape, getattr(tensor.contents, CONTENTS[spec.datatype]))
+
+
+def _parameters(parameters: Mapping[str, Any]) -> dict[str, Parameter]:
+    """Values of InferParameters; those that have none are left out."""
+    values = {}
+    for name, parameter in parameters.items():
+        kind = parameter.WhichOneof("parameter_choice")
+        if kind is not None:
+            values[name] = getattr(parameter, kind)
+    return values
+
+
+async def _find(name: str, version: str, context: Context) -> ModelSpec:
+    """The model; ends the call if there is none."""
+    try:
+        return find_model(name, version)
+    except InputError as error:
+        await context.abort(status_code_of(error), error.message())
+        raise
+
+
+def _unsupported(message: str) -> Callable[[Any, Context], Awaitable[None]]:
+    async def refuse(request: Any, context: Context) -> None:
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, message)
+
+    return refuse
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
