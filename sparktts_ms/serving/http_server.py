@@ -22,6 +22,7 @@ from sparktts_ms.errors import InputError
 from sparktts_ms.serving.middleware.errors import OneLine, quoted
 
 HEADER_SECONDS = 15.0           # from the connection, or the last response, to the next headers
+WRITE_SECONDS = 300.0           # how long a client may leave what it was sent unread
 MAX_HEADER_BYTES = 64 << 10     # of the request line and the headers
 MAX_CONNECTIONS = 2000
 SPARE_FILES = 200               # open files beside connections
@@ -32,11 +33,14 @@ BUSY = (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 
 
 
 class LimitedProtocol(H11Protocol):
-    """Closes connections that wait too long with their headers, and refuses too many."""
+    """Closes connections that wait too long with their headers or do not read what they are sent,
+    and refuses too many."""
 
     max_connections = MAX_CONNECTIONS
     header_seconds = HEADER_SECONDS
+    write_seconds = WRITE_SECONDS
     _header_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -57,9 +61,23 @@ class LimitedProtocol(H11Protocol):
         super().on_response_complete()
         self._start_timer()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(self.write_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._stop_write_timer()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_write_timer()
         super().connection_lost(exc)
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
     def _is_idle(self) -> bool:
         """Whether no request is being answered. A request's headers may be arriving, or the rest

@@ -33,10 +33,26 @@ async def slow(request):
     return PlainTextResponse("slow")
 
 
+ended = []
+
+
+async def endless(request):
+    async def blocks():
+        try:
+            while True:
+                yield bytes(1 << 20)
+                await asyncio.sleep(0)
+        finally:
+            ended.append(True)
+
+    return StreamingResponse(blocks())
+
+
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setattr(LimitedProtocol, "header_seconds", 0.5)
-    routes = [Route("/" + f.__name__, f, methods=["GET", "POST"]) for f in (hello, stream, slow)]
+    routes = [Route("/" + function.__name__, function, methods=["GET", "POST"])
+              for function in (hello, stream, slow, endless)]
     server = HttpServer(Starlette(routes=routes), "127.0.0.1", 0).start()
     yield server
     server.close()
@@ -151,3 +167,13 @@ def test_a_closed_port_can_be_used_again_at_once():
     second = HttpServer(Starlette(routes=[Route("/hello", hello)]), "127.0.0.1", first.port)
     assert second.start().port == first.port
     second.close()
+
+
+@pytest.mark.parametrize("seconds, stays", [(0.5, False), (300, True)])
+def test_who_does_not_read_is_not_awaited_for_ever(server, monkeypatch, seconds, stays):
+    monkeypatch.setattr(LimitedProtocol, "write_seconds", seconds)
+    ended.clear()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert wait_until(lambda: bool(ended), 2 if stays else 30) is not stays
+    assert wait_until(lambda: bool(ended))
