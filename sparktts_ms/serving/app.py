@@ -33,6 +33,8 @@ from sparktts_ms.serving.middleware import (
     OriginCheck,
 )
 from sparktts_ms.serving.middleware.refusal import Refuse, json_refusal
+from sparktts_ms.serving.openai import OpenAIApi
+from sparktts_ms.serving.openai import refusal as openai_refusal
 from sparktts_ms.serving.server import SpeechServer
 from sparktts_ms.serving.settings import Limits
 from sparktts_ms.serving.tracing import RequestLog
@@ -62,7 +64,8 @@ def create_app(server: SpeechServer | None = None) -> ASGIApp:
     refuse = refusals()
     inference = Inference(server)
     app = Starlette(routes=routes(server, inference), lifespan=lifespan(server, inference, load),
-                    exception_handlers={HTTPException: partial(_http_error, refuse)})
+                    exception_handlers={HTTPException: partial(_http_error, refuse),
+                                        Exception: partial(_unexpected_error, refuse)})
     guards = [
         Middleware(RequestLog, QUIET_PATHS),
         Middleware(CORSMiddleware, settings.origins, allow_methods=["*"], allow_headers=["*"],
@@ -82,12 +85,13 @@ def create_app(server: SpeechServer | None = None) -> ASGIApp:
 
 def routes(server: SpeechServer, inference: Inference | None = None) -> list[BaseRoute]:
     """Of all protocols. inference: shared with gRPC, where that is served."""
-    return [*HealthApi(server).routes(), *KServeApi(inference or Inference(server)).routes()]
+    return [*HealthApi(server).routes(), *OpenAIApi(server).routes(),
+            *KServeApi(inference or Inference(server)).routes()]
 
 
 def refusals(other: Refuse = json_refusal) -> Refuse:
     """Refusals in the form of the path's protocol, or of `other`."""
-    return Refusals({}, other)
+    return Refusals({"/v1/": openai_refusal}, other)
 
 
 def larger_bodies(limits: Limits) -> dict[str, int]:
@@ -122,3 +126,8 @@ async def _http_error(refuse: Refuse, request: Request, error: Exception) -> Res
     problem = {404: "There is no such path.", 405: "This path has another method."}
     message = problem.get(error.status_code, error.detail)
     return refuse(request.scope, error.status_code, message, error.headers or {})
+
+
+async def _unexpected_error(refuse: Refuse, request: Request, error: Exception) -> Response:
+    """Starlette raises the error again when this has been sent; the log has a line then."""
+    return refuse(request.scope, 500, "The server failed; its log has the details.", {})
