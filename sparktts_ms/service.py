@@ -5,11 +5,11 @@
     for samples in job: ...
 
 Up to 16 sequences share each decode step, and join and leave between steps. Between two steps at
-most one window of samples is decoded, for the job that has waited longest, so that a long text
-does not block short ones; until a short text has its first sound, long ones pause. Recordings are
-read, and texts prepared, in the threads of their callers, but for the later parts of a text: these
-are prepared in a thread of their own when they are needed. A slow reader of a job does not delay
-the others.
+most one window of samples is decoded, for the job whose listener runs out of samples first, so that
+a long text does not block short ones; until a short text has its first sound, long ones pause.
+Recordings are read, and texts prepared, in the threads of their callers, but for the later parts of
+a text: these are prepared in a thread of their own when they are needed. A slow reader of a job
+does not delay the others, and where `max_unread_seconds` is given its job waits for it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from sparktts_ms.bicodec.chunking import WINDOW_SIZES
 from sparktts_ms.errors import ServiceClosed
 from sparktts_ms.generation.attributes import VoiceDescription
 from sparktts_ms.generation.long_form import LongFormGeneration
+from sparktts_ms.generation.playback import Playback
 from sparktts_ms.generation.request import Chunks, SpeechRequest, as_request
-from sparktts_ms.generation.segments import Segments
 from sparktts_ms.generation.voice_generation import VoiceGeneration
 from sparktts_ms.pipeline import SparkTTS
 from sparktts_ms.voice import Speech, Voice
@@ -46,26 +46,36 @@ SHARED_WINDOW_SIZES = (64,)     # frames decoded at a time while several jobs ru
 class Job:
     """A submitted request, for any thread. Iterate over its chunks, or wait for `result`.
 
-    chunks: samples [N] float32 of each chunk so far; the list only grows. on_change: called on the
-    service's thread when there is a chunk, and when the job has ended; it must return at once.
+    chunks: samples [N] float32 of each chunk so far; the list only grows, or with `keep` False it
+    stays empty. max_unread_seconds: while its reader has more than that to read, nothing is decoded
+    and no segment is started. on_change: called on the service's thread when there is a chunk, and
+    when the job has ended; it must return at once. wake: lets the service look at its jobs.
     start_time: by time.perf_counter, when the engine began with it; None before.
     """
 
-    def __init__(self, generation: LongFormGeneration,
+    def __init__(self, generation: LongFormGeneration, wake: Callable[[], None], *,
+                 keep: bool = True, max_unread_seconds: float | None = None,
                  on_change: Callable[[], None] | None = None):
         self.chunks: list[np.ndarray] = []
         self.start_time: float | None = None
+        self.playback = Playback(generation.generator.sample_rate, generation.chunks is not None)
         self._generation = generation
+        self._wake = wake
+        self._keep = keep
+        self._max_unread = max_unread_seconds
         self._on_change = on_change or (lambda: None)
         self._cancelled = threading.Event()
         self._queue: SimpleQueue[np.ndarray | None] = SimpleQueue()
         self._speech: Future[Speech] = Future()
+        self._seconds_read = 0.0
+        self._waits_for_reader = False
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Chunks as they are made, for one reader. Raises what went wrong; a cancelled job ends
         without an error. Leaving early cancels the job."""
         try:
             while (samples := self._queue.get()) is not None:
+                self._note_read(samples)
                 yield samples
             if not self._speech.cancelled():
                 self._speech.result()
@@ -76,11 +86,18 @@ class Job:
         """The next chunk, for one reader that does not wait; None after the last one. Raises what
         went wrong, and queue.Empty if the next chunk is not there yet."""
         samples = self._queue.get_nowait()
-        if samples is None:
-            self._queue.put(None)               # for those that ask again
-            if not self._speech.cancelled():
-                self._speech.result()
-        return samples
+        if samples is not None:
+            self._note_read(samples)
+            return samples
+        self._queue.put(None)                   # for those that ask again
+        if not self._speech.cancelled():
+            self._speech.result()
+        return None
+
+    def _note_read(self, samples: np.ndarray) -> None:
+        self._seconds_read += len(samples) / self.playback.sample_rate
+        if self._waits_for_reader and not self.is_unread:
+            self._wake()
 
     @property
     def usage(self) -> tuple[int, int]:
@@ -104,30 +121,38 @@ class Job:
 
     @property
     def seconds(self) -> float:
-        """Seconds of samples in `chunks`."""
-        return sum(map(len, self.chunks)) / self._generation.generator.sample_rate
+        """Seconds of samples so far."""
+        return self.playback.seconds
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether its reader has more to read than `max_unread_seconds`."""
+        return (self._max_unread is not None
+                and self.playback.seconds - self._seconds_read > self._max_unread)
 
     def result(self, timeout: float | None = None) -> Speech:
-        """Wait for the whole speech. Raises what went wrong, concurrent.futures.CancelledError,
-        or TimeoutError after `timeout` seconds."""
+        """Wait for the whole speech; without samples if chunks are not kept. Raises what went
+        wrong, concurrent.futures.CancelledError, or TimeoutError after `timeout` seconds."""
         return self._speech.result(timeout)
 
     def cancel(self) -> None:
-        """Stop generating; other jobs are not affected. Does nothing to a job that is done."""
+        """Stop generating, after the step that runs; other jobs are not affected. Does nothing to
+        a job that is done."""
         self._cancelled.set()
+        if self._waits_for_reader:
+            self._wake()
 
     # Called by the service only:
 
     def poll(self, shared: bool) -> bool:
         """Decode the next chunk or window if there is one; returns whether there was."""
-        if self._cancelled.is_set():
-            self.end()
-            return False
         self._generation.window_sizes = SHARED_WINDOW_SIZES if shared else WINDOW_SIZES
         try:
             samples = self._generation.poll()
             if samples is not None:
-                self.chunks.append(samples)
+                if self._keep:
+                    self.chunks.append(samples)
+                self.playback.add(samples)
                 self._queue.put(samples)
                 self._on_change()
                 return True
@@ -138,6 +163,13 @@ class Job:
         except Exception as error:
             self.end(error)
         return False
+
+    def waits_for_reader(self) -> bool:
+        """Whether nothing is to be done until its reader has read on. Then the reader wakes the
+        service; the order of the two lines sees to it that none of them misses the other."""
+        self._waits_for_reader = True
+        self._waits_for_reader = self.is_unread
+        return self._waits_for_reader
 
     def end(self, error: BaseException | None = None) -> None:
         """End the job before it is done: cancelled, or failed with `error`."""
@@ -162,12 +194,16 @@ class VoiceJob:
     cancelled = False
 
     def __init__(self, generation: VoiceGeneration):
+        self.playback = Playback(1, streamed=False)
         self.voices: Future[list[Voice]] = Future()
         self._generation = generation
 
     @property
     def done(self) -> bool:
         return self.voices.done()
+
+    def waits_for_reader(self) -> bool:
+        return False
 
     def note_start(self) -> None:
         """Nobody asks when voices are begun."""
@@ -190,12 +226,13 @@ AnyJob = TypeVar("AnyJob", Job, VoiceJob)
 
 
 class Service:
-    """Thread-safe. `jobs` are those that are not done, in the order of their next windows."""
+    """Thread-safe. `jobs` are those that are not done."""
 
     def __init__(self, tts: SparkTTS):
         self.tts = tts.load()
         self.sample_rate = tts.sample_rate
         self.jobs: deque[Job | VoiceJob] = deque()
+        self._scheduled = False         # whether a step is queued; for the service's thread only
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spark-tts")
         self._text_executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="text")
 
@@ -229,14 +266,25 @@ class Service:
             yield samples
 
     def submit(self, text: str | SpeechRequest, voice: Voice | None = None, *,
-               chunks: Chunks | None = None, on_change: Callable[[], None] | None = None,
-               **options: Any) -> Job:
+               chunks: Chunks | None = None, keep: bool = True,
+               max_unread_seconds: float | None = None,
+               on_change: Callable[[], None] | None = None, **options: Any) -> Job:
         """Start a request (see `SparkTTS.synthesize`). With `chunks` its samples come while ids are
-        generated; without, a segment is decoded when its ids are complete. on_change: see Job.
-        Raises InputError, VoiceError, ServiceClosed."""
+        generated; without, a segment is decoded when its ids are complete.
+
+        keep: False drops each chunk when it has been read. max_unread_seconds: the job waits while
+        its reader has more than that unread; it goes on only if somebody reads. on_change: see Job.
+        Raises InputError, VoiceError, ServiceClosed.
+        """
         request = as_request(text, voice, options)
         segments = self.tts.prepare(request, self._text_executor)
-        return self._call(self._admit, request, chunks, segments, on_change)
+
+        def admit() -> Job:
+            generation = self.tts.start(request, chunks, segments)
+            return self._add(Job(generation, self._wake, keep=keep, on_change=on_change,
+                                 max_unread_seconds=max_unread_seconds))
+
+        return self._call(admit)
 
     def close(self) -> None:
         """End the thread after the step that runs, and cancel all jobs."""
@@ -262,46 +310,56 @@ class Service:
         except CancelledError:                  # it was shut down meanwhile
             raise ServiceClosed("The service has been closed.") from None
 
-    def _admit(self, request: SpeechRequest, chunks: Chunks | None, segments: Segments,
-               on_change: Callable[[], None] | None) -> Job:
-        return self._add(Job(self.tts.start(request, chunks, segments), on_change))
-
     def _admit_voices(self, descriptions: list[VoiceDescription]) -> VoiceJob:
         return self._add(VoiceJob(VoiceGeneration(descriptions, self.tts.generator)))
 
     def _add(self, job: AnyJob) -> AnyJob:
         self.jobs.append(job)
-        if len(self.jobs) == 1:
-            self._schedule_step()
+        self._schedule_step()
         return job
+
+    def _wake(self) -> None:
+        """Take a step, if none is queued: a job that waited can go on. From any thread."""
+        with suppress(RuntimeError):            # the executor has been shut down
+            self._executor.submit(self._schedule_step)
 
     def _schedule_step(self) -> None:
         """Queue a step behind the calls that wait already."""
+        if self._scheduled or not self.jobs:
+            return
         with suppress(RuntimeError):            # the executor has been shut down
             self._executor.submit(self._step)
+            self._scheduled = True
 
     def _step(self) -> None:
+        self._scheduled = False
+        running = False
         try:
-            self.tts.engine.step()
+            running = self.tts.engine.step()
         except Exception as error:              # fails the jobs, not the service
             logger.exception("The engine failed; %d jobs are lost.", len(self.jobs))
             while self.jobs:
                 self.jobs.popleft().end(error)
         for job in self.jobs:
             job.note_start()
+        self._end_cancelled_jobs()
         self._poll_jobs()
-        if self.jobs:
+        if running or not all(job.waits_for_reader() for job in self.jobs):
             self._schedule_step()
 
+    def _end_cancelled_jobs(self) -> None:
+        for job in [job for job in self.jobs if job.cancelled]:
+            self.jobs.remove(job)
+            job.end()
+
     def _poll_jobs(self) -> None:
-        """Decode one chunk or window, of the first job that has one; it then waits longest."""
+        """Decode one chunk or window: of the job whose listener runs out of samples first."""
         paused = self.tts.engine.paused
-        for job in list(self.jobs):
-            if paused and job.is_long and not job.cancelled:
+        for job in sorted(self.jobs, key=lambda job: job.playback.end):
+            if (paused and job.is_long) or job.waits_for_reader():
                 continue
             decoded = job.poll(shared=len(self.jobs) > 1)
-            if decoded or job.done:
+            if job.done:
                 self.jobs.remove(job)
             if decoded:
-                self.jobs.append(job)
                 return

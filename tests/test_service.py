@@ -11,7 +11,7 @@ from sparktts_ms import Chunks, Sampling, Service, SpeechRequest, pipeline
 from sparktts_ms.errors import InputError, NoSpeech, ServiceClosed
 from sparktts_ms.generation import segments, voice_encoder
 from sparktts_ms.qwen2.engine import Engine
-from tests.helpers import fixed_length, mixed_requests
+from tests.helpers import fixed_length, mixed_requests, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,83 @@ def test_slow_and_cancelled_readers_do_not_block_others(service):
     with pytest.raises(CancelledError):
         gone.result(timeout=10)
     assert gone.done and list(gone) == []
+
+
+def count_steps(monkeypatch):
+    steps = []
+    step = Engine.step
+    monkeypatch.setattr(Engine, "step", lambda engine: steps.append(1) or step(engine))
+    return steps
+
+
+def test_a_job_waits_for_a_reader_who_is_behind(service, tts, monkeypatch):
+    text = "A sentence of some words that goes on. " * 100
+    request = SpeechRequest(text, gender="female", sampling=fixed_length(1, 100))
+    limit = 3.0
+    job = service.submit(request, chunks=Chunks(), keep=False, max_unread_seconds=limit)
+    assert wait_until(lambda: job.is_unread and not tts.engine.active)
+    steps = count_steps(monkeypatch)
+    made = job.seconds
+    assert limit < made < limit + 2.1               # a chunk has at most 2 s
+    other = service.submit("Meanwhile.", gender="male", sampling=fixed_length(2, 60))
+    assert other.result(timeout=60).seconds > 0
+    taken = len(steps)
+    time.sleep(0.2)
+    assert len(steps) <= taken + 1 and job.seconds == made      # nothing to do, nothing is done
+    read = 0.0
+    for samples in job:
+        read += len(samples) / service.sample_rate
+        assert job.seconds - read < limit + 2.1
+        if read > 20:
+            break
+    assert job.chunks == []
+    with pytest.raises(CancelledError):
+        job.result(timeout=10)
+
+
+def test_a_waiting_job_can_be_cancelled(service):
+    job = service.submit("A sentence of some words. " * 40, gender="female",
+                         sampling=fixed_length(1, 100), chunks=Chunks(), max_unread_seconds=1.0)
+    assert wait_until(lambda: job.is_unread)
+    job.cancel()
+    with pytest.raises(CancelledError):
+        job.result(timeout=10)
+
+
+@pytest.mark.parametrize("chunks", [None, Chunks()])
+def test_chunks_that_are_not_kept_are_those_of_others(service, chunks):
+    request = SpeechRequest("Kept or not. Twice.", gender="female", sampling=fixed_length(1, 90))
+    kept = service.submit(request, chunks=chunks).result(timeout=60)
+    job = service.submit(request, chunks=chunks, keep=False)
+    samples = np.concatenate(list(job))
+    speech = job.result(timeout=10)
+    np.testing.assert_array_equal(samples, kept.samples)
+    np.testing.assert_array_equal(speech.semantic_ids, kept.semantic_ids)
+    assert job.chunks == [] and len(speech.samples) == 0
+    assert job.seconds == pytest.approx(kept.seconds)
+
+
+def test_cancelled_jobs_free_their_slots_within_a_step(service, tts, monkeypatch):
+    jobs = []
+    for seed in range(16):
+        jobs.append(service.submit("Busy.", gender="female", sampling=fixed_length(seed, 2000),
+                                   chunks=Chunks()))
+    assert wait_until(lambda: len(tts.engine.active) == 16)
+    active = []
+    step = Engine.step
+
+    def watched(engine):
+        active.append(len(engine.active))
+        return step(engine)
+
+    monkeypatch.setattr(Engine, "step", watched)
+    assert wait_until(lambda: len(active) > 2)
+    for job in jobs[:15]:
+        job.cancel()
+    steps = len(active)
+    assert wait_until(lambda: len(active) > steps + 3)
+    assert set(active[steps + 2:]) == {1}           # one step ran, of another it was too late
+    jobs[15].cancel()
 
 
 def test_leaving_the_iteration_cancels_the_job(service):

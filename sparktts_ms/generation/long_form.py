@@ -117,12 +117,12 @@ class LongFormGeneration:
         return None
 
     def speech(self, chunks: list[np.ndarray]) -> Speech:
-        """All chunks as one Speech, once the request is done."""
+        """All chunks as one Speech, once the request is done; without samples for no chunks."""
         spoken = [utterance for utterance in self._utterances if not utterance.is_left_out]
         complete = [utterance.complete and not utterance.is_silent for utterance in spoken]
         tokens = [np.array(utterance.sequence.tokens, np.int32) for utterance in spoken]
         return Speech(
-            samples=np.concatenate(chunks),
+            samples=np.concatenate([NO_SAMPLES, *chunks]),
             sample_rate=self.generator.sample_rate,
             semantic_ids=np.concatenate([utterance.semantic_ids for utterance in spoken]),
             global_ids=spoken[0].global_ids,
