@@ -8,6 +8,7 @@
 # `make eval` evaluates the demo model, `make eval EVAL="--model_dir DIR"` another English model.
 # `make normalizer-report` counts what text normalizers read right; REPORT="--failures ours" lists it.
 # `make gradio-clients` installs old and new versions of gradio_client, for the tests of the endpoints.
+# `make speech-clients` installs clients of the speech server, for their tests.
 # `make fuzz MINUTES=5` gives damaged files and texts to every reader; failing inputs are kept.
 # `make soak MINUTES=60` watches the memory of a service under random requests.
 # `make soak-server MINUTES=60` watches a speech server under mixed load, with restarts and a full disk.
@@ -25,6 +26,7 @@ PEERS := .venv-peers
 ASCEND_PEER := .venv-ascend-peer
 NORMALIZERS := .venv-normalizers
 GRADIO_CLIENTS := 1.4.0 1.5.4 1.7.2 2.7.2
+SPEECH_CLIENTS := agents openai-1 wyoming
 WORKERS ?= $(shell env -u OMP_NUM_THREADS nproc)
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
 
@@ -38,7 +40,7 @@ ASCEND_TESTS = tests/ascend tests/parity/test_golden_runs.py
 ASCEND_NIGHTLY = $(ASCEND_TESTS) tests/parity tests/ops tests/qwen2 tests/bicodec tests/wav2vec2 tests/training
 
 .PHONY: demo test test-all test-ascend test-checkpoints lint bench fuzz soak soak-server peers eval ascend-rehearsal \
-    ascend-peer normalizer-report gradio-clients clean
+    ascend-peer normalizer-report gradio-clients speech-clients clean
 
 demo: $(RUN_READY)
 	$(BIN)/python -m cli.inference --model_dir pretrained_models/Spark-TTS-demo --save_dir example/results --seed 1 \
@@ -117,6 +119,14 @@ gradio-clients: $(GRADIO_CLIENTS:%=.venv-gradio-client-%/.ready)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet gradio_client==$*
 	@touch $@
+
+speech-clients: $(SPEECH_CLIENTS:%=.venv-clients-%/.ready)
+
+# An environment each, since they pin other versions of the same libraries. What does not install
+# on this Python is missing, and its tests say so.
+.venv-clients-%/.ready: requirements-clients-%.txt
+	$(PYTHON) -m venv $(@D)
+	-$(@D)/bin/python -m pip install --quiet -r $< && touch $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
