@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Collection, Sequence
 
 from starlette.datastructures import Headers
@@ -24,16 +25,19 @@ class ApiKeys:
     Programs send `Authorization: Bearer KEY`. Browsers ask for a name and a password and send both
     with every request; the password is the key, the name is ignored. headers: other headers that
     may hold the key alone. open_paths: need no key, as "/path", or with one method as "GET /path".
-    scope["state"][KEY_ID] identifies the key.
+    open_sockets: a regular expression for the paths of WebSockets that check keys themselves.
+    scope["state"][KEY_ID] identifies the key; it is empty if there is none.
     """
 
     def __init__(self, app: ASGIApp, keys: Sequence[str], headers: Sequence[str] = (),
-                 open_paths: Collection[str] = (), refuse: Refuse = json_refusal):
+                 open_paths: Collection[str] = (), refuse: Refuse = json_refusal,
+                 open_sockets: str = "(?!)"):
         self.app = app
         self.digests = [_digest(key.encode()) for key in keys]
         self.headers = tuple(headers)
         self.open_paths = frozenset(open_paths)
         self.refuse = refuse
+        self.open_sockets = re.compile(open_sockets)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or not self.digests:
@@ -42,6 +46,8 @@ class ApiKeys:
         is_preflight = scope.get("method") == "OPTIONS"         # browsers send it without a key
         path = route_path(scope)
         is_open = not self.open_paths.isdisjoint((path, f"{scope.get('method')} {path}"))
+        if scope["type"] == "websocket" and self.open_sockets.fullmatch(path):
+            is_open = True
         if key_id or is_preflight or is_open:
             scope.setdefault("state", {})[KEY_ID] = key_id
             return await self.app(scope, receive, send)

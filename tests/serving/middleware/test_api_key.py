@@ -78,3 +78,12 @@ def test_websockets_need_a_key():
         pass
     with client().websocket_connect("/ws", headers={"Authorization": "Bearer first"}):
         pass
+
+
+def test_sockets_that_check_keys_themselves():
+    options = {"open_sockets": "/w."}
+    with client(**options).websocket_connect("/ws") as opened:
+        assert opened.receive()["type"] == "websocket.close"        # by the application
+    assert client(**options).get("/").status_code == 401
+    with pytest.raises(WebSocketDisconnect), client(open_sockets="/w").websocket_connect("/ws"):
+        pass
