@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sparktts_ms.service import Service
-from sparktts_ms.serving.app import KEY_HEADERS, OPEN_PATHS, larger_bodies, refusals
+from sparktts_ms.serving.app import KEY_HEADERS, OPEN_PATHS, OPEN_SOCKETS, larger_bodies, refusals
 from sparktts_ms.serving.app import routes as protocol_routes
 from sparktts_ms.serving.http_server import HttpServer
 from sparktts_ms.serving.middleware import (
@@ -207,7 +207,8 @@ class Server:
             Middleware(RequestLog, QUIET_PATHS),
             Middleware(HostCheck, hosts, refuse=refuse),
             Middleware(OriginCheck, origins, SYNTHESIS_PATHS, refuse=refuse),
-            Middleware(ApiKeys, settings.api_keys, KEY_HEADERS, OPEN_PATHS, refuse=refuse),
+            Middleware(ApiKeys, settings.api_keys, KEY_HEADERS, OPEN_PATHS, refuse=refuse,
+                       open_sockets=OPEN_SOCKETS),
             Middleware(AllowedRoutes, allowed, self._may_fetch, refuse=refuse),
             Middleware(ConcurrencyLimit, SYNTHESIS_PATHS, limits.requests, refuse=refuse),
             Middleware(BodyLimit, limits.body, larger, refuse=refuse),

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from sparktts_ms.service import Service
+from sparktts_ms.serving.elevenlabs import routes as elevenlabs
 from sparktts_ms.serving.environment import load_service, settings_from_environment
 from sparktts_ms.serving.errors import Refusals
 from sparktts_ms.serving.health import PATHS as HEALTH_PATHS
@@ -42,6 +43,7 @@ from sparktts_ms.serving.tracing import RequestLog
 FORM_OVERHEAD = 128 << 10       # bytes of an upload's form besides the file
 OPEN_PATHS = (*HEALTH_PATHS, "/v2/health/live", "/v2/health/ready", "GET /v1/audio/voices")
 QUIET_PATHS = r"/health(/\w+)?|/metrics|/v2/health/\w+"
+OPEN_SOCKETS = elevenlabs.SOCKETS       # whose keys may come in their first message
 KEY_HEADERS = ("xi-api-key",)   # of ElevenLabs's clients
 # Bodies larger than Limits.body, by path: recordings.
 UPLOAD_PATHS = ("/v1/audio/voices", "/v1/audio/voice_consents", "/v1/audio/speech")
@@ -73,7 +75,8 @@ def create_app(server: SpeechServer | None = None) -> ASGIApp:
         Middleware(ErrorLog, refuse=refuse),
         Middleware(HostCheck, settings.hosts, refuse=refuse),
         Middleware(OriginCheck, settings.origins, refuse=refuse),
-        Middleware(ApiKeys, settings.api_keys, KEY_HEADERS, OPEN_PATHS, refuse=refuse),
+        Middleware(ApiKeys, settings.api_keys, KEY_HEADERS, OPEN_PATHS, refuse=refuse,
+                   open_sockets=OPEN_SOCKETS),
         Middleware(BodyLimit, limits.body, larger_bodies(limits), refuse=refuse),
         Middleware(BodyTimeLimit, limits.body_seconds, refuse=refuse),
     ]
@@ -85,13 +88,18 @@ def create_app(server: SpeechServer | None = None) -> ASGIApp:
 
 def routes(server: SpeechServer, inference: Inference | None = None) -> list[BaseRoute]:
     """Of all protocols. inference: shared with gRPC, where that is served."""
-    return [*HealthApi(server).routes(), *OpenAIApi(server).routes(),
-            *KServeApi(inference or Inference(server)).routes()]
+    return [
+        *HealthApi(server).routes(),
+        *OpenAIApi(server).routes(),
+        *elevenlabs.ElevenLabsApi(server).routes(),
+        *KServeApi(inference or Inference(server)).routes(),
+    ]
 
 
 def refusals(other: Refuse = json_refusal) -> Refuse:
     """Refusals in the form of the path's protocol, or of `other`."""
-    return Refusals({"/v1/": openai_refusal}, other)
+    forms = {**dict.fromkeys(elevenlabs.PREFIXES, elevenlabs.refusal), "/v1/": openai_refusal}
+    return Refusals(forms, other)
 
 
 def larger_bodies(limits: Limits) -> dict[str, int]:

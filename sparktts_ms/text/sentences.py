@@ -25,7 +25,7 @@ def sentence_ends(paragraph: str) -> list[int]:
     while match := SENTENCE_END.search(paragraph, position):
         dot = match.start("dot")
         position = match.end()
-        if dot >= 0 and _is_abbreviation(paragraph, dot) and dot + 1 < length:
+        if dot >= 0 and is_abbreviation(paragraph, dot) and dot + 1 < length:
             position = dot + 1
         else:
             ends.append(position)
@@ -37,11 +37,11 @@ def ends_sentence(line: str) -> bool:
     line = line.rstrip()
     text = line.rstrip(CLOSING)
     if text.endswith("."):
-        return not _is_abbreviation(text, len(text) - 1)
+        return not is_abbreviation(text, len(text) - 1)
     return text.endswith(tuple(SENTENCE_MARKS))
 
 
-def _is_abbreviation(text: str, dot: int) -> bool:
+def is_abbreviation(text: str, dot: int) -> bool:
     """Whether the full stop at `dot` belongs to the word before it, as in e.g., Mr. X or J. Smith.
 
     Those in 3.14 and example.com are no full stops: a character follows.

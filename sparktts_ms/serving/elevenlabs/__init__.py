@@ -1,0 +1,1 @@
+"""ElevenLabs' protocols of text to speech, with text that arrives in pieces."""
