@@ -107,14 +107,14 @@ class Server:
             return None
         if not metrics:
             return None
-        return Usage(memory, threads, files, self.temp_files(),
+        return Usage(memory, threads, files, len(self.temp_files()),
                      int(metrics.get("spark_tts:num_requests_running", 0)),
                      int(metrics.get("spark_tts:num_requests_waiting", 0)))
 
-    def temp_files(self) -> int:
+    def temp_files(self) -> list[Path]:
         """Files in the temporary folder, and those of unfinished writes beside the voices."""
         unfinished = [path for path in self.voices.rglob(".*") if path.suffix == ".part"]
-        return len(unfinished) + sum(path.is_file() for path in self.temp.rglob("*"))
+        return unfinished + [path for path in self.temp.rglob("*") if path.is_file()]
 
     def begin_termination(self) -> None:
         """Ask the process to end (SIGTERM)."""
@@ -162,8 +162,14 @@ class Server:
     def _copy_output(self, stream) -> None:
         with self.log.open("ab", buffering=0) as log:
             for line in stream:
-                self.errors += line.startswith(b"Traceback") or b" failed: " in line
+                self.errors += is_error(line)
                 log.write(line)
+
+
+def is_error(line: bytes) -> bool:
+    """Whether a line of the log is of an error that nobody expected."""
+    return line.startswith(b"Traceback") or (
+        b" failed: " in line and b" failed: ServiceClosed" not in line)
 
 
 def serve_command(port: int, grpc_port: int, model_dir: str, voices: Path, *more: str) -> list[str]:
