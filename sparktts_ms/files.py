@@ -236,4 +236,8 @@ def _rename_to_new(temporary: Path, path: Path) -> None:
         raise
     except OSError:                     # a file system without hard links: claim the name first
         path.open("xb").close()
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            path.unlink()
+            raise

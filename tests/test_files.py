@@ -1,5 +1,6 @@
 """Files are written completely or not at all, and settings are read with one clear error."""
 
+import errno
 import os
 
 import pytest
@@ -33,6 +34,19 @@ def test_atomic_write_keeps_existing_files(tmp_path):
     assert caught.value.subject == path
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_atomic_write_claims_no_name_where_it_fails_at_last(tmp_path, monkeypatch):
+    """On a file system without hard links the name is claimed before the file gets it."""
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "link", fail)
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OutputError, match="Input/output error"), \
+            atomic_write(tmp_path / "a.bin") as stream:
+        stream.write(b"new")
+    assert not list(tmp_path.iterdir())
 
 
 def test_atomic_write_overwrites_the_target_of_a_link(tmp_path):
