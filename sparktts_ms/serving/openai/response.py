@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sparktts_ms.errors import SparkTTSError
+from sparktts_ms.generation.request import SpeechRequest
 from sparktts_ms.serving.async_service import Usage
 from sparktts_ms.serving.encoding.encoder import AudioEncoder
 from sparktts_ms.serving.openai.errors import error_content, error_response
@@ -39,11 +40,12 @@ class SpeechResponse(Response):
     def __init__(self, server: SpeechServer, parameters: SpeechParameters, encoder: AudioEncoder):
         super().__init__()
         self.server = server
-        self.parameters = parameters
+        self.parameters: SpeechParameters | None = parameters
+        self.as_events = parameters.as_events
         self.encoder = encoder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind = EventSender if self.parameters.as_events else SoundSender
+        kind = EventSender if self.as_events else SoundSender
         sender = kind(self.encoder, send)
         work = asyncio.ensure_future(self._speak(sender, scope, receive))
         others = [asyncio.ensure_future(_until_disconnect(receive)),
@@ -59,7 +61,7 @@ class SpeechResponse(Response):
 
     async def _speak(self, sender: SoundSender, scope: Scope, receive: Receive) -> None:
         try:
-            request = await self.parameters.request(self.server)
+            request = await self._request()
             async with await self.server.speech.submit(request, api=API) as stream:
                 async for samples in stream:
                     await sender.encode(samples)
@@ -68,6 +70,12 @@ class SpeechResponse(Response):
             if await sender.fail(error) or not isinstance(error, SparkTTSError):
                 raise               # the log has a line then, and the response breaks off
             await error_response(error)(scope, receive, sender.send)
+
+    async def _request(self) -> SpeechRequest:
+        """The request to the service. A recording in the parameters is not kept while speaking."""
+        parameters, self.parameters = self.parameters, None
+        assert parameters is not None
+        return await parameters.request(self.server)
 
 
 class SoundSender:

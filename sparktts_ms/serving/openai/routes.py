@@ -51,7 +51,7 @@ class OpenAIApi:
     async def speech(self, request: Request) -> Response:
         """See SpeechParameters."""
         speech = self.server.speech
-        content = await request.body()
+        content = b"".join([part async for part in request.stream()])   # not kept by the request
         limits = self.server.settings.limits
         if len(content) > LARGE_BODY:
             parameters = await speech.run(SpeechParameters.parse, content, limits)

@@ -12,7 +12,7 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
 from sparktts_ms.audio.file_kind import HEAD_BYTES, file_kind, id3_size
-from sparktts_ms.errors import InputError, one_line
+from sparktts_ms.errors import InputError, OutputError, one_line
 from sparktts_ms.serving.openai.errors import FieldError
 from sparktts_ms.serving.openai.fields import checked_text
 from sparktts_ms.serving.reference_audio import too_large
@@ -59,7 +59,8 @@ class Upload:
 
 @asynccontextmanager
 async def uploaded(request: Request, max_bytes: int) -> AsyncIterator[Upload]:
-    """The form of a request, with one file at most. Raises InputError for anything else."""
+    """The form of a request, with one file at most. Raises InputError for anything else, and
+    OutputError ("disk_full")."""
     if not request.headers.get("content-type", "").lower().startswith(FORM):
         raise InputError("The body is no form.", f"Send it as {FORM}.", code="invalid_form")
     try:
@@ -68,6 +69,9 @@ async def uploaded(request: Request, max_bytes: int) -> AsyncIterator[Upload]:
         reason = error.detail if isinstance(error, HTTPException) else error.message
         raise InputError(f"The form cannot be read: {one_line(reason).rstrip('.')}.",
                          code="invalid_form") from None
+    except OSError as error:            # large files go through the temporary folder
+        raise OutputError(f"The recording cannot be kept: {error.strerror}.",
+                          code="disk_full") from None
     try:
         yield Upload(form, max_bytes)
     finally:

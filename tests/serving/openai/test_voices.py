@@ -1,9 +1,13 @@
 """Lists of models and voices, uploads and consents, as clients of several servers send them."""
 
+import errno
 import json
+import os
 
 import pytest
+from starlette import formparsers
 
+from sparktts_ms import files
 from sparktts_ms.serving.voices import BUILT_IN_VOICES
 from tests.helpers import PROMPT
 from tests.serving.openai.conftest import error_of
@@ -157,6 +161,24 @@ def test_a_recording_that_is_too_large_is_413(api):
     content = PROMPT.read_bytes() + bytes(1 << 20)
     error_of(upload(api, audio=content), 413)
     error_of(consent(api, content), 413)
+
+
+def test_a_full_disk_is_said(api, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(formparsers, "SpooledTemporaryFile", fail)
+        assert "No space" in error_of(upload(api), 507)["message"]
+    monkeypatch.setattr(files.tempfile, "NamedTemporaryFile", fail)
+    assert "No space" in error_of(upload(api), 507)["message"]
+    monkeypatch.undo()
+    monkeypatch.setattr(files.os, "link", fail)
+    monkeypatch.setattr(files.os, "replace", fail)
+    for response in (upload(api), consent(api)):
+        message = error_of(response, 507)["message"]
+        assert "No space" in message and "/" not in message
+    assert api.server.voices.store.names() == []
 
 
 def test_forms_that_lack_something_are_refused(api):
