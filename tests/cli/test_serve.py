@@ -1,9 +1,11 @@
 """python -m cli.serve: arguments, and a server in a process of its own."""
 
+import json
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -12,7 +14,9 @@ pytest.importorskip("prometheus_client", reason="the server needs requirements-s
 import httpx
 
 from cli import serve
-from tests.helpers import ROOT, free_port, wait_until
+from tests.helpers import LONG_TEXT, ROOT, free_port, wait_until
+
+DEMO = ROOT / "pretrained_models" / "Spark-TTS-demo"
 
 
 @pytest.mark.parametrize("arguments, message", [
@@ -42,27 +46,60 @@ def test_what_would_fail_later_is_found_before_the_model_is_loaded(capsys, tmp_p
     assert "can be no folder of voices" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_server_with_status_0(tiny_model, tmp_path, number):
+@contextmanager
+def running_server(model, folder, *arguments):
+    """A server in a process of its own that is ready: its process, address and log."""
     port = free_port()
-    command = [sys.executable, "-m", "cli.serve", "--model_dir", str(tiny_model), "--port",
-               str(port), "--grpc_port", "0", "--device_target", "CPU", "--mode", "pynative",
-               "--voices", str(tmp_path / "voices")]
-    log = tmp_path / "log"
+    command = [sys.executable, "-m", "cli.serve", "--model_dir", str(model), "--port", str(port),
+               "--grpc_port", "0", "--device_target", "CPU", "--mode", "pynative",
+               "--voices", str(folder / "voices"), *arguments]
+    log = folder / "log"
+    url = f"http://127.0.0.1:{port}/"
     with log.open("w") as output, subprocess.Popen(command, cwd=ROOT, stdout=output,
                                                    stderr=output) as process:
         def is_ready():
             try:
-                return httpx.get(f"http://127.0.0.1:{port}/health/ready").is_success
+                return httpx.get(url + "health/ready").is_success
             except httpx.HTTPError:
                 return process.poll() is not None
 
         try:
             assert wait_until(is_ready, 300) and process.poll() is None, log.read_text()
-            process.send_signal(number)
-            assert process.wait(60) == 0, log.read_text()
+            yield process, url, log
         finally:
             process.kill()
+
+
+def test_ctrl_c_ends_the_server_with_status_0(tiny_model, tmp_path):
+    with running_server(tiny_model, tmp_path) as (process, url, log):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0, log.read_text()
     lines = log.read_text().splitlines()
-    assert f"Model: {tiny_model}" in lines and f"Ready: http://127.0.0.1:{port}/" in lines
+    assert f"Model: {tiny_model}" in lines and f"Ready: {url}" in lines
     assert not any("Traceback" in line for line in lines)
+
+
+@pytest.mark.parametrize("seconds, text, last", [
+    ("60", "Thank you. The garden is beautiful today.", "speech.audio.done"),
+    ("0.5", LONG_TEXT, "speech.audio.error"),
+])
+def test_sigterm_lets_requests_finish_or_tells_them(tmp_path, seconds, text, last):
+    body = {"input": text, "voice": "alloy", "response_format": "pcm", "stream_format": "sse",
+            "seed": 1}
+    with (running_server(DEMO, tmp_path, "--drain_seconds", seconds) as (process, url, log),
+          httpx.stream("POST", url + "v1/audio/speech", json=body, timeout=120) as response):
+        events = (json.loads(line.removeprefix("data: ")) for line in response.iter_lines()
+                  if line.startswith("data: "))
+        assert next(events)["type"] == "speech.audio.delta"
+        process.send_signal(signal.SIGTERM)
+        if seconds == "60":         # it answers until the end
+            assert wait_until(lambda: httpx.get(url + "health/ready").status_code == 503)
+            refused = httpx.post(url + "v1/audio/speech", json=body)
+            assert refused.status_code == 503 and "shutting down" in refused.text
+            assert refused.headers["retry-after"]
+        with suppress(httpx.RemoteProtocolError):       # broken off after an error
+            for event in events:
+                last_type = event["type"]
+        assert last_type == last
+        assert process.wait(60) == 0, log.read_text()
+    assert "Traceback" not in log.read_text()
