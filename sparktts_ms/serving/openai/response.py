@@ -125,6 +125,8 @@ class SoundSender:
                 self._started = True
                 headers = MutableHeaders({**HEADERS, "Content-Type": self.media_type,
                                           "X-Sample-Rate": str(self.encoder.sample_rate)})
+                if not more:
+                    headers["Content-Length"] = str(len(body))
                 await self.send({"type": "http.response.start", "status": 200,
                                  "headers": headers.raw})
             self._ended = not more

@@ -59,7 +59,8 @@ class OpenAIApi:
             parameters = SpeechParameters.parse(content, limits)
         with about("response_format"):
             encoder = AudioEncoder(parameters.response_format, speech.sample_rate,
-                                   parameters.sample_rate, parameters.tempo)
+                                   parameters.sample_rate, parameters.tempo,
+                                   streamed=parameters.streamed)
         return SpeechResponse(self.server, parameters, encoder)
 
     async def models(self, request: Request) -> Response:

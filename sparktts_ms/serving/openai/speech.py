@@ -32,7 +32,8 @@ class SpeechParameters:
 
     text, and how it is spoken: by the voice of a recording (`ref_audio`, with its text or without),
     else by a voice that `gender` generates, else by the voice named `voice`. pitch, speed: levels,
-    or None. tempo: 2.0 is twice as fast. sample_rate: in Hz; None: the format's usual one.
+    or None. tempo: 2.0 is twice as fast. streamed: sound is sent while it is made; `"stream":
+    false` asks for a file that states its length. sample_rate: in Hz; None: the format's usual one.
     """
 
     text: str
@@ -43,6 +44,7 @@ class SpeechParameters:
     tempo: float
     response_format: str
     as_events: bool
+    streamed: bool
     sample_rate: int | None
     sampling: Sampling
     ref_audio: str | None
@@ -59,6 +61,7 @@ class SpeechParameters:
             raise FieldError("input", problem, "Give the text to speak.", "no_text")
         fields.text("instructions", MAX_INSTRUCTIONS)           # accepted, and without effect
         speed, tempo = _parse_speed(fields)
+        as_events = fields.choice("stream_format", ("audio", "sse"), "audio") == "sse"
         parameters = cls(
             text=text,
             voice=_parse_voice(fields),
@@ -67,7 +70,8 @@ class SpeechParameters:
             speed=speed,
             tempo=tempo,
             response_format=fields.choice("response_format", FORMATS, "mp3"),
-            as_events=fields.choice("stream_format", ("audio", "sse"), "audio") == "sse",
+            as_events=as_events,
+            streamed=as_events or fields.get("stream") is not False,
             sample_rate=fields.integer("sample_rate", *RATE_RANGE),
             sampling=_parse_sampling(fields),
             ref_audio=fields.text("ref_audio"),

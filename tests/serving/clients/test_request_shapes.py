@@ -6,6 +6,7 @@ import re
 import av
 import httpx
 import pytest
+import soundfile
 
 from tests.helpers import LONG_TEXT
 from tests.serving.conftest import running
@@ -75,7 +76,22 @@ def test_sillytavern(client):
     assert response.headers["content-type"] == "audio/mpeg"
     # A fork of 2026 adds these.
     newer = {**body, "stream": False, "stream_format": "audio", "retry_badcase": True}
-    assert client.post("v1/audio/speech", json=newer, headers=bearer()).status_code == 200
+    response = client.post("v1/audio/speech", json=newer, headers=bearer())
+    assert response.status_code == 200
+    assert int(response.headers["content-length"]) == len(response.content)
+
+
+@pytest.mark.parametrize("response_format", ["mp3", "opus", "flac", "wav"])
+def test_kokoro_asks_for_a_file_that_is_not_streamed(client, response_format):
+    body = {"model": "tts-1", "input": "Hello there.", "voice": "alloy", "seed": 1}
+    pcm = client.post("v1/audio/speech", headers=bearer(),
+                      json={**body, "response_format": "pcm", "sample_rate": 16000})
+    response = client.post("v1/audio/speech", headers=bearer(),
+                           json={**body, "response_format": response_format, "stream": False})
+    assert int(response.headers["content-length"]) == len(response.content)
+    samples, rate = soundfile.read(io.BytesIO(response.content))
+    assert rate == 16000
+    assert 2 * len(samples) == len(pcm.content)
 
 
 def test_pyvideotrans(client):
