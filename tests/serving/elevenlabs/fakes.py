@@ -10,6 +10,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from sparktts_ms.errors import VoiceError
+from sparktts_ms.serving.voices import VoiceLibrary
 
 SAMPLE_RATE = 16000
 SAMPLES = 160               # of a character
@@ -87,10 +88,11 @@ class FakeSpeech:
         pass
 
 
-class FakeVoices:
+class FakeVoices(VoiceLibrary):
     """One voice, "female"."""
 
     def __init__(self, voice):
+        super().__init__(None, {})
         self.voice = voice
 
     async def find(self, name, speech):
