@@ -31,6 +31,7 @@ from sparktts_ms.serving.middleware import (
     FullDisk,
     HostCheck,
     OriginCheck,
+    TotalBodyLimit,
     VisitorCookie,
 )
 from sparktts_ms.serving.middleware.api_key import KEY_ID
@@ -212,6 +213,7 @@ class Server:
             Middleware(AllowedRoutes, allowed, self._may_fetch, refuse=refuse),
             Middleware(ConcurrencyLimit, SYNTHESIS_PATHS, limits.requests, refuse=refuse),
             Middleware(BodyLimit, limits.body, larger, refuse=refuse),
+            Middleware(TotalBodyLimit, limits.bodies, limits.body, refuse=refuse),
             Middleware(BodyTimeLimit, limits.body_seconds, refuse=refuse),
             Middleware(VisitorCookie),
         ]

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from sparktts_ms.service import Service
 from sparktts_ms.serving.elevenlabs import routes as elevenlabs
 from sparktts_ms.serving.environment import load_service, settings_from_environment
-from sparktts_ms.serving.errors import Refusals
+from sparktts_ms.serving.errors import RETRY_AFTER, Refusals
 from sparktts_ms.serving.health import PATHS as HEALTH_PATHS
 from sparktts_ms.serving.health import HealthApi
 from sparktts_ms.serving.kserve.grpc import serve_grpc
@@ -32,6 +32,7 @@ from sparktts_ms.serving.middleware import (
     ErrorLog,
     HostCheck,
     OriginCheck,
+    TotalBodyLimit,
 )
 from sparktts_ms.serving.middleware.refusal import Refuse, json_refusal
 from sparktts_ms.serving.openai import OpenAIApi
@@ -78,6 +79,7 @@ def create_app(server: SpeechServer | None = None) -> ASGIApp:
         Middleware(ApiKeys, settings.api_keys, KEY_HEADERS, OPEN_PATHS, refuse=refuse,
                    open_sockets=OPEN_SOCKETS),
         Middleware(BodyLimit, limits.body, larger_bodies(limits), refuse=refuse),
+        Middleware(TotalBodyLimit, limits.bodies, limits.body, RETRY_AFTER, refuse=refuse),
         Middleware(BodyTimeLimit, limits.body_seconds, refuse=refuse),
     ]
     guarded: Any = app

@@ -20,6 +20,7 @@ class Limits:
     upload: int = 20 << 20          # bytes of a recording
     tensors: int = 32 << 20         # bytes of a request of the KServe V2 protocol
     body: int = 1 << 20             # bytes of any other request
+    bodies: int = 256 << 20         # bytes of all requests together, without those of `body` each
     body_seconds: float = 30.0      # for a body to arrive, and one more for each 16 KB
 
 

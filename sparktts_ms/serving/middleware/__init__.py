@@ -5,7 +5,7 @@ can answer in the form that its clients read.
 """
 
 from sparktts_ms.serving.middleware.api_key import ApiKeys
-from sparktts_ms.serving.middleware.body import BodyLimit, BodyTimeLimit
+from sparktts_ms.serving.middleware.body import BodyLimit, BodyTimeLimit, TotalBodyLimit
 from sparktts_ms.serving.middleware.concurrency import ConcurrencyLimit
 from sparktts_ms.serving.middleware.errors import ErrorLog, FullDisk
 from sparktts_ms.serving.middleware.hosts import HostCheck
@@ -15,5 +15,5 @@ from sparktts_ms.serving.middleware.routes import AllowedRoutes, route_path
 from sparktts_ms.serving.middleware.visitors import VisitorCookie
 
 __all__ = ["AllowedRoutes", "ApiKeys", "BodyLimit", "BodyTimeLimit", "ConcurrencyLimit", "ErrorLog",
-           "FullDisk", "HostCheck", "OriginCheck", "Refuse", "VisitorCookie", "json_refusal",
-           "route_path"]
+           "FullDisk", "HostCheck", "OriginCheck", "Refuse", "TotalBodyLimit", "VisitorCookie",
+           "json_refusal", "route_path"]

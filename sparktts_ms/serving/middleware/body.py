@@ -1,7 +1,7 @@
-"""How large a request's body may be, and how slowly it may arrive.
+"""How large a request's body may be, and all bodies together, and how slowly they may arrive.
 
-Both count while the body arrives. What has been refused gets the refusal whatever the application
-makes of its broken-off body, unless a response has already begun.
+All of it counts while the body arrives. What has been refused gets the refusal whatever the
+application makes of its broken-off body, unless a response has already begun.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,14 +23,14 @@ class _BodyRefused(Exception):
 
 
 class _BodyCheck:
-    """What both share: the application reads the body through `_receive`, which may refuse it."""
+    """What they share: the application reads the body through `_receive`, which may refuse it."""
 
     def __init__(self, app: ASGIApp, refuse: Refuse):
         self.app = app
         self.refuse = refuse
 
-    async def _run(self, scope: Scope, receive: Receive, send: Send, status: int,
-                   message: str) -> None:
+    async def _run(self, scope: Scope, receive: Receive, send: Send, status: int, message: str,
+                   headers: Mapping[str, str] = MappingProxyType({})) -> None:
         """Run the application; the response is a refusal if `receive` raised _BodyRefused."""
         refused = started = False
 
@@ -53,7 +54,7 @@ class _BodyCheck:
             if not refused:
                 raise
         if refused and not started:
-            await self.refuse(scope, status, message, {})(scope, receive, send)
+            await self.refuse(scope, status, message, headers)(scope, receive, send)
 
 
 class BodyLimit(_BodyCheck):
@@ -95,6 +96,58 @@ class BodyLimit(_BodyCheck):
         limits = [limit for prefix, limit in self.larger.items()
                   if prefix.endswith("/") and path.startswith(prefix)]
         return max(limits, default=self.max_bytes)
+
+
+class TotalBodyLimit(_BodyCheck):
+    """ASGI middleware; status 429 while the large bodies of all requests together have too many
+    bytes, so that many uploads at a time cannot fill the memory.
+
+    max_bytes: of all bodies whose responses have not begun. free_bytes: of each body that do not
+    count, so that small requests pass whatever the large ones do.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int = 256 << 20, free_bytes: int = 1 << 20,
+                 retry_after: int = 10, refuse: Refuse = json_refusal):
+        super().__init__(app, refuse)
+        self.max_bytes = max_bytes
+        self.free_bytes = free_bytes
+        self.headers = {"Retry-After": str(retry_after)}
+        self.num_bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        received = counted = 0
+        began = False                   # the response: what comes then is not kept
+
+        async def counting() -> Message:
+            nonlocal received, counted
+            message = await receive()
+            received += len(message.get("body", b""))
+            more = 0 if began else max(received - self.free_bytes, 0) - counted
+            if more and self.num_bytes + more > self.max_bytes:
+                raise _BodyRefused
+            counted += more
+            self.num_bytes += more
+            return message
+
+        async def releasing(message: Message) -> None:
+            nonlocal began
+            began = True
+            release()
+            await send(message)
+
+        def release() -> None:
+            nonlocal counted
+            self.num_bytes -= counted
+            counted = 0
+
+        try:
+            await self._run(scope, counting, releasing, 429,
+                            "The server is busy with large requests; try again in a few seconds.",
+                            self.headers)
+        finally:
+            release()
 
 
 class BodyTimeLimit(_BodyCheck):

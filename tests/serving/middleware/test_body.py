@@ -5,11 +5,11 @@ import time
 
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from sparktts_ms.serving.middleware.body import BodyLimit, BodyTimeLimit
+from sparktts_ms.serving.middleware.body import BodyLimit, BodyTimeLimit, TotalBodyLimit
 
 
 async def read(request):
@@ -125,3 +125,81 @@ def test_responses_may_take_their_time():
         await PlainTextResponse("late")(scope, receive, send)
 
     assert run(BodyTimeLimit(slow, 0.05), receiver((0, b"", False)))[0]["status"] == 200
+
+
+class Arriving:
+    """A request whose body arrives in pieces of 100 bytes, when `piece` is called."""
+
+    def __init__(self, app, path="/read"):
+        self.sent = []
+        self.queue = asyncio.Queue()
+        scope = {"type": "http", "path": path, "method": "POST", "headers": [], "query_string": b""}
+        self.task = asyncio.ensure_future(app(scope, self.queue.get, self.send))
+
+    async def send(self, message):
+        self.sent.append(message)
+
+    async def piece(self, last=False):
+        await self.queue.put({"type": "http.request", "body": bytes(100), "more_body": not last})
+        await asyncio.sleep(0.01)
+
+    @property
+    def status(self):
+        return self.sent[0]["status"] if self.sent else None
+
+
+def test_all_large_bodies_together_have_a_limit():
+    async def scenario():
+        limit = TotalBodyLimit(application(), max_bytes=300, free_bytes=100, retry_after=7)
+        first, second = Arriving(limit), Arriving(limit)
+        for _ in range(3):
+            await first.piece()         # 200 bytes that count
+        await second.piece()
+        await second.piece()            # 100
+        assert (first.status, second.status) == (None, None)
+        await second.piece()
+        await second.task
+        assert second.status == 429 and (b"retry-after", b"7") in second.sent[0]["headers"]
+        small = Arriving(limit)
+        await small.piece(last=True)    # does not count
+        third = Arriving(limit)
+        await third.piece()
+        await third.piece()             # takes what the second one had
+        assert (small.status, third.status) == (200, None)
+        first.task.cancel()
+        await asyncio.wait([first.task])
+        await third.piece()
+        await third.piece(last=True)
+        await third.task
+        assert third.status == 200 and limit.num_bytes == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_body_counts_until_its_response_begins():
+    async def answer_slowly(request):
+        await request.body()
+        return StreamingResponse(endless(), 200)
+
+    async def endless():
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.01)
+
+    async def scenario():
+        app = Starlette(routes=[Route("/read", answer_slowly, methods=["POST"])])
+        limit = TotalBodyLimit(app, max_bytes=300, free_bytes=0)
+        request = Arriving(limit)
+        await request.piece()
+        assert limit.num_bytes == 100
+        await request.piece(last=True)
+        assert request.status == 200 and limit.num_bytes == 0 and not request.task.done()
+        request.task.cancel()
+        await asyncio.wait([request.task])
+        broken = Arriving(limit)
+        await broken.piece()
+        await broken.queue.put({"type": "http.disconnect"})
+        await asyncio.wait([broken.task])
+        assert limit.num_bytes == 0
+
+    asyncio.run(scenario())
