@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import secrets
 import tempfile
 import threading
@@ -33,6 +34,7 @@ from sparktts_ms.serving.tracing import current_request_id
 from sparktts_ms.voice import Voice
 
 MAX_THREADS = 16            # that prepare texts and read recordings
+MAX_VOICES = 64             # that are remembered
 STOP_SECONDS = 5.0          # for streams to end after they have been stopped
 
 State = Literal["loading", "ready", "draining"]
@@ -61,6 +63,8 @@ class AsyncService:
         self.num_requests = 0                   # in progress, those being prepared included
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="speech")
         self._draining = threading.Event()
+        self._voices: dict[tuple, Voice] = {}   # the latest ones, by recording and transcript
+        self._voices_lock = threading.Lock()
         metrics.observe(metrics.running, lambda: self._count(started=True))
         metrics.observe(metrics.waiting, lambda: self._count(started=False))
         metrics.observe(metrics.slots, lambda: self._num_slots_used())
@@ -126,8 +130,7 @@ class AsyncService:
         if isinstance(audio, bytes) and len(audio) > limits.upload:
             raise AudioError(f"The recording is larger than {limits.upload >> 20} MB.",
                              "Cut it to 3 to 10 seconds.", code="too_large")
-        work = self._threads.submit(_encode_voice, service, audio, transcript)
-        return await self._result(work)
+        return await self.run(self._encode_voice, service, audio, transcript)
 
     async def tokenize(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Global ids [32] and semantic ids [T] of samples [N] float32 at 16 kHz, all of them.
@@ -135,7 +138,7 @@ class AsyncService:
         Raises AudioError, InputError ("busy"), ServiceClosed.
         """
         service = self.open_service()
-        with self._in_progress(service):
+        with self.in_progress():
             return await self.run(service.tokenize, samples)
 
     async def take_turn(self) -> None:
@@ -148,12 +151,23 @@ class AsyncService:
         Raises InputError ("busy"), ServiceClosed.
         """
         service = self.open_service()
-        with self._in_progress(service):
+        with self.in_progress():
             windows = service.decode(global_ids, semantic_ids)
             parts = []
             while (samples := await self.run(next, windows, None)) is not None:
                 parts.append(samples)
             return np.concatenate(parts)
+
+    @contextlib.contextmanager
+    def in_progress(self) -> Iterator[None]:
+        """Count a request as long as it has no stream. Raises InputError ("busy"), ServiceClosed.
+        """
+        self._check_queue(self.open_service())
+        self.num_requests += 1
+        try:
+            yield
+        finally:
+            self.num_requests -= 1
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a function in one of the threads."""
@@ -202,16 +216,6 @@ class AsyncService:
         if self.num_requests >= slots + self.settings.max_queue:
             raise InputError("The server is busy.", "Try again in a few seconds.", code="busy")
 
-    @contextlib.contextmanager
-    def _in_progress(self, service: Service) -> Iterator[None]:
-        """Count a request without a stream."""
-        self._check_queue(service)
-        self.num_requests += 1
-        try:
-            yield
-        finally:
-            self.num_requests -= 1
-
     def _count(self, started: bool) -> int:
         jobs = [stream.job for stream in list(self.streams) if stream.job is not None]
         return sum((job.start_time is not None) == started for job in jobs if not job.done)
@@ -224,6 +228,21 @@ class AsyncService:
         while self.num_requests and time.monotonic() < end:
             time.sleep(0.05)
         return not self.num_requests
+
+    def _encode_voice(self, service: Service, audio: bytes | np.ndarray,
+                      transcript: str | None) -> Voice:
+        """In a thread. Reading a recording takes its time, too, so voices are kept by its bytes."""
+        content = audio if isinstance(audio, bytes) else np.ascontiguousarray(audio).data
+        key = type(audio), hashlib.sha256(content).digest(), transcript
+        with self._voices_lock:
+            voice = self._voices.get(key)
+        if voice is None:
+            voice = _encode_voice(service, audio, transcript)
+            with self._voices_lock:
+                self._voices[key] = voice
+                if len(self._voices) > MAX_VOICES:
+                    del self._voices[next(iter(self._voices))]
+        return voice
 
     @staticmethod
     async def _result(work: Future, discard: Callable[[Any], None] | None = None) -> Any:

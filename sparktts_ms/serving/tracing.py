@@ -9,8 +9,9 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -51,38 +52,54 @@ class RequestLog:
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
-        given = headers.get(REQUEST_ID, "")
-        request_id = given if VALID_ID.fullmatch(given) else f"req-{secrets.token_hex(8)}"
-        status = 0
-        start = time.perf_counter()
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] in ("http.response.start", "websocket.accept"):
-                status = message.get("status", 101)
-                message.setdefault("headers", [])
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
-            elif message["type"] == "websocket.close":
-                status = message.get("code", 1000)
-            await send(message)
-
-        token = _request_id.set(request_id)
         what = f"{scope.get('method', 'WebSocket')} {quoted(scope['path'])}"
         quiet = self.quiet.fullmatch(route_path(scope)) is not None
-        try:
-            with contextlib.nullcontext() if quiet else _span(what, headers, request_id) as span:
-                await self.app(scope, receive, send_with_id)
-                if span is not None:
-                    span.set_attribute("http.response.status_code", status)
-        finally:
-            _request_id.reset(token)
-            if not quiet:
-                seconds = time.perf_counter() - start
-                logger.info("%s %s, %.2f s, %s", what, status or "broken off", seconds, request_id)
+        with record_request(what, headers, headers.get(REQUEST_ID, ""), quiet) as record:
+
+            async def send_with_id(message: Message) -> None:
+                if message["type"] in ("http.response.start", "websocket.accept"):
+                    record.status = message.get("status", 101)
+                    message.setdefault("headers", [])
+                    MutableHeaders(scope=message)["X-Request-Id"] = record.request_id
+                elif message["type"] == "websocket.close":
+                    record.status = message.get("code", 1000)
+                await send(message)
+
+            await self.app(scope, receive, send_with_id)
+
+
+@dataclass
+class RequestRecord:
+    """A request that is being answered. status: its end; empty if it is broken off."""
+
+    request_id: str
+    status: int | str = ""
 
 
 @contextlib.contextmanager
-def _span(name: str, headers: Headers, request_id: str) -> Iterator[Any]:
+def record_request(what: str, headers: Mapping[str, str], given_id: str = "", quiet: bool = False,
+                   attribute: str = "http.response.status_code") -> Iterator[RequestRecord]:
+    """An id for a request, the given one if that is valid; one line in the log at its end, and a
+    span whose `attribute` is its status, unless `quiet`."""
+    valid = VALID_ID.fullmatch(given_id)
+    record = RequestRecord(given_id if valid else f"req-{secrets.token_hex(8)}")
+    start = time.perf_counter()
+    token = _request_id.set(record.request_id)
+    try:
+        with contextlib.nullcontext() if quiet else _span(what, headers, record.request_id) as span:
+            yield record
+            if span is not None:
+                span.set_attribute(attribute, record.status)
+    finally:
+        _request_id.reset(token)
+        if not quiet:
+            seconds = time.perf_counter() - start
+            logger.info("%s %s, %.2f s, %s", what, record.status or "broken off", seconds,
+                        record.request_id)
+
+
+@contextlib.contextmanager
+def _span(name: str, headers: Mapping[str, str], request_id: str) -> Iterator[Any]:
     """A span below the one that the caller's `traceparent` names; None without OpenTelemetry."""
     if trace is None:
         yield None

@@ -4,14 +4,16 @@ import asyncio
 
 import numpy as np
 import pytest
+import soundfile
 
 from sparktts_ms import SpeechRequest
 from sparktts_ms.errors import InputError, ServiceClosed
 from sparktts_ms.qwen2.sampling import Sampling
+from sparktts_ms.serving import async_service
 from sparktts_ms.serving.async_service import AsyncService
 from sparktts_ms.serving.metrics import Metrics
 from sparktts_ms.serving.settings import Settings
-from tests.helpers import LONG_TEXT, wait_until
+from tests.helpers import LONG_TEXT, PROMPT, wait_until
 
 SAMPLING = Sampling(seed=3, max_new_tokens=120)
 REQUEST = SpeechRequest("Hello there.", gender="female", sampling=SAMPLING)
@@ -154,10 +156,6 @@ def test_too_long_a_text_is_refused(service):
 
 
 def test_recordings_as_bytes_and_as_samples_give_the_same_voice(service, tmp_path):
-    import soundfile
-
-    from tests.helpers import PROMPT
-
     speech = make_speech(service)
     samples, rate = soundfile.read(PROMPT, dtype="float32")
     assert rate == 16000
@@ -169,3 +167,20 @@ def test_recordings_as_bytes_and_as_samples_give_the_same_voice(service, tmp_pat
     by_bytes, by_samples = asyncio.run(encode())
     assert np.array_equal(by_bytes.global_ids, service.encode_voice(PROMPT).global_ids)
     assert np.array_equal(by_samples.global_ids, by_bytes.global_ids)
+
+
+def test_voices_are_remembered_by_recording_and_transcript(service, monkeypatch):
+    monkeypatch.setattr(async_service, "MAX_VOICES", 2)
+    speech = make_speech(service)
+    audio = PROMPT.read_bytes()
+    longer = audio + bytes(2)
+    read = []
+    monkeypatch.setattr(service, "encode_voice", lambda path, text: read.append(text) or object())
+
+    async def encode(*requests):
+        return [await speech.encode_voice(*request) for request in requests]
+
+    first, again, other = asyncio.run(encode((audio,), (audio,), (audio, "Said.")))
+    assert first is again and other is not first and read == [None, "Said."]
+    asyncio.run(encode((longer,), (audio, "Said."), (audio,)))
+    assert read == [None, "Said.", None, None]         # the oldest had been forgotten

@@ -9,8 +9,8 @@ import asyncio
 import hashlib
 import hmac
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -42,6 +42,7 @@ from sparktts_ms.serving.kserve.tensors import (
     to_bytes,
 )
 from sparktts_ms.serving.middleware.errors import log_error
+from sparktts_ms.serving.tracing import REQUEST_ID, RequestRecord, record_request
 
 logger = logging.getLogger("sparktts_ms")
 
@@ -62,11 +63,16 @@ UNSUPPORTED = {
 CONTENTS = {"FP32": "fp32_contents", "INT32": "int_contents", "BYTES": "bytes_contents"}
 FINAL = "triton_final_response"
 WANTS_EMPTY_FINAL = "triton_enable_empty_final_response"
-MAX_RPCS = 1000                 # in progress at once
+SPARE_RPCS = 100                # in progress at once beside the requests that may wait
 MAX_STREAM_REQUESTS = 32        # of one stream, in progress at once
+KEEPALIVE_MS = 60_000           # between pings that find clients that are gone
+READ_SECONDS = 300.0            # for a client to read a response of a stream
 STOP_SECONDS = 2.0              # for calls in progress when the server ends
 FAILED = "The server failed; its log has the details."
 
+NOT_READ = grpc.StatusCode.DEADLINE_EXCEEDED
+
+Send = Callable[[Any], Awaitable[None]]
 Context = Any                   # a grpc.aio.ServicerContext
 
 
@@ -75,11 +81,14 @@ async def serve_grpc(inference: Inference, host: str, port: int,
                      api_keys: Collection[str] = ()) -> AsyncIterator[int]:
     """Serve as long as the context lasts; gives the port, the real one if `port` is 0. Raises
     InputError if the server cannot listen there."""
+    settings = inference.server.settings
     server = grpc.aio.server(
         interceptors=[ApiKeyInterceptor(api_keys)] if api_keys else [],
-        maximum_concurrent_rpcs=MAX_RPCS,
-        options=[("grpc.max_receive_message_length", inference.server.settings.limits.tensors),
+        maximum_concurrent_rpcs=settings.max_queue + SPARE_RPCS,
+        options=[("grpc.max_receive_message_length", settings.limits.tensors),
                  ("grpc.max_send_message_length", -1),
+                 ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+                 ("grpc.keepalive_permit_without_calls", 1),
                  ("grpc.so_reuseport", 0)])         # else two servers could share a port
     add_GRPCInferenceServiceServicer_to_server(InferenceServicer(inference), server)
     address = f"[{host.strip('[]')}]" if ":" in host else host or "[::]"
@@ -94,6 +103,10 @@ async def serve_grpc(inference: Inference, host: str, port: int,
         yield bound
     finally:
         await server.stop(STOP_SECONDS)
+
+
+class _NotReadError(Exception):
+    """The client does not read what a stream sends."""
 
 
 class ApiKeyInterceptor(grpc.aio.ServerInterceptor):
@@ -169,58 +182,83 @@ class InferenceServicer(GRPCInferenceServiceServicer):
         return ParseDict({"models": index}, messages.RepositoryIndexResponse())
 
     async def ModelInfer(self, request: Any, context: Context) -> Any:
-        try:
-            model = find_model(request.model_name, request.model_version)
-            with self.inference.statistics[model.name].request() as stages:
-                infer_request = parse_request(model, request)
-                outputs = await self.inference.infer(infer_request, stages)
-                stages.enter("compute_output")
-                return make_response(infer_request, outputs)
-        except SparkTTSError as error:
-            await context.abort(status_code_of(error), error.message())
-        except Exception as error:
-            log_error("gRPC ModelInfer", error)
-            await context.abort(grpc.StatusCode.INTERNAL, FAILED)
+        with _record("ModelInfer", request, context) as record:
+            context.set_trailing_metadata(((REQUEST_ID, record.request_id),))
+            try:
+                response = await self._respond(request)
+            except Exception as error:
+                code, message = _describe("ModelInfer", error)
+                record.status = code.name
+                await context.abort(code, message)
+            record.status = "OK"
+            return response
 
     async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Context) -> None:
         """Requests of one stream are answered at once; their responses come as they are made."""
         writing = asyncio.Lock()
+        free = asyncio.Semaphore(MAX_STREAM_REQUESTS)
         tasks: set[asyncio.Task] = set()
+        finished: asyncio.Queue[asyncio.Task] = asyncio.Queue()
+
+        def start(work: Coroutine) -> asyncio.Task:
+            task = asyncio.create_task(work)
+            tasks.add(task)
+            task.add_done_callback(finished.put_nowait)
+            return task
+
+        async def read_requests() -> None:
+            async for request in requests:
+                await free.acquire()
+                answer = start(self._answer(request, context, send))
+                answer.add_done_callback(lambda _: free.release())
 
         async def send(response: Any) -> None:
             async with writing:
-                await context.write(response)
+                try:
+                    await asyncio.wait_for(context.write(response), READ_SECONDS)
+                except (asyncio.TimeoutError, TimeoutError):
+                    raise _NotReadError from None
 
+        start(read_requests())
         try:
-            async for request in requests:
-                if len(tasks) >= MAX_STREAM_REQUESTS:
-                    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                task = asyncio.create_task(self._answer(request, send))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-            await asyncio.gather(*tasks)
+            while tasks:
+                task = await finished.get()
+                tasks.discard(task)
+                task.result()
+        except _NotReadError:
+            await context.abort(NOT_READ, "The responses are not read.")
         finally:
-            unfinished = list(tasks)
-            for task in unfinished:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*unfinished, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _answer(self, message: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+    async def _respond(self, message: Any) -> Any:
+        """The response to one ModelInferRequest."""
+        model = find_model(message.model_name, message.model_version)
+        with self.inference.statistics[model.name].request() as stages:
+            request = parse_request(model, message)
+            outputs = await self.inference.infer(request, stages)
+            stages.enter("compute_output")
+            return make_response(request, outputs)
+
+    async def _answer(self, message: Any, context: Context, send: Send) -> None:
         """Send the responses to one request of a stream."""
-        try:
-            await self._send_responses(message, send)
-            return
-        except SparkTTSError as error:
-            text = error.message()
-        except Exception as error:
-            log_error("gRPC ModelStreamInfer", error)
-            text = FAILED
-        response = messages.ModelStreamInferResponse(error_message=text)
-        response.infer_response.id = message.id
-        response.infer_response.parameters[FINAL].bool_param = True
-        await send(response)
+        with _record("ModelStreamInfer", message, context) as record:
+            try:
+                await self._send_responses(message, send)
+                record.status = "OK"
+            except _NotReadError:
+                record.status = NOT_READ.name
+                raise
+            except Exception as error:
+                code, text = _describe("ModelStreamInfer", error)
+                record.status = code.name
+                response = messages.ModelStreamInferResponse(error_message=text)
+                response.infer_response.id = message.id
+                response.infer_response.parameters[FINAL].bool_param = True
+                await send(response)
 
-    async def _send_responses(self, message: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+    async def _send_responses(self, message: Any, send: Send) -> None:
         model = find_model(message.model_name, message.model_version)
         with self.inference.statistics[model.name].request() as stages:
             request = parse_request(model, message)
@@ -290,6 +328,22 @@ def _parameters(parameters: Mapping[str, Any]) -> dict[str, Parameter]:
         if kind is not None:
             values[name] = getattr(parameter, kind)
     return values
+
+
+def _record(method: str, message: Any, context: Context) -> AbstractContextManager[RequestRecord]:
+    """See `record_request`. The id is that of the metadata, or of the message."""
+    metadata = {key: str(value) for key, value in context.invocation_metadata() or ()}
+    return record_request(
+        f"gRPC {method} {quoted(message.model_name)}", metadata,
+        metadata.get(REQUEST_ID, message.id), attribute="rpc.grpc.status_code")
+
+
+def _describe(method: str, error: Exception) -> tuple[grpc.StatusCode, str]:
+    """Status code and message of an error."""
+    if isinstance(error, SparkTTSError):
+        return status_code_of(error), error.message()
+    log_error(f"gRPC {method}", error)
+    return grpc.StatusCode.INTERNAL, FAILED
 
 
 async def _find(name: str, version: str, context: Context) -> ModelSpec:

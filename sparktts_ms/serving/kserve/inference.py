@@ -123,7 +123,8 @@ class Inference:
     async def _speak(self, request: InferRequest, stages: Stages,
                      chunks: Chunks | None) -> AsyncGenerator[tuple[int, np.ndarray], None]:
         """Rows and samples [N]: of the first row, then of the next; all are made at once."""
-        requests = await self._speech_requests(request)
+        with self.speech.in_progress():
+            requests = await self._speech_requests(request)
         async with AsyncExitStack() as stack:
             streams = []
             for row in requests:

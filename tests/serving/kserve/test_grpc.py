@@ -1,6 +1,7 @@
 """gRPC, by the real client: tritonclient's sync, aio and decoupled calls."""
 
 import asyncio
+import logging
 import queue
 import threading
 
@@ -13,6 +14,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from sparktts_ms.errors import InputError
+from sparktts_ms.serving.kserve import grpc as kserve_grpc
 from sparktts_ms.serving.kserve.grpc import UNSUPPORTED, serve_grpc
 from sparktts_ms.serving.kserve.inference import Inference
 from tests.helpers import wait_until
@@ -122,7 +124,8 @@ def test_parameters_reach_the_model(grpc_client):
 
 def test_voices_instead_of_a_reference(grpc_client):
     text = {"target_text": arrays()["target_text"]}
-    assert infer(grpc_client, text, parameters=GENERATED).as_numpy("waveform").size
+    for parameters in (GENERATED, {**SHORT, "voice": "female"}):
+        assert infer(grpc_client, text, parameters=parameters).as_numpy("waveform").size
     status, message = refusal(grpc_client, text, parameters={**SHORT, "voice": "nobody"})
     assert status == "INVALID_ARGUMENT" and "nobody" in message
     status, message = refusal(grpc_client, arrays(), parameters=GENERATED)
@@ -318,6 +321,50 @@ def test_a_client_that_leaves_frees_its_slot(kserve, grpc_client, streaming):
     assert wait_until(lambda: kserve.speech.num_requests == 0, SECONDS)
 
 
+def test_a_client_that_does_not_read_is_left(kserve, monkeypatch):
+    """Without probes of its bandwidth, a client takes 64 KB of a stream before it reads."""
+    monkeypatch.setattr(kserve_grpc, "READ_SECONDS", 0.5)
+    values = {"target_text": np.array([["This goes on and on. " * 40]], object)}
+    request = client._utils._get_inference_request(
+        "spark_tts", inputs(client, values), "", "1", None, 0, False, False, 0, None,
+        {"gender": "male", "seed": 1, "max_new_tokens": 400})
+    address = f"127.0.0.1:{kserve.grpc_port}"
+    with grpc.insecure_channel(address, [("grpc.http2.bdp_probe", 0)]) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        requests = queue.Queue()            # as tritonclient's, it stays open
+        requests.put(request)
+        unread = stub.ModelStreamInfer(iter(requests.get, None))
+        assert wait_until(lambda: kserve.speech.num_requests > 0, SECONDS)
+        assert wait_until(lambda: kserve.speech.num_requests == 0, SECONDS)
+        with pytest.raises(grpc.RpcError) as caught:
+            list(unread)
+        assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        requests.put(None)
+
+
+def logged(caplog, request_id):
+    return [record.getMessage() for record in caplog.records
+            if record.getMessage().endswith(request_id)]
+
+
+def test_request_ids(stub, caplog):
+    """Of the metadata, of the message, or new: in the log, and in the trailing metadata."""
+    caplog.set_level(logging.INFO, "sparktts_ms")
+    for message_id, metadata, expected in (
+            ("of-message", (), "of-message"), ("of-message", (("x-request-id", "given"),), "given"),
+            ("no id, as it has spaces", (), "req-")):
+        request = service_pb2.ModelInferRequest(model_name="f5\n_tts", id=message_id)
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.ModelInfer(request, metadata=metadata, timeout=SECONDS)
+        [value] = [value for key, value in caught.value.trailing_metadata()
+                   if key == "x-request-id"]
+        assert value.startswith(expected)
+        assert wait_until(lambda name=value: logged(caplog, name))      # after the answer
+        [line] = logged(caplog, value)
+        assert "\n" not in line and line.startswith("gRPC ModelInfer") and "NOT_FOUND" in line
+        caplog.clear()
+
+
 def without(name):
     values = arrays()
     del values[name]
@@ -466,8 +513,10 @@ def test_a_minute_of_reference_passes(grpc_client):
 
 
 def test_messages_have_a_limit(grpc_client):
-    status, message = refusal(grpc_client, arrays(samples=np.zeros(9 << 20, np.float32)))
+    values = arrays(samples=np.zeros(9 << 20, np.float32))
+    status, message = refusal(grpc_client, values)
     assert status == "RESOURCE_EXHAUSTED" and "larger than max" in message
+    assert "larger than max" in stream_error(grpc_client, values)
 
 
 def test_statistics(make_kserve):
