@@ -35,6 +35,7 @@ from sparktts_ms.voice import Voice
 
 MAX_THREADS = 16            # that prepare texts and read recordings
 MAX_VOICES = 64             # that are remembered
+MAX_UNREAD_SECONDS = 30.0   # of speech, until a request waits for its reader
 STOP_SECONDS = 5.0          # for streams to end after they have been stopped
 
 State = Literal["loading", "ready", "draining"]
@@ -109,7 +110,8 @@ class AsyncService:
             raise
         stream = SpeechStream(self, service.sample_rate, api, start_time)
         try:
-            work = self._threads.submit(service.submit, request, chunks=chunks,
+            work = self._threads.submit(service.submit, request, chunks=chunks, keep=False,
+                                        max_unread_seconds=MAX_UNREAD_SECONDS,
                                         on_change=stream.wake)
             stream.job = await self._result(work, lambda job: job.cancel())
         except BaseException as error:

@@ -10,7 +10,7 @@ from sparktts_ms import SpeechRequest
 from sparktts_ms.errors import InputError, ServiceClosed
 from sparktts_ms.qwen2.sampling import Sampling
 from sparktts_ms.serving import async_service
-from sparktts_ms.serving.async_service import AsyncService
+from sparktts_ms.serving.async_service import MAX_UNREAD_SECONDS, AsyncService
 from sparktts_ms.serving.metrics import Metrics
 from sparktts_ms.serving.settings import Settings
 from tests.helpers import LONG_TEXT, PROMPT, wait_until
@@ -184,3 +184,27 @@ def test_voices_are_remembered_by_recording_and_transcript(service, monkeypatch)
     assert first is again and other is not first and read == [None, "Said."]
     asyncio.run(encode((longer,), (audio, "Said."), (audio,)))
     assert read == [None, "Said.", None, None]         # the oldest had been forgotten
+
+
+def test_a_slow_reader_holds_nobody_and_little_memory(service):
+    speech = make_speech(service)
+    request = SpeechRequest(LONG_TEXT, gender="female", sampling=Sampling(seed=3))
+
+    async def read_slowly():
+        async with await speech.submit(request, api="openai") as slow:
+            async for _ in slow:
+                break
+            while service.tts.engine.active:            # it has enough to read
+                await asyncio.sleep(0.05)
+            unread = slow.job.seconds
+            async with await speech.submit(REQUEST, api="openai") as other:
+                assert sum([len(samples) async for samples in other]) > 0
+            assert slow.job.seconds == unread and not slow.job.chunks
+            async for _ in slow:                        # it goes on where somebody reads
+                if slow.seconds > unread + 1:
+                    break
+        return unread
+
+    unread = asyncio.run(read_slowly())
+    assert MAX_UNREAD_SECONDS < unread < MAX_UNREAD_SECONDS + 5
+    assert is_idle(service)
