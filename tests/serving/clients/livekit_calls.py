@@ -1,4 +1,4 @@
-"""Speaks with livekit's openai plugin: python livekit_calls.py ADDRESS
+"""Speaks with livekit's openai plugin: python livekit_calls.py ADDRESS [interrupt]
 
 Imports nothing but the library. Writes JSON: what came of each request.
 """
@@ -34,13 +34,26 @@ async def speak(address, model, **options):
         await tts.aclose()
 
 
-async def main(address):
-    results = {}
-    for model in ("gpt-4o-mini-tts", "tts-1"):      # events with sound; sound
-        for name in FORMATS:
-            results[f"{model} {name}"] = await speak(address, model, response_format=name)
-    results["default"] = await speak(address, openai.TTS(api_key="none").model)
-    results["error"] = await speak(address, "whisper-1")
+async def interrupt(address):
+    """Seconds of the first frame; then the user speaks."""
+    tts = openai.TTS(base_url=address, api_key="none")
+    text = "This text goes on and on, sentence after sentence. " * 100
+    async with tts.synthesize(text) as stream:
+        first = await anext(stream)
+    await tts.aclose()
+    return {"seconds": first.frame.duration}
+
+
+async def main(address, mode=""):
+    if mode == "interrupt":
+        results = await interrupt(address)
+    else:
+        results = {}
+        for model in ("gpt-4o-mini-tts", "tts-1"):      # events with sound; sound
+            for name in FORMATS:
+                results[f"{model} {name}"] = await speak(address, model, response_format=name)
+        results["default"] = await speak(address, openai.TTS(api_key="none").model)
+        results["error"] = await speak(address, "whisper-1")
     print(json.dumps(results))
 
 

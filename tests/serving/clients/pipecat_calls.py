@@ -1,4 +1,4 @@
-"""Speaks with pipecat in a pipeline: python pipecat_calls.py ADDRESS
+"""Speaks with pipecat in a pipeline: python pipecat_calls.py ADDRESS [interrupt]
 
 Imports nothing but the library. Writes JSON: what came of each request.
 """
@@ -7,17 +7,23 @@ import asyncio
 import json
 import sys
 
-from pipecat.frames.frames import ErrorFrame, TTSAudioRawFrame, TTSSpeakFrame
+from pipecat.frames.frames import (
+    ErrorFrame,
+    InterruptionFrame,
+    TTSAudioRawFrame,
+    TTSSpeakFrame,
+)
 from pipecat.services.openai.tts import OpenAITTSService
-from pipecat.tests.utils import run_test
+from pipecat.tests.utils import SleepFrame, run_test
+
+LONG_TEXT = "This text goes on and on, sentence after sentence. " * 100
 
 
-async def speak(address, texts, **settings):
+async def speak(address, *frames, **settings):
     """Seconds of sound, sample rates, and errors."""
     service = OpenAITTSService(base_url=address, api_key="none",
                                settings=OpenAITTSService.Settings(**settings))
-    down, up = await run_test(service, frames_to_send=[TTSSpeakFrame(text) for text in texts],
-                              start_timeout=30)
+    down, up = await run_test(service, frames_to_send=frames, start_timeout=30)
     sound = [frame for frame in down if isinstance(frame, TTSAudioRawFrame)]
     return {
         "seconds": sum(len(frame.audio) / 2 / frame.sample_rate for frame in sound),
@@ -27,13 +33,18 @@ async def speak(address, texts, **settings):
     }
 
 
-async def main(address):
-    results = [
-        await speak(address, ["Hello there."]),
-        await speak(address, ["Hello.", "How are you?"], voice="onyx", model="tts-1",
-                    instructions="Cheerfully.", speed=1.25),
-        await speak(address, ["Hello."], model="whisper-1"),
-    ]
+async def main(address, mode=""):
+    hello = TTSSpeakFrame("Hello there.")
+    if mode == "interrupt":
+        frames = [TTSSpeakFrame(LONG_TEXT), SleepFrame(3), InterruptionFrame()]
+        results = await speak(address, *frames)
+    else:
+        results = {
+            "default": await speak(address, hello),
+            "settings": await speak(address, hello, TTSSpeakFrame("How are you?"), voice="onyx",
+                                    model="tts-1", instructions="Cheerfully.", speed=1.25),
+            "unknown model": await speak(address, hello, model="whisper-1"),
+        }
     print(json.dumps(results))
 
 

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from sparktts_ms.serving.voices import BUILT_IN_VOICES
-from tests.helpers import free_port
+from tests.helpers import free_port, wait_until
 from tests.serving.clients.environments import call, python_of, spoken_seconds
 
 pytestmark = pytest.mark.slow
@@ -47,14 +47,23 @@ def test_openai_of_2024(server, address, tmp_path):
 
 def test_pipecat(server, address):
     before = spoken_seconds(server)
-    usual, settings, unknown = call("agents", "pipecat_calls.py", address)
-    assert not usual["errors"] and not settings["errors"]
-    for sound in (usual, settings):
+    results = call("agents", "pipecat_calls.py", address)
+    unknown = results.pop("unknown model")
+    assert unknown["seconds"] == 0 and "whisper-1" in unknown["errors"][0]
+    for sound in results.values():
+        assert sound["seconds"] > 0 and not sound["errors"]
         assert sound["rates"] == [24000] and sound["channels"] == [1]
-    made = usual["seconds"] + 1.25 * settings["seconds"]
+    made = results["default"]["seconds"] + 1.25 * results["settings"]["seconds"]
     assert made == pytest.approx(spoken_seconds(server) - before, abs=0.01)
-    assert unknown["seconds"] == 0
-    assert "whisper-1" in unknown["errors"][0], unknown["errors"]
+
+
+@pytest.mark.parametrize("script", ["pipecat_calls.py", "livekit_calls.py"])
+def test_an_interruption_stops_the_speech(server, address, script):
+    cancelled = server.metrics.cancelled.labels("openai")._value
+    before = cancelled.get()
+    assert call("agents", script, address, "interrupt")["seconds"] > 0
+    assert wait_until(lambda: cancelled.get() == before + 1)
+    assert wait_until(lambda: server.speech.num_requests == 0)
 
 
 def test_livekit(server, address):
