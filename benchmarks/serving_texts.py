@@ -13,7 +13,7 @@ SENTENCES = (
     "can be visited, and the tower stays shut all winter.",
 )
 
-_PARAGRAPHS = (
+PARAGRAPHS = (
     "On the first day of the voyage nobody spoke much. The sea was flat and grey, the deck smelled "
     "of tar and wet rope, and the cook went from one to the other with a kettle of tea. Towards "
     "evening a light appeared far ahead. The captain said it was the lamp of a fishing boat, and "
@@ -33,4 +33,4 @@ _PARAGRAPHS = (
 )
 
 # About 1,400 characters each: the paragraphs in another order.
-LONG_TEXTS = tuple("\n\n".join(_PARAGRAPHS[n:] + _PARAGRAPHS[:n]) for n in range(len(_PARAGRAPHS)))
+LONG_TEXTS = tuple("\n\n".join(PARAGRAPHS[n:] + PARAGRAPHS[:n]) for n in range(len(PARAGRAPHS)))

@@ -22,6 +22,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -243,9 +244,13 @@ async def soak(args: argparse.Namespace, folder: Path,
                                      headers={"Authorization": f"Bearer {KEY}"}) as client:
             context = Context(server.url, f"127.0.0.1:{grpc_port}", KEY, client, ledger,
                               ExpectedLengths(ADDED), disk)
-            warm_up = await Soak(server, context, args).run()
+            test = asyncio.create_task(Soak(server, context, args).run())
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, test.cancel)
+            warm_up = await test
     except ServerFailed as error:
         ledger.fail("server", "unexpected", str(error))
+    except asyncio.CancelledError:
+        ledger.fail("soak test", "unexpected", "ended by a signal")
     finally:
         server.close()
         disk.close()

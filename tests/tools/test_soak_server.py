@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers import ROOT
 from tools import soak_server
-from tools.server_soak import disk
+from tools.server_soak import disk, speech_clients
 from tools.soak_server import ACTIONS, argument_parser, main, soak
 
 STAND_IN = Path(__file__).parent / "server_soak" / "stand_in.py"
@@ -23,9 +23,10 @@ def tested(tmp_path, monkeypatch, fault="", minutes=0.08):
     monkeypatch.setattr(soak_server, "ACTIONS", actions)
     monkeypatch.setattr(disk, "_own_mounts", lambda: False)         # of the tests' own process
     monkeypatch.setattr(soak_server, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(speech_clients, "VOICES", ("alloy",))       # so that requests repeat soon
     args = argument_parser().parse_args(
         ["--minutes", str(minutes), "--clients", "3", "--pause", "0.05",
-         "--max_growth", "0.5"])        # the little memory there is has not settled yet
+         "--max_growth", "2"])        # the little memory there is has not settled yet
 
     def command(port, grpc_port, voices):
         return [sys.executable, str(STAND_IN), str(port), str(voices), fault]

@@ -15,7 +15,7 @@ from tools.server_soak.audio import ExpectedLengths, WrongAudio
 from tools.server_soak.disk import SmallDisk
 from tools.server_soak.ledger import Failed, Ledger
 
-TIMEOUT = 240.0             # seconds for one action of a client
+TIMEOUT = 600.0             # seconds for one action of a client
 CONNECTION_ERRORS: tuple[type[BaseException], ...] = (
     httpx.TransportError, OSError, EOFError, websockets.WebSocketException)
 

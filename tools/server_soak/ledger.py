@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tools.server_soak.process import Usage
+
+logger = logging.getLogger("soak")
 
 MAX_FAILURES = 100              # kept with their messages
 SPARE_FILES = 4                 # connections of clients that stay open
@@ -66,6 +69,7 @@ class Ledger:
         if len(self.failures) < MAX_FAILURES:
             line = " ".join(message.split())[:300]
             self.failures.append(f"{self.seconds:7.1f} s {client}: {kind}: {line}")
+            logger.error(self.failures[-1])
 
     def note(self, event: str) -> str:
         self.events.append(f"{self.seconds:7.1f} s {event}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import json
 import random
 import signal
@@ -13,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.serving_texts import LONG_TEXTS, SENTENCES
+from benchmarks.serving_texts import PARAGRAPHS, SENTENCES
 from benchmarks.speech_client import RequestError, event_audio
 from tools.server_soak.audio import MEDIA_TYPES, WrongAudio, check_speech, decode
 from tools.server_soak.context import Action, Context, Refused, check_status
@@ -22,6 +23,7 @@ from tools.server_soak.ledger import Failed
 PATH = "/v1/audio/speech"
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 RATES = (None, 16_000, 24_000, 48_000)      # of pcm; None: 24,000
+TWO_PARAGRAPHS = tuple("\n\n".join(pair) for pair in itertools.permutations(PARAGRAPHS, 2))
 VOICES = ("alloy", "nova", "female", "male")
 SEEDS = (1, 2)
 SLOW_BYTES = 16 << 10           # of each read of a slow reader,
@@ -31,7 +33,7 @@ SMALL_BUFFER = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)]
 
 
 def some_request(generator: random.Random, long: bool = False) -> dict[str, Any]:
-    texts = LONG_TEXTS if long else SENTENCES
+    texts = TWO_PARAGRAPHS if long else SENTENCES
     return {"model": generator.choice(("tts-1", "spark-tts", "gpt-4o-mini-tts")),
             "input": generator.choice(texts), "voice": generator.choice(VOICES),
             "seed": generator.choice(SEEDS)}
@@ -176,7 +178,7 @@ async def read_refusal(response: httpx.Response) -> None:
 async def seconds_until_free(context: Context, running) -> float:
     """How long after a client left an idle server still runs its request. `running()`: a
     coroutine that returns how many run. Raises Failed if the slot is never free."""
-    body = {"model": "tts-1", "input": LONG_TEXTS[0], "voice": "alloy", "response_format": "pcm"}
+    body = {"model": "tts-1", "input": TWO_PARAGRAPHS[0], "voice": "alloy", "response_format": "pcm"}
     loop = asyncio.get_running_loop()
     async with context.http.stream("POST", PATH, json=body) as response:
         await read_refusal(response)

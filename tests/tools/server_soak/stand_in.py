@@ -38,8 +38,8 @@ async def speech(request):
     misbehave()
     rate = body.get("sample_rate", 24_000)
     length = 0.06 * len(body["input"])
-    if FAULT == "shorter" and state["requests"] % 3 == 0:
-        length -= 0.02
+    if FAULT == "shorter":
+        length -= 0.0005 * state["requests"]
     samples = 8000 * np.sin(np.arange(round(length * rate)) / 10)
     parts = np.array_split(samples.astype("<i2"), 1 + len(body["input"]) // 20)
 
@@ -63,7 +63,7 @@ def misbehave():
     elif FAULT == "threads":
         threading.Thread(target=threading.Event().wait, daemon=True).start()
     elif FAULT == "memory":
-        kept.append(np.ones(1 << 19))
+        kept.append(np.ones(1 << 20))
     elif FAULT == "temp":
         (Path(os.environ["TMPDIR"]) / str(state["requests"])).touch()
     elif FAULT == "traceback":
