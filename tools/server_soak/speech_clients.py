@@ -178,7 +178,8 @@ async def read_refusal(response: httpx.Response) -> None:
 async def seconds_until_free(context: Context, running) -> float:
     """How long after a client left an idle server still runs its request. `running()`: a
     coroutine that returns how many run. Raises Failed if the slot is never free."""
-    body = {"model": "tts-1", "input": TWO_PARAGRAPHS[0], "voice": "alloy", "response_format": "pcm"}
+    body = {"model": "tts-1", "input": TWO_PARAGRAPHS[0], "voice": "alloy",
+            "response_format": "pcm"}
     loop = asyncio.get_running_loop()
     async with context.http.stream("POST", PATH, json=body) as response:
         await read_refusal(response)
