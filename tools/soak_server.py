@@ -43,7 +43,7 @@ from tools.server_soak.context import Action, Context, perform
 from tools.server_soak.disk import SmallDisk
 from tools.server_soak.ledger import Failed, Ledger, Point, Verdict, as_json, table
 from tools.server_soak.ports import free_ports
-from tools.server_soak.process import ROOT, Server, ServerFailed, serve_command
+from tools.server_soak.process import ROOT, Server, ServerFailed, Usage, serve_command
 
 ACTIONS: dict[str, tuple[float, Action]] = {
     **speech_clients.ACTIONS, **websocket_clients.ACTIONS, **kserve_clients.ACTIONS,
@@ -69,17 +69,17 @@ class Soak:
         self.ledger = context.ledger
         self.args = args
         self.life = 0
-        self.pause = asyncio.Event()        # set: clients may begin something
-        self.stop = False
+        self.working = asyncio.Event()      # set: clients may begin something
+        self.ended = False
         self.busy = 0                       # clients in the middle of something
 
     async def run(self) -> float:
         """Run the whole test; returns when the warm-up had ended, in seconds of the ledger."""
         await self.start()
         await voice_clients.keep_a_voice(self.context)
-        self.pause.set()
-        tasks = [asyncio.create_task(self.client(n)) for n in range(self.args.clients)]
-        tasks.append(asyncio.create_task(self.watch()))
+        self.working.set()
+        clients = [asyncio.create_task(self.client(n)) for n in range(self.args.clients)]
+        watcher = asyncio.create_task(self.watch())
         await self.work(RESTARTS / 2)
         await self.restart_gently()
         await self.work(RESTARTS / 2)
@@ -95,12 +95,13 @@ class Soak:
         await self.see_idle("at the end")
         await self.work(min(0.05, 5 / 60 / self.args.minutes))      # under load again
         self.context.outages.begin()
+        self.ended = True
         await self.end_gently()
-        self.stop = True
-        self.pause.set()
-        for task in tasks:
+        watcher.cancel()
+        _, unfinished = await asyncio.wait(clients, timeout=QUIET_SECONDS)
+        for task in unfinished:
+            self.ledger.fail("server", "lost", "a client still waits after the server has ended")
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         return warm_up
 
     async def work(self, part: float) -> None:
@@ -112,8 +113,8 @@ class Soak:
         generator = random.Random(f"{self.args.seed} {number}")
         names = [name for name in ACTIONS if self.args.only in name]
         weights = [ACTIONS[name][0] for name in names]
-        while not self.stop:
-            await self.pause.wait()
+        while not self.ended:
+            await self.working.wait()
             name = generator.choices(names, weights)[0]
             self.busy += 1
             try:
@@ -175,7 +176,7 @@ class Soak:
 
     async def see_idle(self, when: str) -> None:
         """Let all clients finish, and look at what the server still holds."""
-        self.pause.clear()
+        self.working.clear()
         while self.busy:
             await asyncio.sleep(0.1)
         await self.quiet()
@@ -186,7 +187,7 @@ class Soak:
         if usage is not None:
             self.ledger.idle.append(Point(self.ledger.seconds, self.life, usage))
             log(self.ledger.note(f"idle {when}: {usage}"))
-        self.pause.set()
+        self.working.set()
 
     async def see_slots_freed(self) -> None:
         """Time how long the slot of a client that left stays taken."""
@@ -201,7 +202,7 @@ class Soak:
         metrics = await asyncio.to_thread(self.server.metrics)
         return int(metrics["spark_tts:num_requests_running"])
 
-    async def quiet(self):
+    async def quiet(self) -> Usage | None:
         """The usage when no request runs any more, or after a while."""
         end = time.monotonic() + QUIET_SECONDS
         while True:

@@ -28,8 +28,8 @@ class Refused(Exception):
         self.reason = reason
 
 
-class ConnectionLost(Exception):
-    """A library's error that means the same as those of CONNECTION_ERRORS."""
+class ConnectionLost(ConnectionError):
+    """A connection that broke off, of a library that says so in its own way."""
 
 
 class Outages:
@@ -85,7 +85,7 @@ async def perform(context: Context, name: str, action: Action, generator: random
         ledger.fail(name, "wrong_audio", str(error))
     except asyncio.TimeoutError:
         ledger.fail(name, "lost", f"no end after {TIMEOUT:g} s")
-    except (*CONNECTION_ERRORS, ConnectionLost) as error:
+    except CONNECTION_ERRORS as error:
         if context.outages.since(began):
             ledger.count(name, "interrupted")
         else:
