@@ -4,6 +4,8 @@ import asyncio
 import logging
 import queue
 import threading
+from types import SimpleNamespace
+from unittest.mock import AsyncMock
 
 import grpc
 import numpy as np
@@ -340,6 +342,35 @@ def test_a_client_that_does_not_read_is_left(kserve, monkeypatch):
             list(unread)
         assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
         requests.put(None)
+
+
+@pytest.mark.parametrize("num_responses", [1, 3])
+def test_a_client_that_leaves_while_something_is_sent(caplog, num_responses):
+    """gRPC raises an internal error then, now and then; it is nobody's fault."""
+    ended = grpc.aio.InternalError('Failed "execute_batch"')
+    servicer = kserve_grpc.InferenceServicer(None)
+    context = SimpleNamespace(write=AsyncMock(side_effect=[None] * (num_responses - 1) + [ended]),
+                              invocation_metadata=lambda: (), abort=AsyncMock())
+
+    async def send_responses(message, send):
+        for _ in range(num_responses):
+            await send(message)
+        raise AssertionError("more was made for a client that has left")
+
+    async def stream():
+        message = service_pb2.ModelInferRequest(id="gone")
+
+        async def requests():
+            yield message
+
+        servicer._send_responses = send_responses
+        await servicer.ModelStreamInfer(requests(), context)
+
+    caplog.set_level("INFO")
+    asyncio.run(stream())
+    assert context.write.await_count == num_responses and not context.abort.await_count
+    [line] = logged(caplog, "gone")
+    assert "CANCELLED" in line and "failed" not in caplog.text
 
 
 def logged(caplog, request_id):
