@@ -36,7 +36,8 @@ class Style:
 
     def __post_init__(self):
         if self.gender not in (*GENDERS, None):
-            raise InputError(f"gender is {self.gender!r}; it must be one of {', '.join(GENDERS)}.")
+            raise InputError(f"gender is {quoted(self.gender)}; it must be one of "
+                             f"{', '.join(GENDERS)}.")
         self._check("pitch", self.pitch, PITCH_RANGE, "Hz")
         self._check("speed", self.speed, SPEED_RANGE, "syllables per second")
 
@@ -58,9 +59,10 @@ class Style:
         low, high = limits
         if isinstance(value, str):
             if value not in LEVELS:
-                raise InputError(f"{name} is {value!r}; it must be one of {levels}, or {unit}.")
+                raise InputError(f"{name} is {quoted(value)}; it must be one of {levels}, or "
+                                 f"{unit}.")
         elif not low <= value <= high:
-            raise InputError(f"{name} is {value} {unit}; it must lie in {low}..{high}.")
+            raise InputError(f"{name} is {quoted(value)} {unit}; it must lie in {low}..{high}.")
         elif self.gender is None:
             raise InputError(f"{name} is {value}, but only a generated voice, of a gender, takes "
                              "numbers.", f"Use one of {levels}.", code="number_needs_gender")

@@ -4,11 +4,14 @@ Source: transformers' logits warpers.
 """
 
 import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
 
-from sparktts_ms.errors import InputError, WeightsError
+from sparktts_ms.errors import InputError, WeightsError, quoted
+
+GREEDY_BELOW = 1e-5     # temperatures by which logits cannot be divided; vLLM's limit
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,8 @@ class Sampling:
             if name == "seed" and value is None:
                 continue
             if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
-                raise InputError(f"{name} is {value!r}; it must be a whole number.")
-        temperature_valid = self.temperature >= 0 and math.isfinite(self.temperature)
+                raise InputError(f"{name} is {quoted(value)}; it must be a whole number.")
+        temperature_valid = 0 <= self.temperature <= sys.float_info.max
         checks = (
             ("temperature", temperature_valid, "0 (greedy) or more"),
             ("top_k", self.top_k >= 0, "0 (all) or more"),
@@ -48,7 +51,7 @@ class Sampling:
         )
         for name, valid, rule in checks:
             if not valid:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be {rule}.")
+                raise InputError(f"{name} is {quoted(getattr(self, name))}; it must be {rule}.")
 
     def generator(self) -> np.random.Generator:
         return np.random.default_rng(self.seed)
@@ -65,7 +68,7 @@ def filter_logits(logits: np.ndarray, sampling: Sampling) -> tuple[np.ndarray, n
     if 0 < sampling.top_k < len(logits):
         kth_largest = np.partition(logits, -sampling.top_k)[-sampling.top_k]
         indices = np.flatnonzero(logits >= kth_largest)
-    scaled = logits[indices].astype(np.float64) / sampling.temperature
+    scaled = logits[indices].astype(np.float64) / float(sampling.temperature)
     order = np.argsort(scaled, kind="stable")
     indices = indices[order]
     scaled = scaled[order]
@@ -85,7 +88,7 @@ def sample(logits: np.ndarray, sampling: Sampling, generator: np.random.Generato
     if not math.isfinite(logits.max()):
         raise WeightsError("The language model computes NaN or infinity.",
                            "Its weights are damaged, or its training diverged: take others.")
-    if sampling.temperature == 0:
+    if sampling.temperature < GREEDY_BELOW:
         return int(logits.argmax())
     indices, probabilities = filter_logits(logits, sampling)
     cumulative = np.cumsum(probabilities)

@@ -154,7 +154,9 @@ Voices = VoiceStore | VisitorVoices
 
 def normalize_name(name: str) -> str:
     """The name in Unicode NFC without surrounding spaces. Raises VoiceError."""
-    name = unicodedata.normalize("NFC", str(name or "")).strip()
+    name = str(name or "").strip()
+    if len(name) <= MAX_NAME_BYTES:         # to normalize a long name may take hours
+        name = unicodedata.normalize("NFC", name)
     if not name:
         raise VoiceError("The voice has no name.", "Give it one.")
     fits = len(name) <= MAX_NAME_LENGTH and len(name.encode(errors="replace")) <= MAX_NAME_BYTES

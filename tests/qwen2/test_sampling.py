@@ -12,12 +12,14 @@ from tests.helpers import examples, probabilities
 
 
 @pytest.mark.parametrize("values", [
-    {"temperature": -0.1}, {"temperature": float("inf")}, {"top_k": -1}, {"top_k": 2.5},
+    {"temperature": -0.1}, {"temperature": float("inf")}, {"temperature": 10**400},
+    {"temperature": float("nan")}, {"top_k": -1}, {"top_k": 2.5},
     {"top_p": 0}, {"top_p": 1.1}, {"max_new_tokens": 0}, {"max_new_tokens": 1.5},
     {"min_new_tokens": 4000}, {"seed": -1}, {"seed": 1.0}])
 def test_invalid_values_are_refused(values):
-    with pytest.raises(InputError, match=next(iter(values))):
+    with pytest.raises(InputError, match=next(iter(values))) as caught:
         Sampling(**values)
+    assert len(str(caught.value)) < 200
 
 
 @settings(max_examples=examples(30))
@@ -57,6 +59,17 @@ def test_draws_follow_the_distribution():
     expected = np.exp(logits) / np.exp(logits).sum() * draws
     chi_square = ((counts - expected) ** 2 / expected).sum()
     assert chi_square < 20.5                        # 5 degrees of freedom: p = 0.001
+
+
+@pytest.mark.filterwarnings("error")
+def test_temperatures_at_the_ends_of_what_numbers_can_be():
+    logits = np.float32([-30, 0, 30, 10])
+    generator = np.random.default_rng(1)
+    for temperature in (0, 1e-310, 5e-324, 1e-12):
+        assert sample(logits, Sampling(temperature), generator) == 2
+    for temperature in (10**20, 1.7e308):       # every id is as likely
+        sampling = Sampling(temperature, top_k=0, top_p=1.0)
+        assert {sample(logits, sampling, generator) for _ in range(100)} == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("temperature", [0, 0.8])

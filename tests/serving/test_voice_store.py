@@ -13,7 +13,7 @@ import pytest
 
 from sparktts_ms.errors import OutputError, VoiceError
 from sparktts_ms.serving import voice_store
-from sparktts_ms.serving.voice_store import LOCK, VoiceStore
+from sparktts_ms.serving.voice_store import LOCK, VoiceStore, normalize_name
 from sparktts_ms.voice import Voice
 from tests.helpers import ROOT
 from webui.i18n import error_message
@@ -41,6 +41,17 @@ INVALID_NAMES = [
     "~root",
     "%2e%2e",
 ]
+
+
+@pytest.mark.parametrize("name", ["a" + "\u0301\u0316" * 1000, "\u0316\u0301" * 101])
+def test_long_names_are_not_normalized(monkeypatch, name):
+    """The time for marks that are out of order grows with the square of their number."""
+    lengths = []
+    monkeypatch.setattr(voice_store.unicodedata, "normalize",
+                        lambda form, text: lengths.append(len(text)) or text)
+    with pytest.raises(VoiceError, match="at most 40"):
+        normalize_name(name)
+    assert max(lengths, default=0) <= 200
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import soundfile
@@ -82,9 +82,9 @@ class CompandedEncoder:
         return file.getvalue()
 
 
-def parse_format(name: str) -> OutputFormat:
+def parse_format(name: Any) -> OutputFormat:
     """Raises InputError ("invalid_output_format")."""
-    match = NAME.fullmatch(name)
+    match = NAME.fullmatch(name) if isinstance(name, str) else None
     rate = int(match[2]) if match else 0
     if match is None or rate not in RATES[match[1]]:
         raise InputError(

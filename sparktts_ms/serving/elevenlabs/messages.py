@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from sparktts_ms.errors import InputError, ServiceClosed, SparkTTSError, one_line, quoted
+from sparktts_ms.serving.elevenlabs.text_buffer import SURROGATE
 
 MAX_CONTEXT_ID = 200            # characters
 MIN_SPEED, MAX_SPEED = 0.25, 4.0
@@ -54,6 +54,9 @@ def parse_message(data: str) -> Message:
     if len(context_id) > MAX_CONTEXT_ID:
         raise InputError(f"context_id has {len(context_id)} characters.",
                          f"Give it at most {MAX_CONTEXT_ID}.", code="invalid_message")
+    if SURROGATE.search(context_id):                        # what is sent back must be UTF-8
+        raise InputError(f"context_id is {quoted(context_id)}, which is no valid Unicode text.",
+                         "Give it letters and digits.", code="invalid_message")
     authorization = _field(fields, "authorization", str) or ""
     return Message(
         context_id,
@@ -72,7 +75,7 @@ def parse_speed(settings: dict[str, Any] | None) -> float | None:
     if speed is None:
         return None
     is_number = isinstance(speed, int | float) and not isinstance(speed, bool)
-    if not is_number or not math.isfinite(speed) or not MIN_SPEED <= speed <= MAX_SPEED:
+    if not is_number or not MIN_SPEED <= speed <= MAX_SPEED:
         raise InputError(f"voice_settings.speed is {quoted(speed)}.",
                          f"It is a number from {MIN_SPEED} to {MAX_SPEED}.",
                          code="invalid_voice_settings")

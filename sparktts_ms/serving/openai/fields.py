@@ -105,7 +105,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, value in pairs:
         if name in values:
-            raise FieldError(name, f"{quoted(name)} is given more than once.", code="invalid_json")
+            raise FieldError(one_line(name), f"{quoted(name)} is given more than once.",
+                             code="invalid_json")
         values[name] = value
     return values
 

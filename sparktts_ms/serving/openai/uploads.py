@@ -69,6 +69,9 @@ async def uploaded(request: Request, max_bytes: int) -> AsyncIterator[Upload]:
         reason = error.detail if isinstance(error, HTTPException) else error.message
         raise InputError(f"The form cannot be read: {one_line(reason).rstrip('.')}.",
                          code="invalid_form") from None
+    except ValueError:                  # that is what the text of its fields is not
+        raise InputError("The form cannot be read: its charset is not that of its text.",
+                         "Send UTF-8.", code="invalid_form") from None
     except OSError as error:            # large files go through the temporary folder
         raise OutputError(f"The recording cannot be kept: {error.strerror}.",
                           code="disk_full") from None

@@ -50,6 +50,8 @@ def test_known_fields(fields, expected):
     ('{"voice_settings": 1}', "voice_settings is 1. It must be an object."),
     ('{"voice_settings": {"speed": "fast"}}', "voice_settings.speed is 'fast'."),
     ('{"voice_settings": {"speed": NaN}}', "voice_settings.speed is nan."),
+    ('{"voice_settings": {"speed": 1' + "0" * 400 + "}}", "voice_settings.speed is 1"),
+    ('{"context_id": "\\ud800", "text": "a"}', "context_id is '\\ud800', which is no valid"),
     ('{"voice_settings": {"speed": true}}', "voice_settings.speed is True."),
     ('{"voice_settings": {"speed": 0.1}}', "It is a number from 0.25 to 4.0."),
     (json.dumps({"text": {"a": "\x1b" * 1000}}), "text is {'a': ")])

@@ -393,6 +393,13 @@ def test_a_key_given_twice_is_named(api):
     assert error_of(api.client.post("v1/audio/speech", content=content))["param"] == "input"
 
 
+@pytest.mark.parametrize("name", ["\\ud800", "\\n", "x" * 100_000])
+def test_any_key_given_twice_is_named_in_one_line(api, name):
+    content = f'{{"input": "Hello.", "voice": "alloy", "{name}": 1, "{name}": 2}}'.encode()
+    param = error_of(api.client.post("v1/audio/speech", content=content))["param"]
+    assert param.isprintable() and len(param) < 300
+
+
 def test_both_a_recording_and_a_gender_are_too_much(api):
     error = error_of(api.speak(gender="male", ref_audio=base64_of(np.ones(16000))))
     assert (error["param"], error["code"]) == ("gender", "voice_and_gender")

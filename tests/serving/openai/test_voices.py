@@ -126,6 +126,13 @@ def test_a_name_with_tricks_is_refused_before_the_recording_is_read(api, name, m
     assert saved_files(api) == before
 
 
+@pytest.mark.parametrize("charset", ["undefined", "punycode", "idna", "nothing", "utf-7"])
+def test_a_form_of_any_charset_is_refused(api, charset):
+    form = (b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\n\xff+-999999\r\n--x--\r\n')
+    kind = f"multipart/form-data; boundary=x; charset={charset}"
+    error_of(api.client.post("v1/audio/voices", content=form, headers={"Content-Type": kind}))
+
+
 @pytest.mark.parametrize("path", ["..%2f..%2fAnna", "%2e%2e", "%2Fetc%2Fpasswd", "a%00b", "x" * 500,
                                   "Anna.json", "consents"])
 def test_a_path_with_tricks_deletes_nothing(api, path):
