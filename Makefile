@@ -124,9 +124,10 @@ speech-clients: $(SPEECH_CLIENTS:%=.venv-clients-%/.ready)
 
 # An environment each, since they pin other versions of the same libraries. What does not install
 # on this Python is missing, and its tests say so.
+.venv-clients-wyoming/.ready: PIP_OPTIONS := --ignore-requires-python
 .venv-clients-%/.ready: requirements-clients-%.txt
 	$(PYTHON) -m venv $(@D)
-	-$(@D)/bin/python -m pip install --quiet -r $< && touch $@
+	-$(@D)/bin/python -m pip install --quiet $(PIP_OPTIONS) -r $< && touch $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

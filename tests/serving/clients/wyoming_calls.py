@@ -6,6 +6,7 @@ Starts wyoming_openai on the port. Imports nothing but the library. Writes JSON.
 import asyncio
 import json
 import sys
+from pathlib import Path
 
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.client import AsyncClient
@@ -76,7 +77,8 @@ async def voices_of(uri):
 
 async def main(address, port):
     uri = f"tcp://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "wyoming_openai", "--uri", uri, "--tts-openai-url", address,
+    script = Path(__file__).with_name("run_wyoming.py")
+    command = [sys.executable, str(script), "--uri", uri, "--tts-openai-url", address,
                "--tts-openai-key", "none", "--tts-models", "spark-tts", "--tts-streaming-models",
                "spark-tts"]
     process = await asyncio.create_subprocess_exec(*command)
