@@ -1,6 +1,8 @@
 """The KServe V2 protocol over gRPC, with Triton's extensions of upstream's runtime.
 
-The messages and the service are those that `tritonclient` brings.
+The messages and the service are those that `tritonclient` brings. MindSpore makes protobuf parse in
+Python, where a minute of reference as protobuf's numbers (not as bytes) takes seconds: messages of
+tensors are parsed in threads.
 """
 
 from __future__ import annotations
@@ -16,11 +18,10 @@ from typing import Any
 import grpc
 import numpy as np
 from google.protobuf.json_format import ParseDict
+from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
 from tritonclient.grpc import service_pb2 as messages
-from tritonclient.grpc.service_pb2_grpc import (
-    GRPCInferenceServiceServicer,
-    add_GRPCInferenceServiceServicer_to_server,
-)
+from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceServicer
 
 from sparktts_ms.errors import InputError, SparkTTSError, quoted
 from sparktts_ms.serving.kserve.errors import status_code_of
@@ -46,8 +47,10 @@ from sparktts_ms.serving.tracing import REQUEST_ID, RequestRecord, record_reques
 
 logger = logging.getLogger("sparktts_ms")
 
-SERVICE = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
-OPEN_METHODS = (f"/{SERVICE}/ServerLive", f"/{SERVICE}/ServerReady")     # need no key
+SERVICE = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+# These need no key.
+OPEN_METHODS = tuple(f"/{SERVICE.full_name}/{name}" for name in ("ServerLive", "ServerReady"))
+TENSOR_METHODS = ("ModelInfer", "ModelStreamInfer")     # may be large
 UNSUPPORTED = {
     "RepositoryModelLoad": "Models are not loaded or unloaded by clients.",
     "RepositoryModelUnload": "Models are not loaded or unloaded by clients.",
@@ -66,6 +69,7 @@ WANTS_EMPTY_FINAL = "triton_enable_empty_final_response"
 SPARE_RPCS = 100                # in progress at once beside the requests that may wait
 MAX_STREAM_REQUESTS = 32        # of one stream, in progress at once
 KEEPALIVE_MS = 60_000           # between pings that find clients that are gone
+SMALL_MESSAGE = 64 << 10        # bytes; parsed at once
 READ_SECONDS = 300.0            # for a client to read a response of a stream
 STOP_SECONDS = 2.0              # for calls in progress when the server ends
 FAILED = "The server failed; its log has the details."
@@ -90,7 +94,7 @@ async def serve_grpc(inference: Inference, host: str, port: int,
                  ("grpc.keepalive_time_ms", KEEPALIVE_MS),
                  ("grpc.keepalive_permit_without_calls", 1),
                  ("grpc.so_reuseport", 0)])         # else two servers could share a port
-    add_GRPCInferenceServiceServicer_to_server(InferenceServicer(inference), server)
+    server.add_generic_rpc_handlers((service_handler(InferenceServicer(inference)),))
     address = f"[{host.strip('[]')}]" if ":" in host else host or "[::]"
     try:
         bound = server.add_insecure_port(f"{address}:{port}")
@@ -103,6 +107,20 @@ async def serve_grpc(inference: Inference, host: str, port: int,
         yield bound
     finally:
         await server.stop(STOP_SECONDS)
+
+
+def service_handler(servicer: InferenceServicer) -> grpc.GenericRpcHandler:
+    """The calls of the servicer, which parses messages of tensors itself."""
+    handlers = {}
+    for method in SERVICE.methods:
+        request = None
+        if method.name not in TENSOR_METHODS:
+            request = GetMessageClass(method.input_type).FromString
+        response = GetMessageClass(method.output_type).SerializeToString
+        handler = (grpc.stream_stream_rpc_method_handler if method.client_streaming
+                   else grpc.unary_unary_rpc_method_handler)
+        handlers[method.name] = handler(getattr(servicer, method.name), request, response)
+    return grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
 
 
 class _NotReadError(Exception):
@@ -185,11 +203,13 @@ class InferenceServicer(GRPCInferenceServiceServicer):
         index = self.inference.repository_index(request.ready)
         return ParseDict({"models": index}, messages.RepositoryIndexResponse())
 
-    async def ModelInfer(self, request: Any, context: Context) -> Any:
-        with _record("ModelInfer", request, context) as record:
+    async def ModelInfer(self, content: bytes, context: Context) -> Any:
+        """content: a ModelInferRequest."""
+        message = await read_message(content)
+        with _record("ModelInfer", message, context) as record:
             context.set_trailing_metadata(((REQUEST_ID, record.request_id),))
             try:
-                response = await self._respond(request)
+                response = await self._respond(message)
             except Exception as error:
                 code, message = _describe("ModelInfer", error)
                 record.status = code.name
@@ -211,9 +231,9 @@ class InferenceServicer(GRPCInferenceServiceServicer):
             return task
 
         async def read_requests() -> None:
-            async for request in requests:
+            async for content in requests:
                 await free.acquire()
-                answer = start(self._answer(request, context, send))
+                answer = start(self._answer(content, context, send))
                 answer.add_done_callback(lambda _: free.release())
 
         async def send(response: Any) -> None:
@@ -242,15 +262,16 @@ class InferenceServicer(GRPCInferenceServiceServicer):
 
     async def _respond(self, message: Any) -> Any:
         """The response to one ModelInferRequest."""
-        model = find_model(message.model_name, message.model_version)
+        model = _requested_model(message)
         with self.inference.statistics[model.name].request() as stages:
-            request = parse_request(model, message)
+            request = await asyncio.to_thread(parse_request, model, message)
             outputs = await self.inference.infer(request, stages)
             stages.enter("compute_output")
             return make_response(request, outputs)
 
-    async def _answer(self, message: Any, context: Context, send: Send) -> None:
-        """Send the responses to one request of a stream."""
+    async def _answer(self, content: bytes, context: Context, send: Send) -> None:
+        """Send the responses to one ModelInferRequest of a stream."""
+        message = await read_message(content)
         with _record("ModelStreamInfer", message, context) as record:
             try:
                 await self._send_responses(message, send)
@@ -270,9 +291,9 @@ class InferenceServicer(GRPCInferenceServiceServicer):
                 await send(response)
 
     async def _send_responses(self, message: Any, send: Send) -> None:
-        model = find_model(message.model_name, message.model_version)
+        model = _requested_model(message)
         with self.inference.statistics[model.name].request() as stages:
-            request = parse_request(model, message)
+            request = await asyncio.to_thread(parse_request, model, message)
             async with aclosing(self.inference.stream(request, stages)) as responses:
                 async for row, outputs in responses:
                     stages.enter("compute_output")
@@ -284,6 +305,24 @@ class InferenceServicer(GRPCInferenceServiceServicer):
         if model.decoupled and request.parameters.get(WANTS_EMPTY_FINAL) is True:
             response = make_response(request, {}, final=True)
             await send(messages.ModelStreamInferResponse(infer_response=response))
+
+
+async def read_message(content: bytes) -> Any:
+    """A ModelInferRequest; an empty one if that cannot be read."""
+    def read() -> Any:
+        try:
+            return messages.ModelInferRequest.FromString(content)
+        except (DecodeError, ValueError, RecursionError):
+            return messages.ModelInferRequest()
+
+    return read() if len(content) <= SMALL_MESSAGE else await asyncio.to_thread(read)
+
+
+def _requested_model(message: Any) -> ModelSpec:
+    """Raises InputError."""
+    if not message.model_name:
+        raise tensor_error("The message is no ModelInferRequest, or names no model.")
+    return find_model(message.model_name, message.model_version)
 
 
 def parse_request(model: ModelSpec, message: Any) -> InferRequest:

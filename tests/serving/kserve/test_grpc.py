@@ -159,6 +159,19 @@ def test_typed_contents(stub, grpc_client):
     assert response.raw_output_contents[0] == expected.tobytes()
 
 
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+def test_compression(grpc_client, algorithm):
+    plain = infer(grpc_client, arrays()).as_numpy("waveform")
+    packed = infer(grpc_client, arrays(), compression_algorithm=algorithm).as_numpy("waveform")
+    np.testing.assert_array_equal(packed, plain)
+
+
+def test_compressed_messages_have_the_same_limit(grpc_client):
+    values = arrays(samples=np.zeros(9 << 20, np.float32))
+    status, message = refusal(grpc_client, values, compression_algorithm="gzip")
+    assert status == "RESOURCE_EXHAUSTED" and "larger than max" in message
+
+
 def test_rows_of_a_batch_equal_single_requests(grpc_client):
     rows = [arrays(samples=reference(2.0, 1)), arrays("A longer text, as it were.", padding=8000,
                                                       samples=reference(1.5, 2))]
@@ -304,16 +317,19 @@ def slots(kserve):
     return kserve.metrics.registry.get_sample_value("spark_tts:num_slots_used")
 
 
-@pytest.mark.parametrize("streaming", [True, False])
-def test_a_client_that_leaves_frees_its_slot(kserve, grpc_client, streaming):
+@pytest.mark.parametrize("way", ["stream", "call", "deadline"])
+def test_a_client_that_leaves_frees_its_slot(kserve, grpc_client, way):
     values = {"target_text": np.array([["This goes on and on. " * 40]], object)}
     parameters = {"gender": "male", "seed": 1}
     started = threading.Event()
-    if streaming:
+    if way == "stream":
         grpc_client.start_stream(lambda result, error: started.set())
         grpc_client.async_stream_infer("spark_tts", inputs(client, values), parameters=parameters)
         assert started.wait(SECONDS)
         grpc_client.stop_stream(cancel_requests=True)
+    elif way == "deadline":
+        with pytest.raises(InferenceServerException, match="DEADLINE_EXCEEDED"):
+            infer(grpc_client, values, parameters=parameters, client_timeout=1)
     else:
         call = grpc_client.async_infer("spark_tts", inputs(client, values),
                                        lambda result, error: started.set(), parameters=parameters)
@@ -523,6 +539,32 @@ def test_messages_that_contradict_themselves(stub, change):
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff", b"\x0a\x02\xff\xfe", bytes(100_000)])
+def test_messages_that_are_none(kserve, content):
+    with grpc.insecure_channel(f"127.0.0.1:{kserve.grpc_port}") as channel:
+        path = "/inference.GRPCInferenceService/"
+        with pytest.raises(grpc.RpcError) as caught:
+            channel.unary_unary(path + "ModelInfer")(content, timeout=SECONDS)
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        call = channel.stream_stream(path + "ModelStreamInfer")
+        [response] = call(iter([content]), timeout=SECONDS)
+        error = service_pb2.ModelStreamInferResponse.FromString(response).error_message
+        assert error == caught.value.details() and "ModelInferRequest" in error
+
+
+def test_numbers_of_protobuf_do_not_stop_the_loop(kserve, grpc_client, stub):
+    """With MindSpore, protobuf reads them in Python: 20 s take a second."""
+    request = service_pb2.ModelInferRequest(model_name="spark_tts")
+    tensor = request.inputs.add(name="reference_wav", datatype="FP32", shape=[1, 320_000])
+    tensor.contents.fp32_contents.extend(reference(20.0).tolist())
+    call = stub.ModelInfer.future(request, timeout=SECONDS)
+    answered = 0
+    while not call.done():
+        assert grpc_client.is_server_live()
+        answered += 1
+    assert call.code() == grpc.StatusCode.INVALID_ARGUMENT and answered > 1
+
+
 def test_a_minute_of_reference_passes(grpc_client):
     """More than 30 s cannot be continued, so that a transcript is left out."""
     samples = reference(60.0)
@@ -600,6 +642,47 @@ def test_a_server_that_drains(make_kserve):
         assert "shutting down" in stream_error(grpc_client, arrays())
         index = grpc_client.get_model_repository_index(as_json=True)["models"]
         assert {model["state"] for model in index} == {"UNAVAILABLE"}
+
+
+def test_what_runs_is_finished_while_a_server_drains(make_kserve):
+    server = make_kserve()
+    text = {"target_text": np.array([["This goes on. " * 10]], object)}
+    with client.InferenceServerClient(f"127.0.0.1:{server.grpc_port}") as grpc_client:
+        received = queue.Queue()
+        grpc_client.start_stream(lambda result, error: received.put((result, error)))
+        grpc_client.async_stream_infer("spark_tts", inputs(client, text), parameters=GENERATED,
+                                       enable_empty_final_response=True)
+        chunks = [received.get(timeout=SECONDS)]
+        drain = threading.Thread(target=server.speech.drain)
+        drain.start()
+        assert wait_until(lambda: server.speech.state == "draining")
+        assert refusal(grpc_client, text, parameters=GENERATED)[0] == "UNAVAILABLE"
+        final = False
+        while not final:
+            result, error = received.get(timeout=SECONDS)
+            assert error is None
+            final = result.get_response().parameters["triton_final_response"].bool_param
+            chunks.append(result)
+        drain.join(SECONDS)
+        assert not drain.is_alive() and len(chunks) > 2
+        grpc_client.stop_stream()
+
+
+def test_what_takes_too_long_is_told_when_a_server_ends(make_kserve):
+    server = make_kserve()
+    text = {"target_text": np.array([["This goes on and on. " * 40]], object)}
+    with client.InferenceServerClient(f"127.0.0.1:{server.grpc_port}") as grpc_client:
+        received = queue.Queue()
+        grpc_client.start_stream(lambda result, error: received.put(error))
+        grpc_client.async_stream_infer("spark_tts", inputs(client, text),
+                                       parameters={"gender": "male", "seed": 1})
+        assert received.get(timeout=SECONDS) is None
+        server.speech.drain(0)
+        errors = [None]
+        while errors[-1] is None:
+            errors.append(received.get(timeout=SECONDS))
+        assert "shutting down" in str(errors[-1])
+        grpc_client.stop_stream()
 
 
 def test_a_full_queue(make_kserve, service):
