@@ -78,9 +78,10 @@ def build_parser() -> Parser:
                         help="write audio while it is generated to FILE, a pipe, or - (stdout)")
     output.add_argument("--stream_format", choices=("wav", "pcm"), default="wav",
                         help="pcm: 16-bit samples without a header")
-    output.add_argument("--lookahead", type=int, default=25, metavar="FRAMES",
+    output.add_argument("--lookahead", type=int, default=32, metavar="FRAMES",
                         help="20 ms frames generated behind a chunk before it is decoded; "
-                             "67 is exact, fewer lower the latency")
+                             "67 is exact; another value is also that of the first chunk, "
+                             "for which 8 are enough by default")
     output.add_argument("--save_voice", type=path_argument, metavar="FILE",
                         help="save the cloned or created voice for --voice; needs no text")
     output.add_argument("--plot", action="store_true",

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from sparktts_ms.bicodec.chunking import CompiledLengths
 from sparktts_ms.bicodec.codec import BiCodec
 from sparktts_ms.config import ModelConfig
 from sparktts_ms.config_files import read_config
@@ -153,6 +154,13 @@ class SparkTTS:
         self.codec.load_decoder()
         self.generator.head(constrained=True)
         return self
+
+    def compile(self, lengths: CompiledLengths) -> Iterator[str]:
+        """Compile what requests would wait for, or what they do without: one graph a step, whose
+        name it yields. lengths: of the decoder's inputs."""
+        yield from self.generator.head(constrained=True).compile()
+        yield from self.llm.compile()
+        yield from self.codec.compile(lengths)
 
     def release_prompt_encoder(self) -> None:
         """Free the networks that only recordings need, until the next one is encoded."""

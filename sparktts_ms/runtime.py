@@ -114,17 +114,19 @@ class Runtime:
                 importlib.import_module(module)._pynative_executor.clear_res()
                 return
 
-    def compile_padded(self, network: Callable, name: str) -> Callable:
-        """`compile` for a network with padded inputs; without padding it needs no graph."""
+    def compile_padded(self, network: Callable, name: str) -> PaddedNetwork:
+        """`compile` for a network with padded inputs. Without padding it needs no graph, but may
+        have some (see PaddedNetwork)."""
+        graph = self.compile(network, name)
         if self.variable_length:
-            return self.bound_memory(network, name)
-        return self.compile(network, name)
+            return PaddedNetwork(self.bound_memory(network, name), graph)
+        return PaddedNetwork(graph, graph)
 
     def bound_memory(self, network: Callable, name: str) -> Callable:
         """A network without a graph, for inputs of any number of shapes."""
 
         def run(*inputs):
-            shapes = (name, *(None if x is None else tuple(x.shape) for x in inputs))
+            shapes = (name, *_shapes(inputs))
             if shapes not in self.shapes and len(self.shapes) >= MAX_SHAPES:
                 self._free_operators()
             self.shapes.add(shapes)
@@ -182,6 +184,32 @@ class Runtime:
             return outputs
 
         return run
+
+
+class PaddedNetwork:
+    """A network with a graph for each set of input shapes; or, where inputs are not padded, without
+    one but for those that `compile` was given. A graph computes the same, in half the time where
+    inputs are short."""
+
+    def __init__(self, network: Callable, graph: Callable):
+        self._network = network
+        self._graph = graph
+        self._compiled: set[tuple] = set()
+
+    def __call__(self, *inputs):
+        if self._compiled and _shapes(inputs) in self._compiled:
+            return self._graph(*inputs)
+        return self._network(*inputs)
+
+    def compile(self, *inputs) -> None:
+        """Have a graph for inputs of these shapes from now on."""
+        if _shapes(inputs) not in self._compiled:
+            self._graph(*inputs)
+            self._compiled.add(_shapes(inputs))
+
+
+def _shapes(inputs: tuple) -> tuple:
+    return tuple(None if x is None else tuple(x.shape) for x in inputs)
 
 
 _captured_step = False      # whether this process has captured a graph

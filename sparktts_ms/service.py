@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -28,19 +29,66 @@ from typing import Any, TypeVar
 import numpy as np
 
 from sparktts_ms.audio.recording import as_recording
-from sparktts_ms.bicodec.chunking import WINDOW_SIZES
+from sparktts_ms.bicodec.chunking import WINDOW_SIZES, CompiledLengths
 from sparktts_ms.errors import ServiceClosed
 from sparktts_ms.generation.attributes import VoiceDescription
 from sparktts_ms.generation.long_form import LongFormGeneration
 from sparktts_ms.generation.playback import Playback
 from sparktts_ms.generation.request import Chunks, SpeechRequest, as_request
+from sparktts_ms.generation.vocabulary import TOKENS_PER_SECOND
 from sparktts_ms.generation.voice_generation import VoiceGeneration
 from sparktts_ms.pipeline import SparkTTS
 from sparktts_ms.voice import Speech, Voice
 
 logger = logging.getLogger("sparktts_ms")
 
-SHARED_WINDOW_SIZES = (64,)     # frames decoded at a time while several jobs run
+# Frames of 20 ms for which the decoder is compiled, and what fits into them while several jobs run:
+# windows of samples, the first chunks of streams (with FIRST_LOOKAHEAD), and their other chunks
+# (with context on both sides). A large chunk costs less than several small ones.
+COMPILED_LENGTHS = CompiledLengths(front_end=(16, 40, 64, 96, 128, 184),
+                                   generator=(16, 28, 40, 56, 84, 120))
+SHARED_WINDOW_SIZES = (84,)
+FIRST_CHUNKS = (8, 20, 32, 48, 76)
+CHUNKS = (20, 36, 64, 100)
+LEAST_CHUNK = 64                # unless a listener is about to run out of samples
+URGENT_SECONDS = 0.5            # before he does
+CALL_FRAMES = 80                # frames that decoding any chunk costs in addition to its own
+SMOOTHING = 0.1                 # weight of a new measurement
+FRAME_SECONDS = 1 / TOKENS_PER_SECOND
+
+
+@dataclass
+class Load:
+    """What the jobs ask of the machine, measured while they run.
+
+    jobs: how many there are. step_seconds: of a step of the engine. frame_seconds: of decoding one
+    more frame in a chunk.
+    """
+
+    jobs: int = 0
+    step_seconds: float = 0.0
+    frame_seconds: float = 0.0
+
+    @property
+    def sustained_chunk(self) -> int:
+        """The smallest of CHUNKS with which all jobs can be served as fast as they are heard; if
+        none is large enough, the largest but one."""
+        spare = FRAME_SECONDS - self.step_seconds - self.jobs * self.frame_seconds
+        overhead = self.jobs * CALL_FRAMES * self.frame_seconds
+        sizes = [size for size in CHUNKS[:-1] if overhead <= size * spare]
+        return sizes[0] if sizes else CHUNKS[-2]
+
+    def seconds_per_token(self, size: int) -> float:
+        """From one token of each job to the next, while all are decoded in chunks of `size`."""
+        decoding = self.jobs * self.frame_seconds * (CALL_FRAMES + size) / size
+        return self.step_seconds + decoding
+
+    def note_step(self, seconds: float) -> None:
+        self.step_seconds += SMOOTHING * (seconds - self.step_seconds)
+
+    def note_chunk(self, seconds: float, frames: float) -> None:
+        """So long took the decoding of so many frames."""
+        self.frame_seconds += SMOOTHING * (seconds / (CALL_FRAMES + frames) - self.frame_seconds)
 
 
 class Job:
@@ -144,9 +192,9 @@ class Job:
 
     # Called by the service only:
 
-    def poll(self, shared: bool) -> bool:
+    def poll(self, load: Load) -> bool:
         """Decode the next chunk or window if there is one; returns whether there was."""
-        self._generation.window_sizes = SHARED_WINDOW_SIZES if shared else WINDOW_SIZES
+        self._set_pace(load)
         try:
             samples = self._generation.poll()
             if samples is not None:
@@ -163,6 +211,24 @@ class Job:
         except Exception as error:
             self.end(error)
         return False
+
+    def _set_pace(self, load: Load) -> None:
+        """Alone, the job has chunks as it asked for. Several have larger ones, because these cost
+        less, and begin with one that is heard until enough ids for the next are there."""
+        shared = load.jobs > 1
+        self._generation.window_sizes = SHARED_WINDOW_SIZES if shared else WINDOW_SIZES
+        chunks = self._generation.chunks
+        if chunks is None:
+            return
+        pace = self._generation.pace
+        sizes = tuple(size for size in CHUNKS if size <= chunks.maximum)
+        pace.sizes = sizes if sizes and shared else None
+        urgent = self.playback.end - time.perf_counter() < URGENT_SECONDS
+        size = load.sustained_chunk
+        pace.least = size if urgent else LEAST_CHUNK
+        missing = chunks.lookahead - int(chunks.first_lookahead or 0) + size
+        frames = missing * load.seconds_per_token(size) / FRAME_SECONDS     # until they are there
+        pace.first = max(chunks.first, *(size for size in FIRST_CHUNKS if size <= frames), 0)
 
     def waits_for_reader(self) -> bool:
         """Whether nothing is to be done until its reader has read on. Then the reader wakes the
@@ -208,7 +274,7 @@ class VoiceJob:
     def note_start(self) -> None:
         """Nobody asks when voices are begun."""
 
-    def poll(self, shared: bool) -> bool:
+    def poll(self, load: Load) -> bool:
         """Hand over the voices if they are complete. Nothing is decoded."""
         try:
             if self._generation.done:
@@ -232,9 +298,17 @@ class Service:
         self.tts = tts.load()
         self.sample_rate = tts.sample_rate
         self.jobs: deque[Job | VoiceJob] = deque()
+        self._load = Load()
         self._scheduled = False         # whether a step is queued; for the service's thread only
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spark-tts")
         self._text_executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="text")
+
+    def warm_up(self) -> None:
+        """Compile now what the first requests would wait for: decode steps of all batch sizes, and
+        decoders of chunks. Jobs go on in between."""
+        graphs = self.tts.compile(COMPILED_LENGTHS)
+        while self._call(next, graphs, None):
+            pass
 
     def encode_voice(self, path: str | Path, transcript: str | None = None) -> Voice:
         """See `SparkTTS.encode_voice`. The jobs wait meanwhile, but not while it is read."""
@@ -333,6 +407,8 @@ class Service:
 
     def _step(self) -> None:
         self._scheduled = False
+        self._load.jobs = len(self.jobs)
+        began = time.perf_counter()
         running = False
         try:
             running = self.tts.engine.step()
@@ -340,6 +416,7 @@ class Service:
             logger.exception("The engine failed; %d jobs are lost.", len(self.jobs))
             while self.jobs:
                 self.jobs.popleft().end(error)
+        self._load.note_step(time.perf_counter() - began)
         for job in self.jobs:
             job.note_start()
         self._end_cancelled_jobs()
@@ -358,8 +435,12 @@ class Service:
         for job in sorted(self.jobs, key=lambda job: job.playback.end):
             if (paused and job.is_long) or job.waits_for_reader():
                 continue
-            decoded = job.poll(shared=len(self.jobs) > 1)
+            began = time.perf_counter()
+            seconds = job.playback.seconds
+            decoded = job.poll(self._load)
             if job.done:
                 self.jobs.remove(job)
             if decoded:
+                frames = TOKENS_PER_SECOND * (job.playback.seconds - seconds)
+                self._load.note_chunk(time.perf_counter() - began, frames)
                 return

@@ -44,6 +44,18 @@ def test_compile_makes_one_graph_a_shape(network):
     assert runtime.graphs == ["relu 2", "relu 3"]
 
 
+def test_padded_networks_have_graphs_of_the_shapes_they_are_told(monkeypatch):
+    runtime = Runtime.start("CPU")
+    monkeypatch.setattr(Runtime, "variable_length", True)
+    relu = runtime.compile_padded(nn.ReLU(), "relu")
+    relu.compile(Tensor(np.zeros(4, np.float32)))
+    for size in (3, 4, 5, 4):
+        x = np.arange(size, dtype=np.float32) - 2
+        np.testing.assert_array_equal(relu(Tensor(x)).asnumpy(), np.maximum(x, 0))
+    relu.compile(Tensor(np.zeros(4, np.float32)))
+    assert runtime.graphs == ["relu 4"]
+
+
 @pytest.mark.parametrize("name", ["SparkTTS", "Service"])
 def test_environment_is_set_before_mindspore_reads_it(name):
     """MindSpore reads these variables when it is imported."""

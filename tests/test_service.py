@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError
 import numpy as np
 import pytest
 
-from sparktts_ms import Chunks, Sampling, Service, SpeechRequest, pipeline
+from sparktts_ms import Chunks, Sampling, Service, SparkTTS, SpeechRequest, pipeline
 from sparktts_ms.errors import InputError, NoSpeech, ServiceClosed
 from sparktts_ms.generation import segments, voice_encoder
 from sparktts_ms.qwen2.engine import Engine
@@ -161,6 +161,41 @@ def test_cancelled_jobs_free_their_slots_within_a_step(service, tts, monkeypatch
     assert wait_until(lambda: len(active) > steps + 3)
     assert set(active[steps + 2:]) == {1}           # one step ran, of another it was too late
     jobs[15].cancel()
+
+
+def test_warm_service_computes_the_same(tiny_model, tts):
+    warm = SparkTTS.from_pretrained(tiny_model, device_target="CPU")
+    requests = mixed_requests()[:10]
+    exact = Chunks(tts.codec.receptive_field)
+    with Service(warm) as service:
+        service.warm_up()
+        graphs = list(warm.runtime.graphs)
+        service.warm_up()                           # nothing is left to be compiled
+        assert warm.runtime.graphs == graphs and len(graphs) == len(set(graphs))
+        jobs = [service.submit(**request, chunks=exact) for request in requests]
+        alone = service.submit(**requests[0]).result(timeout=100)
+        speeches = [job.result(timeout=100) for job in jobs]
+    assert len([name for name in warm.runtime.graphs if "decode step (8" in name]) <= 5
+    for speech, request in zip([alone, *speeches], [requests[0], *requests], strict=True):
+        single = tts.synthesize(**request)
+        np.testing.assert_array_equal(speech.generated_ids, single.generated_ids)
+        error = np.abs(speech.samples - single.samples).max()
+        assert error <= 5e-5 * np.abs(single.samples).max()
+
+
+def test_streams_are_what_the_decoder_makes_of_the_whole_after_the_first_chunk(service):
+    request = SpeechRequest("Early.", gender="female", sampling=fixed_length(1, 300))
+    whole = service.submit(request).result(timeout=60).samples
+    first, *others = service.submit(request, chunks=Chunks())
+    streamed = np.concatenate([first, *others])
+    assert len(first) == 320 * Chunks().first and len(streamed) == len(whole)
+    begin = len(first) + 320                        # after the cross-fade
+    assert decibels(streamed[begin:] - whole[begin:], whole) < -50
+    assert np.abs(streamed[:begin]).max() < 1.0
+
+
+def decibels(error, signal):
+    return 10 * np.log10(np.mean(np.square(error)) / np.mean(np.square(signal)))
 
 
 def test_leaving_the_iteration_cancels_the_job(service):

@@ -7,6 +7,18 @@ WINDOW_SIZES = (64, 256)        # frames of a window, context included
 
 
 @dataclass(frozen=True)
+class CompiledLengths:
+    """Numbers of frames for which the decoder's two networks have graphs, ascending.
+
+    The front end is given padding up to the next of its lengths, the wave generator, which has no
+    mask with the CPU kernels, more context.
+    """
+
+    front_end: tuple[int, ...] = ()
+    generator: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Window:
     """Frames `start` to `start + size` go in; of what comes out, `valid_start` to `valid_end` have
     all their context. The ends are excluded; frame numbers are of the utterance."""
@@ -30,3 +42,23 @@ def plan_windows(frames: int, context: int,
         valid_end = frames if start + size >= frames else start + size - context
         yield Window(start, size, valid_start, valid_end)
         valid_start = valid_end
+
+
+def cover(start: int, end: int, known: int, context: int, lengths: tuple[int, ...]
+          ) -> list[Window]:
+    """Windows of one of `lengths` (ascending), at most two, that cover the frames `start` to `end`
+    out of 0 .. known, with `context` frames between them; else one of just these frames.
+
+    `start` and `end` include the context that is needed on both sides. More of it is as good.
+    """
+    count = end - start
+    for length in lengths:
+        if count <= length <= min(1.5 * count + context, known):
+            last = max(end, length)
+            return [Window(last - length, length, start, end)]
+    for length in reversed(lengths):
+        if length < count <= 2 * (length - context):
+            middle = start + length - context
+            return [Window(start, length, start, middle),
+                    Window(end - length, length, middle, end)]
+    return [Window(start, count, start, end)]

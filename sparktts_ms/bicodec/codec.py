@@ -11,14 +11,14 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from sparktts_ms.bicodec import prenet, wave_generator
-from sparktts_ms.bicodec.chunking import WINDOW_SIZES, plan_windows
+from sparktts_ms.bicodec.chunking import WINDOW_SIZES, CompiledLengths, cover, plan_windows
 from sparktts_ms.bicodec.prenet import Prenet
 from sparktts_ms.bicodec.semantic import Codebook, SemanticEncoder, pointwise_conv
 from sparktts_ms.bicodec.speaker import FiniteScalarQuantizer, SpeakerDecoder, SpeakerEncoder
 from sparktts_ms.bicodec.wave_generator import WaveGenerator
 from sparktts_ms.config import BiCodecConfig
 from sparktts_ms.ops.padding import PROMPT_FRAME_BUCKETS, pad_rows, padding_mask
-from sparktts_ms.runtime import Runtime
+from sparktts_ms.runtime import PaddedNetwork, Runtime
 from sparktts_ms.weights.checkpoint import Checkpoint, Layout
 
 SPEECH_FRAME_BUCKETS = (64, 256, 1024, 3072)    # 1.3 s to 60 s, the default of max_new_tokens
@@ -70,7 +70,8 @@ class BiCodec:
         self.speaker_quantizer = FiniteScalarQuantizer(config.speaker_encoder.fsq_levels)
         self.context_frames = wave_generator.receptive_field(config.decoder)
         self.receptive_field = self.context_frames + prenet.receptive_field(config.prenet)
-        self._decoder: tuple[Callable, Callable] | None = None
+        self._decoder: tuple[PaddedNetwork, PaddedNetwork] | None = None
+        self._compiled = CompiledLengths()
 
     @cached_property
     def codebook(self) -> Codebook:
@@ -92,7 +93,7 @@ class BiCodec:
         finish(weights, "speaker_encoder")
         return self.runtime.compile_padded(encoder, "speaker encoder")
 
-    def load_decoder(self) -> tuple[Callable, Callable]:
+    def load_decoder(self) -> tuple[PaddedNetwork, PaddedNetwork]:
         """Front end and wave generator, loaded on first use."""
         if self._decoder is None:
             weights = Checkpoint(self.path, LAYOUT)
@@ -124,29 +125,67 @@ class BiCodec:
         """A voice [32] and semantic ids [T], T > 0 -> samples [320 T], float32 in (-1, 1)."""
         return self.vocode(self.condition_frames(global_ids, semantic_ids))
 
+    def compile(self, lengths: CompiledLengths) -> Iterator[str]:
+        """Compile the decoder for inputs of these lengths, a graph a step; `decode_frames` prefers
+        them afterwards. Where inputs are padded: for the shortest."""
+        voice = np.zeros(self.config.speaker_encoder.token_num, np.int32)
+        if not self.runtime.variable_length:
+            self.decode(voice, np.zeros(1, np.int32))
+            yield "decoder"
+            return
+        front_end, generator = self.load_decoder()
+        for length in lengths.front_end:
+            codes = Tensor(self.codebook.dequantize(np.zeros(length, np.int32)))
+            speaker_codes = Tensor(self.speaker_quantizer.dequantize(voice))
+            front_end.compile(codes, speaker_codes, Tensor(padding_mask(length, length)))
+            yield f"prenet {length}"
+        for length in lengths.generator:
+            hidden = np.zeros((length, self.config.decoder.input_channel), np.float32)
+            generator.compile(Tensor(hidden), None)
+            yield f"wave generator {length}"
+        self._compiled = lengths
+
     def decode_frames(self, global_ids: np.ndarray, semantic_ids: np.ndarray, first: int,
-                      last: int) -> np.ndarray:
+                      last: int, lookahead: int | None = None) -> np.ndarray:
         """Samples of the frames first .. last - 1 of an utterance that begins with `semantic_ids`
         [T]. They equal those of the complete utterance if it ends there, or if at least
-        `receptive_field` more ids follow frame last - 1."""
+        `receptive_field` more ids follow frame last - 1, and are taken into account.
+
+        lookahead: how many of them are, at least; None: as many as there are.
+        """
         known = len(semantic_ids)
         start = max(0, first - self.receptive_field)
-        end = min(known, last + self.receptive_field)
+        end = min(known, last + (self.receptive_field if lookahead is None else lookahead))
         hidden = self.condition_frames(global_ids, semantic_ids[start:end])
-        context_start = max(0, first - self.context_frames)
-        context_end = min(known, last + self.context_frames)
-        samples = self.vocode(hidden[context_start - start:context_end - start])
         rate = self.config.decoder.samples_per_token
-        return samples[(first - context_start) * rate:(last - context_start) * rate]
+        _, generator = self.load_decoder()
+        pieces = []
+        context = self.context_frames
+        context_start = max(0, first - context) - start
+        context_end = min(end, last + context) - start
+        for window in cover(context_start, context_end, len(hidden), context,
+                            self._compiled.generator):
+            frames = hidden[window.start:window.start + window.size]
+            length = self.runtime.padded_length(len(frames), WINDOW_SIZES)
+            samples = generator(Tensor(pad_rows(frames, length)), self._mask(len(frames), length))
+            valid = slice((window.valid_start - window.start) * rate,
+                          (window.valid_end - window.start) * rate)
+            pieces.append(samples.asnumpy()[valid])
+        begin = (first - start - context_start) * rate
+        return np.concatenate(pieces)[begin:begin + (last - first) * rate]
 
     def condition_frames(self, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
         """A voice [32] and semantic ids [T] -> the wave generator's input [T, D]."""
         frames = len(semantic_ids)
         length = self.runtime.padded_length(frames, SPEECH_FRAME_BUCKETS)
+        mask = self._mask(frames, length)
+        if compiled := [size for size in self._compiled.front_end if size >= frames][:1]:
+            length = compiled[0]
+            mask = Tensor(padding_mask(frames, length))
         codes = Tensor(pad_rows(self.codebook.dequantize(semantic_ids), length))
         speaker_codes = Tensor(self.speaker_quantizer.dequantize(global_ids))
         front_end, _ = self.load_decoder()
-        return front_end(codes, speaker_codes, self._mask(frames, length)).asnumpy()[:frames]
+        return front_end(codes, speaker_codes, mask).asnumpy()[:frames]
 
     def vocode(self, hidden: np.ndarray) -> np.ndarray:
         """The wave generator's input [T, D] -> samples [320 T]."""

@@ -15,7 +15,7 @@ from sparktts_ms.bicodec.chunking import WINDOW_SIZES
 from sparktts_ms.generation.generator import Generator
 from sparktts_ms.generation.request import Chunks, SpeechRequest
 from sparktts_ms.generation.segments import Segments
-from sparktts_ms.generation.utterance import Utterance
+from sparktts_ms.generation.utterance import Pace, Utterance
 from sparktts_ms.text.syllables import count_syllables
 from sparktts_ms.voice import Speech
 
@@ -31,7 +31,7 @@ class LongFormGeneration:
 
     is_long: its text has so many segments that it gives way to short ones in the engine.
     chunks: how samples are chunked while ids are generated; None: a segment is decoded when all of
-    its ids are there, in windows of `window_sizes` frames.
+    its ids are there, in windows of `window_sizes` frames. pace: of the chunks.
     """
 
     def __init__(self, request: SpeechRequest, segments: Segments, generator: Generator,
@@ -41,6 +41,7 @@ class LongFormGeneration:
         self.generator = generator
         self.chunks = chunks
         self.window_sizes: tuple[int, ...] = WINDOW_SIZES
+        self.pace = Pace()
         self.is_long = not segments.complete or len(segments.ready) > MAX_PARALLEL_SEGMENTS
         self._utterances = [self._start(0)]
         self._emitted = 0               # segments whose samples have all been returned
@@ -104,7 +105,8 @@ class LongFormGeneration:
                 return None
             if self._samples is None:
                 self._samples = utterance.decode(self.chunks, self.window_sizes,
-                                                 self.generator.sample_rate)
+                                                 self.generator.sample_rate, self.pace,
+                                                 early=self._emitted == 0)
             samples = next(self._samples, NO_SAMPLES)
             if samples is not NO_SAMPLES:
                 return samples

@@ -13,6 +13,9 @@ from sparktts_ms.voice import Voice
 
 logger = logging.getLogger("sparktts_ms")
 
+LOOKAHEAD = 32          # frames; of the demo model's decoder -78 dB, where 25 leave -25 dB
+FIRST_LOOKAHEAD = 8
+
 
 @dataclass(frozen=True)
 class SpeechRequest:
@@ -92,19 +95,34 @@ def check_text(text: str) -> str:
 class Chunks:
     """Sizes of streamed chunks, in frames of 20 ms.
 
-    lookahead: frames that must be known after a chunk before it is decoded. The default keeps
-    streams within -50 dB (tools/lookahead_curve.py); the decoder's receptive field is exact.
+    lookahead: frames that must be known after a chunk before it is decoded. The default keeps all
+    but the first chunk within -50 dB (tools/lookahead_curve.py); the decoder's receptive field is
+    exact.
     first: size of the first chunk; each next one is `growth` times as large, up to `maximum`.
+    first_lookahead: for the first chunk; where it is smaller than `lookahead`, the second chunk
+    begins with a cross-fade of a frame. None: FIRST_LOOKAHEAD with the default `lookahead`, so that
+    the first sound comes early, else `lookahead`.
     Raises InputError for values out of range.
     """
 
-    lookahead: int = 25
-    first: int = 12
+    lookahead: int = LOOKAHEAD
+    first: int = 8
     growth: float = 1.5
     maximum: int = 100
+    first_lookahead: int | None = None
 
     def __post_init__(self):
         if not isinstance(self.lookahead, int) or self.lookahead < 0:
             raise InputError(f"lookahead is {self.lookahead}; it must be a number of frames.")
         if not 1 <= self.first <= self.maximum or not self.growth >= 1:
             raise InputError("Chunks need 1 <= first <= maximum and growth >= 1.")
+        if self.first_lookahead is None:
+            first = FIRST_LOOKAHEAD if self.lookahead == LOOKAHEAD else self.lookahead
+            object.__setattr__(self, "first_lookahead", first)
+        elif not 0 <= self.first_lookahead <= self.lookahead:
+            raise InputError(f"first_lookahead is {self.first_lookahead}; it must lie in "
+                             f"0..{self.lookahead}, the lookahead.")
+
+    def next_size(self, size: int) -> int:
+        """The size of the chunk after one of `size` frames."""
+        return min(self.maximum, int(size * self.growth + 0.5))

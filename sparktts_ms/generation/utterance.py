@@ -25,6 +25,28 @@ RETRY_FRAMES = 3                # more than `min_frames`, before which a further
 PAUSE_LEVEL = 0.01              # of full scale; quieter samples at the end are part of the pause
 
 
+@dataclass
+class Pace:
+    """How large the chunks of a stream are; changed while it runs by who serves several.
+
+    sizes: a chunk has the largest of these for which enough frames are known; None: as Chunks says.
+    first, least: of which a request's first chunk has exactly `first` frames, each other one at
+    least `least`.
+    """
+
+    sizes: tuple[int, ...] | None = None
+    first: int = 0
+    least: int = 0
+
+    def size(self, available: int, first: bool) -> int:
+        """Frames of the next chunk, of those that are `available`; 0 to wait for more. first:
+        whether it is the request's first."""
+        assert self.sizes is not None
+        if first:
+            return self.first if available >= self.first else 0
+        return max((size for size in self.sizes if self.least <= size <= available), default=0)
+
+
 @dataclass(eq=False)
 class Utterance:
     """A segment, its sequence in the engine, and what has been decoded of it.
@@ -148,14 +170,17 @@ class Utterance:
         trimmed = len(self._semantic_ids) - self._repeats + TRIMMED_SILENT_FRAMES
         del self._semantic_ids[max(self._decoded, trimmed):]
 
-    def decode(self, chunks: Chunks | None, window_sizes: tuple[int, ...],
-               sample_rate: int) -> Iterator[np.ndarray | None]:
+    def decode(self, chunks: Chunks | None, window_sizes: tuple[int, ...], sample_rate: int,
+               pace: Pace | None = None, early: bool = True) -> Iterator[np.ndarray | None]:
         """Samples [N] float32 of the segment and the pause after it; None while ids are missing.
 
-        chunks: None decodes a finished utterance in windows of `window_sizes` frames.
+        chunks: None decodes a finished utterance in windows of `window_sizes` frames. early: its
+        first chunk is the request's first.
         """
         silent = 0                  # samples at the end
-        for samples in self._windows(window_sizes) if chunks is None else self._chunks(chunks):
+        pieces = (self._windows(window_sizes) if chunks is None
+                  else self._chunks(chunks, pace or Pace(), early))
+        for samples in pieces:
             if samples is not None:
                 loud = np.flatnonzero(np.abs(samples) > PAUSE_LEVEL)
                 silent = len(samples) - 1 - int(loud[-1]) if len(loud) else silent + len(samples)
@@ -169,25 +194,39 @@ class Utterance:
             hidden = self.codec.condition_frames(self.global_ids, self.semantic_ids)
             yield from self.codec.vocode_windows(hidden, sizes)
 
-    def _chunks(self, chunks: Chunks) -> Iterator[np.ndarray | None]:
-        size = chunks.first
+    def _chunks(self, chunks: Chunks, pace: Pace, early: bool) -> Iterator[np.ndarray | None]:
+        scheduled = chunks.first
+        lookahead = int(chunks.first_lookahead or 0) if early else chunks.lookahead
+        faded_out = np.zeros(0, np.float32)     # what would have followed the last chunk
         while not self.is_left_out:
             self._consume_tokens()
             first = self._decoded
-            known = first + size + chunks.lookahead     # not more, or timing would change samples
+            known = len(self._semantic_ids)
+            available = known - first
+            size = scheduled
             if self.finished:
-                known = len(self._semantic_ids)
-                size = min(chunks.maximum, known - first)
+                size = min(chunks.maximum, available)
                 if size == 0 and first > 0:
                     return
-            elif known > len(self._semantic_ids):
-                yield None
-                continue
-            global_ids = self.global_ids
-            semantic_ids = self.semantic_ids[:known]
-            self._decoded = first + size
-            yield self.codec.decode_frames(global_ids, semantic_ids, first, self._decoded)
-            size = min(chunks.maximum, int(size * chunks.growth + 0.5))
+            else:
+                available -= lookahead
+                if pace.sizes is not None:
+                    size = pace.size(available, early and not first)
+                elif available >= size:         # not more, or timing would change samples
+                    known = first + size + lookahead
+                if not 0 < size <= available:
+                    yield None
+                    continue
+            last = first + size
+            end = min(known, last + 1) if lookahead < chunks.lookahead else last
+            self._decoded = last
+            samples = self.codec.decode_frames(self.global_ids, self.semantic_ids[:known], first,
+                                               end, None if self.finished else lookahead)
+            begin = len(samples) * size // (end - first) if size else 0
+            yield cross_fade(faded_out, samples[:begin])
+            faded_out = samples[begin:]
+            scheduled = chunks.next_size(scheduled)
+            lookahead = chunks.lookahead
 
     def _consume_tokens(self) -> None:
         """Sort new tokens into semantic and global ids."""
@@ -200,3 +239,13 @@ class Utterance:
             repeated = self._semantic_ids[-1:] == [semantic_id]
             self._repeats = self._repeats + 1 if repeated else 1
             self._semantic_ids.append(int(semantic_id))
+
+
+def cross_fade(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """`after` [N], which `before` [M] fades into; M may be 0."""
+    length = min(len(before), len(after))
+    if not length:
+        return after
+    weight = np.sin(np.linspace(0, np.pi / 2, length, dtype=np.float32)) ** 2
+    return np.concatenate([before[:length] + weight * (after[:length] - before[:length]),
+                           after[length:]])

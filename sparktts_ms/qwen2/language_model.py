@@ -8,6 +8,7 @@ generated, so most of the output matrix (vocabulary x hidden size) is never in m
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,10 +74,18 @@ class LanguageModel:
             return network(x, inputs)
 
         self._prefill = runtime.compile_padded(prefill, "prefill")
+        self._compiled = False
 
     def head(self, ids: np.ndarray) -> LMHead:
         """The decode step for sequences of the token ids `ids` [N]."""
         return LMHead(self, ids)
+
+    def compile(self) -> Iterator[str]:
+        """Compile the prefill of a whole chunk, and use it for all that are half as long."""
+        chunk = PrefillChunk(self.num_slots, np.zeros(self.prefill_chunk, np.int64), 0)
+        self._prefill.compile(*self._pack([chunk], self.prefill_chunk))
+        self._compiled = True
+        yield "prefill"
 
     def prefill(self, slot: int, ids: np.ndarray, start: int) -> Tensor:
         """Extend the sequence in `slot` by `ids` [T <= prefill_chunk] from position `start`;
@@ -85,10 +94,17 @@ class LanguageModel:
 
     def prefill_packed(self, chunks: list[PrefillChunk]) -> Tensor:
         """Extend several sequences (one, unless `packs_prefills`) by at most `prefill_chunk` ids
-        together; returns the hidden states [T or prefill_chunk, C]. What a sequence gets does not
-        depend on the others."""
+        together; returns the hidden states, of T positions or padded. What a sequence gets does
+        not depend on the others."""
+        count = sum(len(chunk.ids) for chunk in chunks)
+        length = self.runtime.padded_length(count, (self.prefill_chunk,))
+        if self._compiled and 2 * count > self.prefill_chunk:
+            length = self.prefill_chunk
+        return self._prefill(*self._pack(chunks, length))
+
+    def _pack(self, chunks: list[PrefillChunk], length: int) -> list[Tensor]:
+        """The inputs of a prefill, padded to `length` positions."""
         ids = np.concatenate([chunk.ids for chunk in chunks])
-        length = self.runtime.padded_length(len(ids), (self.prefill_chunk,))
         positions = np.full(length, -1, np.int32)
         positions[:len(ids)] = np.concatenate([chunk.positions for chunk in chunks])
         slots = np.array([chunk.slot for chunk in chunks])
@@ -96,7 +112,7 @@ class LanguageModel:
             slots = pad_rows(np.repeat(slots, [len(chunk.ids) for chunk in chunks]), length)
         packed = self.network.step_inputs.pack(pad_rows(self.embedding[ids], length), positions,
                                                slots)
-        return self._prefill(*map(Tensor, packed))
+        return list(map(Tensor, packed))
 
 
 def is_tied(weights: Checkpoint, config: Qwen2Config) -> bool:
@@ -189,6 +205,13 @@ class LMHead:
         self._step = self.runtime.compile_decode_step(
             step, f"decode step ({len(ids)} ids)", *model.network.step_inputs.shapes(
                 model.config.hidden_size))
+
+    def compile(self) -> Iterator[str]:
+        """Compile the decode steps of all batch sizes, one after another."""
+        for batch in BATCH_SIZES:
+            self.decode_step(np.zeros(batch, np.int64), np.full(batch, -1),
+                             np.full(batch, self.model.num_slots), np.zeros((batch, 2), np.int32))
+            yield f"decode step {batch}"
 
     def decode_step(self, ids: np.ndarray, positions: np.ndarray, slots: np.ndarray,
                     ranges: np.ndarray) -> StepLogits:

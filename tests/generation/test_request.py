@@ -60,3 +60,11 @@ def test_request_from_text_or_as_it_is():
 def test_chunk_sizes_out_of_range_are_refused(fields):
     with pytest.raises(InputError, match=next(iter(fields))):
         Chunks(**fields)
+
+
+def test_lookahead_that_is_given_is_that_of_the_first_chunk_too():
+    assert Chunks().first_lookahead < Chunks().lookahead
+    assert Chunks(67).first_lookahead == 67
+    assert Chunks(67, first_lookahead=5).first_lookahead == 5
+    with pytest.raises(InputError, match="first_lookahead"):
+        Chunks(10, first_lookahead=11)

@@ -4,8 +4,6 @@ import asyncio
 import logging
 import queue
 import threading
-from types import SimpleNamespace
-from unittest.mock import AsyncMock
 
 import grpc
 import numpy as np
@@ -20,7 +18,7 @@ from sparktts_ms.serving.kserve import grpc as kserve_grpc
 from sparktts_ms.serving.kserve.grpc import UNSUPPORTED, serve_grpc
 from sparktts_ms.serving.kserve.inference import Inference
 from tests.helpers import wait_until
-from tests.serving.kserve.client_join import join
+from tests.serving.kserve.client_join import OVERLAP, join
 from tests.serving.kserve.request_tensors import GENERATED, SHORT, arrays, inputs, reference
 
 SECONDS = 120.0
@@ -264,7 +262,8 @@ def test_aio_stream(kserve):
 
 
 def test_stream_joined_by_upstreams_rule_is_the_waveform(grpc_client):
-    """The decoder's look-ahead keeps streams within -50 dB; the same ids have the same seed."""
+    """The decoder's look-ahead keeps streams within -50 dB after their first chunk, which comes
+    early; the same ids have the same seed."""
     parameters = {"seed": 3, "max_new_tokens": 300}
     results = stream(grpc_client, {"1": ("spark_tts", arrays())}, parameters)["1"]
     *chunks, final = results
@@ -274,7 +273,8 @@ def test_stream_joined_by_upstreams_rule_is_the_waveform(grpc_client):
     joined = join([chunk.as_numpy("waveform").reshape(-1) for chunk in chunks])
     whole = infer(grpc_client, arrays(), parameters=parameters).as_numpy("waveform")[0]
     assert len(joined) == len(whole)
-    error = np.sqrt(np.mean((joined - whole)**2) / np.mean(whole**2))
+    begin = chunks[0].as_numpy("waveform").size + 2 * OVERLAP
+    error = np.sqrt(np.mean((joined - whole)[begin:]**2) / np.mean(whole**2))
     assert error < 10**(-50 / 20)
 
 
@@ -358,26 +358,6 @@ def test_a_client_that_does_not_read_is_left(kserve, monkeypatch):
             list(unread)
         assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
         requests.put(None)
-
-
-@pytest.mark.parametrize("num_responses", [1, 3])
-def test_a_client_that_leaves_while_something_is_sent(num_responses):
-    """gRPC raises an internal error then, now and then; it ends the stream, and is nobody's."""
-    ended = grpc.aio.InternalError('Failed "execute_batch"')
-    write = AsyncMock(side_effect=[None] * (num_responses - 1) + [ended])
-    context = SimpleNamespace(write=write, abort=AsyncMock())
-    servicer = kserve_grpc.InferenceServicer(None)
-
-    async def answer(request, context, send):
-        while True:
-            await send(request)
-
-    async def requests():
-        yield "a request"
-
-    servicer._answer = answer
-    asyncio.run(servicer.ModelStreamInfer(requests(), context))
-    assert write.await_count == num_responses and not context.abort.await_count
 
 
 def logged(caplog, request_id):
