@@ -27,6 +27,7 @@ MAX_HEADER_BYTES = 64 << 10     # of the request line and the headers
 MAX_CONNECTIONS = 2000
 SPARE_FILES = 200               # open files beside connections
 START_SECONDS = 60.0
+PING_SECONDS = 120.0            # for the answer to a ping, which waits behind sound that is unread
 CLOSE_SECONDS = 2               # for responses in progress
 BUSY = (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 30\r\n"
         b"Connection: close\r\n\r\n")
@@ -118,6 +119,7 @@ class HttpServer:
         self._server = uvicorn.Server(uvicorn.Config(
             app, http=protocol, log_config=None, log_level="warning", access_log=False,
             root_path=root_path, server_header=False, ws_max_size=1 << 20,
+            ws_ping_timeout=PING_SECONDS,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             timeout_graceful_shutdown=CLOSE_SECONDS))
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)

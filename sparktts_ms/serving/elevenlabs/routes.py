@@ -14,7 +14,12 @@ from starlette.websockets import WebSocket
 from sparktts_ms.errors import InputError, SparkTTSError, VoiceError, quoted
 from sparktts_ms.serving.elevenlabs.messages import error_detail
 from sparktts_ms.serving.elevenlabs.options import parse_options
-from sparktts_ms.serving.elevenlabs.session import Session, is_valid_key, refuse
+from sparktts_ms.serving.elevenlabs.session import (
+    Session,
+    is_valid_key,
+    refuse,
+    refuse_first_message,
+)
 from sparktts_ms.serving.elevenlabs.speech import (
     Speech,
     start_speech,
@@ -113,10 +118,12 @@ class ElevenLabsApi:
                                                   self.server.speech)
             session = Session(socket, self.server, voice, options, is_single,
                               self._has_key(socket))
+        except SparkTTSError as error:
+            return await refuse_first_message(socket, error)
+        try:
             await session.run()
         except Exception as error:
-            if not isinstance(error, SparkTTSError):
-                log_error(f"WebSocket {quoted(socket.url.path)}", error)
+            log_error(f"WebSocket {quoted(socket.url.path)}", error)
             await refuse(socket, error)
 
     def _has_key(self, socket: WebSocket) -> bool:

@@ -47,6 +47,7 @@ from sparktts_ms.voice import Voice
 logger = logging.getLogger("sparktts_ms.serving")
 
 KEY_SECONDS = 10.0          # to a first message that holds the key
+FIRST_SECONDS = 5.0         # to the first message of a connection that is refused
 SEND_SECONDS = 60.0         # for a message to be read
 CLOSE_SECONDS = 2.0
 BUSY_SECONDS = 10.0         # during which a clause is submitted again if too many requests wait
@@ -258,10 +259,12 @@ class Speaker:
             except asyncio.CancelledError:
                 if not self.context.is_stopped:
                     raise                       # the connection ends
+            except WebSocketDisconnect:
+                raise
             except Exception as error:
                 self._is_ending = True
                 self.context.stop()
-                if not isinstance(error, SparkTTSError | WebSocketDisconnect):
+                if not isinstance(error, SparkTTSError):
                     log_error(f"Context {self.context.id[:80]!r}", error)
                 await self.session.send(error_message(error, self.context_id))
             self.discard()
@@ -308,7 +311,7 @@ class Speaker:
         rest = b""
         if clause.is_last and self.session.options.output.can_restart:
             rest = self._finish_encoder()
-        text = (clause.gap and " ") + clause.text + (" " if clause.is_last else "")
+        text = (clause.gap and " ") + clause.text + clause.tail
         scale = 1 / (rate * self.context.speed)
         alignment = align(text, pause * scale, (pause + num_samples) * scale)
         await self._send(rest, alignment.by_start())
@@ -350,6 +353,16 @@ async def refuse(socket: WebSocket, error: BaseException) -> None:
         await asyncio.wait_for(socket.send_text(error_message(error)), CLOSE_SECONDS)
         reason = error_text(error).encode()[:MAX_REASON].decode(errors="ignore")
         await asyncio.wait_for(socket.close(close_code(error), reason), CLOSE_SECONDS)
+
+
+async def refuse_first_message(socket: WebSocket, error: BaseException) -> None:
+    """Answer a client's first message with an error, and close: some clients wait for ever if the
+    connection ends before they have sent anything."""
+    with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
+        received = await asyncio.wait_for(socket.receive(), FIRST_SECONDS)
+        if received["type"] == "websocket.disconnect":
+            return
+    await refuse(socket, error)
 
 
 def no_key() -> InputError:

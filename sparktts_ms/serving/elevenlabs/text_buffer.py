@@ -39,6 +39,7 @@ WIDE_MARKS = "，、；：—。！？…"    # nothing has to follow them
 MARKS = SENTENCE_MARKS + CLAUSE_MARKS + ".\n"
 VOWEL = re.compile("[aeiouy]", re.IGNORECASE)
 WORD_END = re.compile(rf"(?<=[^\s0-9.])\s+(?=[^\W\d])|(?<=[{CJK}])(?=[{CJK}])")
+WIDE_END = re.compile(rf"[{CJK}{WIDE_MARKS}][{re.escape(CLOSING)}]*$")
 SPACE = re.compile(r"(?<=\S)\s+(?=\S)")
 SURROGATE = re.compile("[\ud800-\udfff]")
 # Abbreviations that split_text takes for words: here it costs little to wait for more text.
@@ -51,19 +52,21 @@ ABBREVIATIONS = frozenset("""
 class Clause:
     """A part of a text that can be spoken by itself.
 
-    gap: the white space before it in the text. pause: seconds of silence before it. is_last: a
-    flush has ended the text here.
+    gap: the white space before it in the text. tail: a space that no text has brought, after what
+    was taken for complete. pause: seconds of silence before it. is_last: a flush has ended the text
+    here.
     """
 
     text: str
     gap: str = ""
+    tail: str = ""
     pause: float = 0.0
     is_last: bool = False
 
     def join(self, other: Clause) -> Clause:
         """This clause and the one that follows it, as one."""
-        text = self.text + other.gap + other.text
-        return Clause(text, self.gap, self.pause, other.is_last)
+        text = self.text + self.tail + other.gap + other.text
+        return Clause(text, self.gap, other.tail, self.pause, other.is_last)
 
 
 class TextBuffer:
@@ -80,6 +83,7 @@ class TextBuffer:
         self._mark: tuple[int, int] | None = None       # begin and end of one that may be a cut
         self._surrogate = ""                # the first half of a character
         self._gap = ""
+        self._has_tail = False              # the clause before
         self._last_kind = ""                # of the clause before, "" before the first one
         self._is_first = True               # since the beginning, or since a flush
         self._clauses: list[Clause] = []
@@ -99,8 +103,7 @@ class TextBuffer:
         """The clause that is complete if nothing follows for a while: one that ends in a mark, but
         not in a number or an abbreviation."""
         if self._mark is not None and self._can_settle(*self._mark):
-            self._cut(self._mark[1], self._kind(self._mark[0]))
-            self._add_gap()
+            self._cut(self._mark[1], self._kind(self._mark[0]), has_tail=True)
         return self._take()
 
     def flush(self) -> list[Clause]:
@@ -108,8 +111,7 @@ class TextBuffer:
         self._surrogate = ""
         if self._text:
             kind = "sentence" if ends_sentence(self._text) else "word"
-            self._cut(len(self._text), kind, is_last=True)
-            self._add_gap()
+            self._cut(len(self._text), kind, has_tail=True, is_last=True)
         self._is_first = True
         return self._take()
 
@@ -134,7 +136,10 @@ class TextBuffer:
             character = "\n" if character == "\n" else " "
             if not self._text:
                 is_end = character == "\n" and self._last_kind in ("sentence", "paragraph")
-                self._gap = "\n\n" if is_end or self._gap == "\n\n" else " "
+                if is_end or self._gap == "\n\n":
+                    self._gap = "\n\n"
+                else:
+                    self._gap = "" if self._has_tail else " "
                 return
             if self._text[-1].isspace() and character == " ":
                 return
@@ -246,7 +251,7 @@ class TextBuffer:
     def _is_spoken(self, end: int) -> bool:
         return any(character.isalnum() for character in self._text[:end])
 
-    def _cut(self, end: int, kind: str, is_last: bool = False) -> None:
+    def _cut(self, end: int, kind: str, has_tail: bool = False, is_last: bool = False) -> None:
         """Make a clause of the text before `end`. What follows it is no longer waiting; the caller
         pushes it again."""
         if self._is_spoken(end):
@@ -254,7 +259,9 @@ class TextBuffer:
             if self._last_kind:
                 pause = PAUSES["paragraph" if self._gap == "\n\n" else self._last_kind]
             text = self._text[:end].rstrip()
-            self._clauses.append(Clause(text, self._gap, pause, is_last))
+            self._has_tail = has_tail and not WIDE_END.search(text)
+            tail = " " if self._has_tail else ""
+            self._clauses.append(Clause(text, self._gap, tail, pause, is_last))
             self._last_kind = kind
             self._is_first = False
         self._gap = "\n\n" if kind == "paragraph" else ""
@@ -262,12 +269,6 @@ class TextBuffer:
         self._syllables = 0.0
         self._max_syllables = MAX_SYLLABLES
         self._mark = None
-
-    def _add_gap(self) -> None:
-        """Keep the next clause apart, although no white space has come."""
-        text = self._clauses[-1].text if self._clauses else ""
-        if text and not self._gap and not re.search(rf"[{CJK}{WIDE_MARKS}]$", text):
-            self._gap = " "
 
     def _cut_long(self) -> None:
         """Cut a text that gets too long, between words. A word longer than that is cut, too."""

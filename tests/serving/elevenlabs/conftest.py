@@ -5,7 +5,9 @@ import contextlib
 import numpy as np
 import pytest
 
+from sparktts_ms.qwen2.sampling import Sampling
 from sparktts_ms.serving.app import create_app
+from sparktts_ms.serving.elevenlabs import options
 from sparktts_ms.serving.http_server import HttpServer
 from sparktts_ms.serving.server import SpeechServer
 from sparktts_ms.serving.settings import Settings
@@ -27,6 +29,13 @@ def make_fake_server():
             return server
 
         yield make
+
+
+@pytest.fixture
+def short_speech(monkeypatch):
+    """A model of random weights ends at once or never."""
+    monkeypatch.setattr(options, "Sampling", lambda seed: Sampling(
+        seed=seed, min_new_tokens=60, max_new_tokens=60))
 
 
 @pytest.fixture

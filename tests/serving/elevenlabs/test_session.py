@@ -274,9 +274,17 @@ def test_too_many_contexts(client):
     ("female/multi-stream-input", "seed=-1", "invalid_parameters")])
 def test_bad_addresses(fake_server, path, query, error):
     with Client(fake_server.http.url, path, query) as client:
+        client.send(text=" ", context_id="a")
         messages, code, _ = client.until_closed()
     assert [message["error"] for message in messages] == [error]
     assert code == 1008
+
+
+def test_bad_address_of_a_client_that_waits(fake_server, monkeypatch):
+    monkeypatch.setattr(session, "FIRST_SECONDS", 0.2)
+    with Client(fake_server.http.url, "nobody/multi-stream-input") as client:
+        messages, code, _ = client.until_closed()
+    assert [message["error"] for message in messages] == ["voice_not_found"] and code == 1008
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
