@@ -80,6 +80,19 @@ class Soak:
         self.working.set()
         clients = [asyncio.create_task(self.client(n)) for n in range(self.args.clients)]
         watcher = asyncio.create_task(self.watch())
+        try:
+            warm_up = await self.run_stages()
+            _, unfinished = await asyncio.wait(clients, timeout=QUIET_SECONDS)
+            for _ in unfinished:
+                self.ledger.fail("server", "lost", "a client waits although the server has ended")
+        finally:
+            self.ended = True
+            for task in (*clients, watcher):
+                task.cancel()
+        return warm_up
+
+    async def run_stages(self) -> float:
+        """What happens to the server while clients call it, to its last end."""
         await self.work(RESTARTS / 2)
         await self.restart_gently()
         await self.work(RESTARTS / 2)
@@ -97,11 +110,6 @@ class Soak:
         self.context.outages.begin()
         self.ended = True
         await self.end_gently()
-        watcher.cancel()
-        _, unfinished = await asyncio.wait(clients, timeout=QUIET_SECONDS)
-        for task in unfinished:
-            self.ledger.fail("server", "lost", "a client still waits after the server has ended")
-            task.cancel()
         return warm_up
 
     async def work(self, part: float) -> None:

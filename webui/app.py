@@ -13,12 +13,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import gradio as gr
+from fastapi.exception_handlers import http_exception_handler
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sparktts_ms.service import Service
-from sparktts_ms.serving.app import KEY_HEADERS, OPEN_PATHS, OPEN_SOCKETS, larger_bodies, refusals
+from sparktts_ms.serving.app import (
+    KEY_HEADERS,
+    OPEN_PATHS,
+    OPEN_SOCKETS,
+    error_handlers,
+    larger_bodies,
+    refusals,
+)
 from sparktts_ms.serving.app import routes as protocol_routes
 from sparktts_ms.serving.http_server import HttpServer
 from sparktts_ms.serving.middleware import (
@@ -225,7 +233,8 @@ class Server:
             app, self.page, "/", root_path=settings.root_path or None,
             max_file_size=limits.upload, show_error=False, ssr_mode=False, theme=THEME, css=CSS,
             enable_monitoring=False, pwa=False,
-            app_kwargs={"routes": routes, "middleware": inner})
+            app_kwargs={"routes": routes, "middleware": inner,
+                        "exception_handlers": error_handlers(refuse, http_exception_handler)})
         for guard in reversed(guards):
             app = guard.cls(app, *guard.args, **guard.kwargs)
         return app

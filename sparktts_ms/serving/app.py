@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -35,6 +35,7 @@ from sparktts_ms.serving.middleware import (
     TotalBodyLimit,
 )
 from sparktts_ms.serving.middleware.refusal import Refuse, json_refusal
+from sparktts_ms.serving.middleware.routes import route_path
 from sparktts_ms.serving.openai import OpenAIApi
 from sparktts_ms.serving.openai import refusal as openai_refusal
 from sparktts_ms.serving.server import SpeechServer
@@ -49,7 +50,10 @@ KEY_HEADERS = ("xi-api-key",)   # of ElevenLabs's clients
 # Bodies larger than Limits.body, by path: recordings.
 UPLOAD_PATHS = ("/v1/audio/voices", "/v1/audio/voice_consents", "/v1/audio/speech")
 
+PROTOCOL_PATHS = r"/v[12](/|$)"
+
 Load = Callable[[], Service]
+Handle = Callable[[Request, Any], Awaitable[Response]]
 
 
 def create_app(server: SpeechServer | None = None) -> ASGIApp:
@@ -67,8 +71,7 @@ def create_app(server: SpeechServer | None = None) -> ASGIApp:
     refuse = refusals()
     inference = Inference(server)
     app = Starlette(routes=routes(server, inference), lifespan=lifespan(server, inference, load),
-                    exception_handlers={HTTPException: partial(_http_error, refuse),
-                                        Exception: partial(_unexpected_error, refuse)})
+                    exception_handlers=error_handlers(refuse))
     guards = [
         Middleware(RequestLog, QUIET_PATHS),
         Middleware(CORSMiddleware, settings.origins, allow_methods=["*"], allow_headers=["*"],
@@ -130,14 +133,20 @@ def lifespan(server: SpeechServer, inference: Inference, load: Load | None = Non
     return run
 
 
-async def _http_error(refuse: Refuse, request: Request, error: Exception) -> Response:
-    """No such path, or another method."""
-    assert isinstance(error, HTTPException)
-    problem = {404: "There is no such path.", 405: "This path has another method."}
-    message = problem.get(error.status_code, error.detail)
-    return refuse(request.scope, error.status_code, message, error.headers or {})
+def error_handlers(refuse: Refuse, other: Handle | None = None) -> dict[Any, Handle]:
+    """Of an application: what is no path or method, and what nobody expected, in the form of the
+    path's protocol. other: handles HTTP errors of paths that belong to no protocol."""
 
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if other is not None and not re.match(PROTOCOL_PATHS, route_path(request.scope)):
+            return await other(request, error)
+        problem = {404: "There is no such path.", 405: "This path has another method."}
+        message = problem.get(error.status_code, error.detail)
+        return refuse(request.scope, error.status_code, message, error.headers or {})
 
-async def _unexpected_error(refuse: Refuse, request: Request, error: Exception) -> Response:
-    """Starlette raises the error again when this has been sent; the log has a line then."""
-    return refuse(request.scope, 500, "The server failed; its log has the details.", {})
+    async def unexpected_error(request: Request, error: Exception) -> Response:
+        # Starlette raises the error again when this has been sent; the log has a line then.
+        return refuse(request.scope, 500, "The server failed; its log has the details.", {})
+
+    return {HTTPException: http_error, Exception: unexpected_error}

@@ -33,7 +33,8 @@ from sparktts_ms.serving.settings import Settings
 from sparktts_ms.serving.tracing import current_request_id
 from sparktts_ms.voice import Voice
 
-MAX_THREADS = 16            # that prepare texts and read recordings
+MAX_THREADS = 16            # that prepare texts, and more
+MAX_READERS = 4             # threads that read recordings, which takes up to a second of a core
 MAX_VOICES = 64             # that are remembered
 MAX_UNREAD_SECONDS = 30.0   # of speech, until a request waits for its reader
 STOP_SECONDS = 5.0          # for streams to end after they have been stopped
@@ -63,6 +64,7 @@ class AsyncService:
         self.streams: set[SpeechStream] = set()
         self.num_requests = 0                   # in progress, those being prepared included
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="speech")
+        self._readers = ThreadPoolExecutor(MAX_READERS, thread_name_prefix="recordings")
         self._draining = threading.Event()
         self._voices: dict[tuple, Voice] = {}   # the latest ones, by recording and transcript
         self._voices_lock = threading.Lock()
@@ -124,7 +126,8 @@ class AsyncService:
                            transcript: str | None = None) -> Voice:
         """The voice of a recording: a file's bytes, or samples [N] float32 at 16 kHz.
 
-        Voices are cached by content. Raises AudioError, InputError, ServiceClosed.
+        Voices are cached by content. Few are encoded at a time, so that many of them do not delay
+        requests in other voices. Raises AudioError, InputError ("busy"), ServiceClosed.
         """
         service = self.open_service()
         limits = self.settings.limits
@@ -132,7 +135,9 @@ class AsyncService:
         if isinstance(audio, bytes) and len(audio) > limits.upload:
             raise AudioError(f"The recording is larger than {limits.upload >> 20} MB.",
                              "Cut it to 3 to 10 seconds.", code="too_large")
-        return await self.run(self._encode_voice, service, audio, transcript)
+        with self.in_progress():
+            work = self._readers.submit(self._encode_voice, service, audio, transcript)
+            return await self._result(work)
 
     async def tokenize(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Global ids [32] and semantic ids [T] of samples [N] float32 at 16 kHz, all of them.
@@ -198,6 +203,7 @@ class AsyncService:
     def close(self) -> None:
         """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._readers.shutdown(wait=False, cancel_futures=True)
 
     def open_service(self) -> Service:
         """The service. Raises ServiceClosed ("loading", "draining")."""

@@ -15,6 +15,7 @@ from sparktts_ms.errors import AudioError, quoted
 from sparktts_ms.serving import remote_audio
 from sparktts_ms.serving.remote_audio import too_large
 
+FETCHES = anyio.CapacityLimiter(8)      # at a time; other threads are for other work
 MAX_HEADER = 200            # characters of a data URL before its comma
 URL_SCHEME = re.compile(r"\s*([a-zA-Z][a-zA-Z0-9+.-]*):")
 WHITE_SPACE = str.maketrans("", "", string.whitespace)
@@ -33,7 +34,7 @@ async def read_reference_audio(value: str, max_bytes: int, hosts: Sequence[str] 
     try:
         with anyio.fail_after(2 * remote_audio.SECONDS):    # also of the name's resolution
             return await anyio.to_thread.run_sync(remote_audio.fetch, value, hosts, max_bytes,
-                                                  abandon_on_cancel=True)
+                                                  abandon_on_cancel=True, limiter=FETCHES)
     except TimeoutError:
         raise remote_audio.not_fetched(value, "did not arrive in time") from None
 

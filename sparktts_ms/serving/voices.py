@@ -93,13 +93,6 @@ class VoiceLibrary:
                 voices[name] = VoiceInfo(name, SAVED, self._created_at(name))
         return list(voices.values())
 
-    def info(self, name: str) -> VoiceInfo:
-        """A voice as in `list`. Raises VoiceError ("unknown_voice")."""
-        for voice in self.list():
-            if voice.name == name:
-                return voice
-        raise self._unknown(name)
-
     def generate(self, service: Service) -> None:
         """Make all voices that have a description, in one batch."""
         described = [target for target in {**BUILT_IN_VOICES, **self.names}.values()

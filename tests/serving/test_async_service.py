@@ -1,6 +1,7 @@
 """Requests of an event loop to the engine."""
 
 import asyncio
+import threading
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from sparktts_ms import SpeechRequest
 from sparktts_ms.errors import InputError, ServiceClosed
 from sparktts_ms.qwen2.sampling import Sampling
 from sparktts_ms.serving import async_service
-from sparktts_ms.serving.async_service import MAX_UNREAD_SECONDS, AsyncService
+from sparktts_ms.serving.async_service import MAX_READERS, MAX_UNREAD_SECONDS, AsyncService
 from sparktts_ms.serving.metrics import Metrics
 from sparktts_ms.serving.settings import Settings
+from sparktts_ms.voice import Voice
 from tests.helpers import LONG_TEXT, PROMPT, wait_until
 
 SAMPLING = Sampling(seed=3, max_new_tokens=120)
@@ -208,3 +210,27 @@ def test_a_slow_reader_holds_nobody_and_little_memory(service):
     unread = asyncio.run(read_slowly())
     assert MAX_UNREAD_SECONDS < unread < MAX_UNREAD_SECONDS + 5
     assert is_idle(service)
+
+
+def test_many_recordings_do_not_delay_requests_in_other_voices(service, monkeypatch):
+    speech = make_speech(service)
+    go_on = threading.Event()
+    reading = []
+
+    def encode_voice(path, transcript=None):
+        reading.append(path)
+        go_on.wait(60)
+        return Voice(np.zeros(32, np.int32))
+
+    monkeypatch.setattr(service, "encode_voice", encode_voice)
+
+    async def scenario():
+        recordings = [asyncio.ensure_future(speech.encode_voice(bytes([n]))) for n in range(40)]
+        async with await speech.submit(REQUEST, api="openai") as stream:
+            num_chunks = [len(samples) async for samples in stream]
+        assert num_chunks and len(reading) <= MAX_READERS and speech.num_requests == 40
+        go_on.set()
+        await asyncio.gather(*recordings)
+
+    asyncio.run(scenario())
+    assert len(reading) == 40 and speech.num_requests == 0

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +58,17 @@ def test_each_fault_is_found(tmp_path, monkeypatch, fault, problem):
     monkeypatch.setattr(soak_server, "QUIET_SECONDS", 0)
     found, verdict, _ = tested(tmp_path, monkeypatch, fault, minutes=0.1)
     assert any(problem in line for line in verdict.problems), (verdict, found.failures)
+
+
+def test_a_signal_ends_the_test_and_its_server(tmp_path, monkeypatch):
+    async def run_stages(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(soak_server.Soak, "run_stages", run_stages)
+    found, verdict, _ = tested(tmp_path, monkeypatch)
+    assert any("ended by a signal" in failure for failure in found.failures)
+    assert verdict.problems
 
 
 def test_a_server_that_does_not_start(tmp_path, monkeypatch):

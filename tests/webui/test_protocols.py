@@ -32,6 +32,16 @@ def test_a_page_is_also_a_server(server):
     assert "error" in CLIENT.get(server.url + "v2/models/none").json()
 
 
+def test_errors_have_the_form_of_their_protocol(server, monkeypatch):
+    for path, status in (("v1/nothing", 404), ("v1/audio/speech", 405), ("v1/models/none", 404)):
+        response = CLIENT.get(server.url + path)
+        assert response.status_code == status
+        assert response.json()["error"]["type"] == "invalid_request_error"
+    monkeypatch.setattr(server.speech_server.voices, "find", None)
+    response = CLIENT.post(server.url + "v1/audio/speech", json=SPEECH)
+    assert response.status_code == 500 and response.json()["error"]["type"] == "server_error"
+
+
 def test_text_in_pieces_beside_the_page(server):
     address = server.url.replace("http", "ws") + "v1/text-to-speech/alloy/multi-stream-input"
     with connect(address + "?output_format=pcm_16000") as socket:

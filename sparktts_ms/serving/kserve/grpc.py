@@ -127,6 +127,10 @@ class _NotReadError(Exception):
     """The client does not read what a stream sends."""
 
 
+class _ClientGoneError(Exception):
+    """The client left while something was sent to it."""
+
+
 class ApiKeyInterceptor(grpc.aio.ServerInterceptor):
     """Refuses calls without one of the keys in their metadata, as `authorization: Bearer KEY`; all
     but the health calls."""
@@ -238,6 +242,8 @@ class InferenceServicer(GRPCInferenceServiceServicer):
                     await asyncio.wait_for(context.write(response), READ_SECONDS)
                 except (asyncio.TimeoutError, TimeoutError):
                     raise _NotReadError from None
+                except grpc.aio.InternalError:      # "execute_batch" of a call that has ended
+                    raise _ClientGoneError from None
 
         start(read_requests())
         try:
@@ -247,6 +253,8 @@ class InferenceServicer(GRPCInferenceServiceServicer):
                 task.result()
         except _NotReadError:
             await context.abort(NOT_READ, "The responses are not read.")
+        except _ClientGoneError:
+            pass
         finally:
             for task in tasks:
                 task.cancel()
@@ -270,6 +278,9 @@ class InferenceServicer(GRPCInferenceServiceServicer):
                 record.status = "OK"
             except _NotReadError:
                 record.status = NOT_READ.name
+                raise
+            except _ClientGoneError:
+                record.status = grpc.StatusCode.CANCELLED.name
                 raise
             except Exception as error:
                 code, text = _describe("ModelStreamInfer", error)

@@ -4,6 +4,8 @@ import asyncio
 import logging
 import queue
 import threading
+from types import SimpleNamespace
+from unittest.mock import AsyncMock
 
 import grpc
 import numpy as np
@@ -358,6 +360,26 @@ def test_a_client_that_does_not_read_is_left(kserve, monkeypatch):
             list(unread)
         assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
         requests.put(None)
+
+
+@pytest.mark.parametrize("num_responses", [1, 3])
+def test_a_client_that_leaves_while_something_is_sent(num_responses):
+    """gRPC raises an internal error then, now and then; it ends the stream, and is nobody's."""
+    ended = grpc.aio.InternalError('Failed "execute_batch"')
+    write = AsyncMock(side_effect=[None] * (num_responses - 1) + [ended])
+    context = SimpleNamespace(write=write, abort=AsyncMock())
+    servicer = kserve_grpc.InferenceServicer(None)
+
+    async def answer(request, context, send):
+        while True:
+            await send(request)
+
+    async def requests():
+        yield "a request"
+
+    servicer._answer = answer
+    asyncio.run(servicer.ModelStreamInfer(requests(), context))
+    assert write.await_count == num_responses and not context.abort.await_count
 
 
 def logged(caplog, request_id):

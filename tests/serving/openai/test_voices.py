@@ -178,7 +178,8 @@ def test_a_full_disk_is_said(api, monkeypatch):
         patch.setattr(formparsers, "SpooledTemporaryFile", fail)
         assert "No space" in error_of(upload(api), 507)["message"]
     monkeypatch.setattr(files.tempfile, "NamedTemporaryFile", fail)
-    assert "No space" in error_of(upload(api), 507)["message"]
+    unknown = PROMPT.read_bytes() + b"not encoded before"
+    assert "No space" in error_of(upload(api, audio=unknown), 507)["message"]
     monkeypatch.undo()
     monkeypatch.setattr(files.os, "link", fail)
     monkeypatch.setattr(files.os, "replace", fail)
