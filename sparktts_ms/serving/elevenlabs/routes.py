@@ -12,6 +12,7 @@ from starlette.types import Scope
 from starlette.websockets import WebSocket
 
 from sparktts_ms.errors import InputError, SparkTTSError, VoiceError, quoted
+from sparktts_ms.serving.disconnect import unless_disconnected
 from sparktts_ms.serving.elevenlabs.messages import error_detail
 from sparktts_ms.serving.elevenlabs.options import parse_options
 from sparktts_ms.serving.elevenlabs.session import (
@@ -22,6 +23,7 @@ from sparktts_ms.serving.elevenlabs.session import (
 )
 from sparktts_ms.serving.elevenlabs.speech import (
     Speech,
+    read_body,
     start_speech,
     stream_response,
     timed_response,
@@ -100,11 +102,13 @@ class ElevenLabsApi:
                 for voice in self.server.voices.list()]
 
     def _speak(self, respond: Respond) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request, body: dict[str, Any]) -> Response:
+            return await respond(await start_speech(request, body, self.server))
+
         async def speak(request: Request) -> Response:
             try:
-                voice_id = request.path_params["voice_id"]
-                speech = await start_speech(request, self.server, voice_id)
-                return await respond(speech)
+                body = await read_body(request)
+                return await unless_disconnected(request, answer(request, body))
             except SparkTTSError as error:
                 return error_response(error)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from sparktts_ms.errors import InputError, quoted
 from sparktts_ms.generation.request import SpeechRequest
@@ -25,12 +26,12 @@ class Speech:
     """One request: its stream has begun when there is a first chunk of samples."""
 
     def __init__(self, request: SpeechRequest, stream: SpeechStream, output: OutputFormat,
-                 speed: float):
+                 encoder: Encoder, speed: float):
         self.text = request.text
-        self.output = output
-        self.speed = speed
         self.stream = stream
-        self.encoder: Encoder = output.encoder(stream.sample_rate, speed)
+        self.output = output
+        self.encoder = encoder
+        self.speed = speed
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The sound. Leaving cancels the request."""
@@ -49,9 +50,22 @@ class Speech:
         yield {"audio_base64": "", "alignment": alignment, "normalized_alignment": alignment}
 
 
-async def start_speech(request: Request, server: SpeechServer, voice_id: str) -> Speech:
+class SpeechResponse(StreamingResponse):
+    """Ends the speech when the client leaves."""
+
+    def __init__(self, speech: Speech, content: AsyncIterator[Any], media_type: str):
+        super().__init__(content, media_type=media_type, headers={"X-Accel-Buffering": "no"})
+        self.speech = speech
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.speech.stream.end()
+
+
+async def start_speech(request: Request, body: dict[str, Any], server: SpeechServer) -> Speech:
     """Raises SparkTTSError for what the request does wrong, and if the server is busy."""
-    body = await read_body(request)
     text = body.get("text")
     if not isinstance(text, str):
         raise InputError(f"text is {quoted(text)}." if "text" in body else "There is no text.",
@@ -62,10 +76,11 @@ async def start_speech(request: Request, server: SpeechServer, voice_id: str) ->
                          code="invalid_parameters")
     speed = parse_speed(settings) or 1.0
     options: SpeechOptions = parse_options(body, request.query_params.get("output_format"))
-    voice = await server.voices.find(voice_id, server.speech)
+    encoder = options.output.encoder(server.speech.sample_rate, speed)
+    voice = await server.voices.find(request.path_params["voice_id"], server.speech)
     speech_request = options.request(text, voice)
     stream = await server.speech.submit(speech_request, api="elevenlabs")
-    return Speech(speech_request, stream, options.output, speed)
+    return Speech(speech_request, stream, options.output, encoder, speed)
 
 
 async def read_body(request: Request) -> dict[str, Any]:
@@ -86,8 +101,7 @@ async def stream_response(speech: Speech) -> Response:
     """The sound as it is made; the status is an error's if there is one before the first of it."""
     chunks = speech.chunks()
     first = await anext(chunks)
-    return StreamingResponse(_chain(first, chunks), media_type=speech.output.media_type(),
-                             headers={"X-Accel-Buffering": "no"})
+    return SpeechResponse(speech, _chain(first, chunks), speech.output.media_type())
 
 
 async def timed_stream_response(speech: Speech) -> Response:
@@ -99,8 +113,7 @@ async def timed_stream_response(speech: Speech) -> Response:
         async for chunk in _chain(first, chunks):
             yield json.dumps(chunk, ensure_ascii=False) + "\n"
 
-    return StreamingResponse(lines(), media_type="application/json",
-                             headers={"X-Accel-Buffering": "no"})
+    return SpeechResponse(speech, lines(), "application/json")
 
 
 async def timed_response(speech: Speech) -> Response:

@@ -7,13 +7,14 @@ docs/protocol.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from sparktts_ms.errors import SparkTTSError
+from sparktts_ms.serving.disconnect import unless_disconnected
 from sparktts_ms.serving.errors import retry_headers
 from sparktts_ms.serving.kserve.errors import status_of
 from sparktts_ms.serving.kserve.http_body import (
@@ -144,27 +145,6 @@ async def read_body(request: Request, limit: int) -> bytes:
             raise too_large(limit)
         parts.append(part)
     return b"".join(parts)
-
-
-async def unless_disconnected(request: Request, work: Coroutine):
-    """The result of a coroutine, which is cancelled when the client leaves. Raises ClientDisconnect
-    then, and what the coroutine raises."""
-    task = asyncio.ensure_future(work)
-    disconnected = asyncio.ensure_future(_until_disconnected(request))
-    try:
-        await asyncio.wait([task, disconnected], return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientDisconnect
-    finally:
-        task.cancel()
-        disconnected.cancel()
-        await asyncio.gather(task, disconnected, return_exceptions=True)
-
-
-async def _until_disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _model(request: Request) -> ModelSpec:

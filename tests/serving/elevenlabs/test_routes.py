@@ -3,8 +3,11 @@
 import base64
 import http.client
 import json
+import socket
+import time
 import urllib.error
 import urllib.request
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -84,6 +87,24 @@ def test_timestamps(fake_server):
     assert "".join(whole["alignment"]["characters"]) == "Hello there. "
     ends = whole["alignment"]["character_end_times_seconds"]
     assert ends[-1] == pytest.approx(0.12) and np.all(np.diff(ends) >= 0)
+
+
+@pytest.mark.parametrize("path", ["", "/stream", "/with-timestamps", "/stream/with-timestamps"])
+@pytest.mark.parametrize("seconds_each, seconds", [
+    (30.0, 0.5),            # before there is any sound
+    (0.02, 1.0)])           # in the middle
+def test_a_client_that_leaves_ends_its_speech(make_fake_server, path, seconds_each, seconds):
+    server = make_fake_server(seconds_each)
+    body = json.dumps({"text": "Hello there. " * 1000}).encode()
+    address = urlsplit(server.http.url)
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall(f"POST /v1/text-to-speech/female{path} HTTP/1.1\r\nHost: localhost\r\n"
+                           f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert wait_until(lambda: server.speech.running)
+        time.sleep(seconds)
+        assert server.speech.running
+    assert wait_until(lambda: not server.speech.running, 1)
+    assert not server.speech.streams[0].is_complete
 
 
 @pytest.mark.parametrize("body, status, code", [

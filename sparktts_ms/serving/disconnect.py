@@ -1,0 +1,30 @@
+"""Work for a client, which ends when the client leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+
+async def unless_disconnected(request: Request, work: Coroutine) -> Any:
+    """The result of a coroutine, which is cancelled when the client leaves; the request's body must
+    have been read. Raises ClientDisconnect then, and what the coroutine raises."""
+    task = asyncio.ensure_future(work)
+    disconnected = asyncio.ensure_future(_until_disconnected(request))
+    try:
+        await asyncio.wait([task, disconnected], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise ClientDisconnect
+    finally:
+        task.cancel()
+        disconnected.cancel()
+        await asyncio.gather(task, disconnected, return_exceptions=True)
+
+
+async def _until_disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
