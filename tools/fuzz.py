@@ -8,6 +8,7 @@ is printed and the input is kept; exit status 1. `--target NAME --seed N` repeat
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import multiprocessing
 import random
@@ -74,6 +75,22 @@ def read_settings(path: Path) -> None:
     read_mapping(path)
 
 
+def read_voice_names(path: Path) -> None:
+    from sparktts_ms.serving.voices import VoiceLibrary, read_names
+
+    VoiceLibrary(names=read_names(path))
+
+
+def read_speech_request(path: Path) -> None:
+    from sparktts_ms.serving.openai.speech import SpeechParameters
+    from sparktts_ms.serving.reference_audio import decode_base64
+    from sparktts_ms.serving.settings import Limits
+
+    parameters = SpeechParameters.parse(path.read_bytes(), Limits())
+    if parameters.ref_audio is not None:
+        decode_base64(parameters.ref_audio, 1 << 20)
+
+
 def read_tokenizer(path: Path) -> None:
     from sparktts_ms.generation.vocabulary import Vocabulary
 
@@ -117,6 +134,18 @@ def voices() -> list[bytes]:
                                                     "transcript": None}).encode()]
 
 
+def voice_names() -> list[bytes]:
+    return [b"alloy: nova\nsoft: {gender: female, pitch: high, speed: low, seed: 7}\nx: soft\n"]
+
+
+def speech_requests() -> list[bytes]:
+    sound = base64.b64encode(bytes(range(256))).decode()
+    body = {"input": TEXT, "model": "tts-1", "voice": {"id": "alloy"}, "response_format": "opus",
+            "speed": 1.5, "instructions": "None.", "stream_format": "sse", "sample_rate": 24000,
+            "seed": 7, "temperature": 0.8, "top_k": 50, "top_p": 0.95, "pitch": "high"}
+    return [json.dumps(body).encode(), json.dumps({**body, "ref_audio": sound}).encode()]
+
+
 def manifests() -> list[bytes]:
     lines = ('{"audio": "a.wav", "text": "One.", "speaker": "s", "gender": "female"}\n'
              '{"audio_filepath": "b.wav", "text": "Two."}\n')
@@ -133,6 +162,8 @@ TARGETS: dict[str, tuple[Callable[[], list[bytes]], Callable[[Path], None], str]
     "config": (lambda: files("pretrained_models/Spark-TTS-demo/**/config.json"), read_settings,
                "json"),
     "yaml": (lambda: files("pretrained_models/Spark-TTS-demo/**/*.yaml"), read_settings, "yaml"),
+    "names": (voice_names, read_voice_names, "yaml"),
+    "speech_request": (speech_requests, read_speech_request, "json"),
     "tokenizer": (lambda: files("pretrained_models/Spark-TTS-demo/LLM/tokenizer.json"),
                   read_tokenizer, "json"),
     "safetensors": (lambda: files("pretrained_models/Spark-TTS-demo/wav2vec2*/*.safetensors"),
