@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> None:
                          "pip install -r requirements-serve.txt") from None
 
     with exit_on_signals():
+        import sparktts_ms.serving  # noqa: F401 (before MindSpore)
         from sparktts_ms import Service
         from sparktts_ms.serving.app import create_app
         from sparktts_ms.serving.environment import default_model_dir

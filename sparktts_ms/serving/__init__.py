@@ -7,3 +7,9 @@
     encoding        samples to mp3, opus, aac, flac, wav, pcm
     middleware      guards of one idea each, for any application
 """
+
+import os
+
+# MindSpore would choose "python", which takes seconds for what "upb" does in milliseconds: tensors
+# in gRPC messages. It must be chosen before protobuf is imported.
+os.environ.setdefault("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "upb")
