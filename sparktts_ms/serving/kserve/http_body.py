@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from sparktts_ms.errors import InputError, quoted
+from sparktts_ms.serving.kserve import json_numbers
 from sparktts_ms.serving.kserve.models import (
     VERSION,
     InferRequest,
@@ -101,7 +102,7 @@ def parse_request(model: ModelSpec, body: bytes, header_length: str = "",
 
 def encode_response(request: InferRequest, outputs: Mapping[str, np.ndarray]) -> tuple[bytes, int]:
     """The body of a response, and the length of its JSON where data follows; else 0."""
-    tensors: list[dict[str, Any]] = []
+    tensors = []
     data = []
     for name in request.outputs:
         array = outputs[name]
@@ -111,21 +112,21 @@ def encode_response(request: InferRequest, outputs: Mapping[str, np.ndarray]) ->
         if name in request.binary:
             data.append(to_bytes(array))
             tensor["parameters"] = {"binary_data_size": len(data[-1])}
+            tensors.append(json.dumps(tensor))
         else:
-            tensor["data"] = array.reshape(-1).tolist()
-        tensors.append(tensor)
-    fields: dict[str, Any] = {"model_name": request.model.name, "model_version": VERSION,
-                              "outputs": tensors}
+            numbers = json_numbers.dump_numbers(array)
+            tensors.append(f'{json.dumps(tensor)[:-1]}, "data": {numbers}}}')
+    fields = {"model_name": request.model.name, "model_version": VERSION}
     if request.id:
         fields["id"] = request.id
-    header = json.dumps(fields, separators=(",", ":")).encode()
+    header = f'{json.dumps(fields)[:-1]}, "outputs": [{", ".join(tensors)}]}}'.encode()
     return b"".join([header, *data]), len(header) if request.binary else 0
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
     """A body's JSON object. Raises InputError for anything else."""
     try:
-        fields = json.loads(body)
+        fields = json_numbers.loads(body)
     except (ValueError, RecursionError):
         raise body_error("The body is not valid JSON.") from None
     if not isinstance(fields, dict):
