@@ -107,10 +107,10 @@ class SparkTTS:
                chunks: Chunks = Chunks(), **options: Any) -> Iterator[np.ndarray]:
         """Like `synthesize`, but yields samples, float32 in (-1, 1), while speech is generated.
 
-        Chunks follow each other without a gap or cross-fade. Leaving the iterator early cancels
-        the request. With a look-ahead of the decoder's receptive field (67 frames at the released
-        size, 1.3 s) the chunks together equal what `synthesize` returns; the default differs by
-        less than -50 dB of the signal.
+        Leaving the iterator early cancels the request. With a look-ahead of the decoder's receptive
+        field (67 frames at the released size, 1.3 s) the chunks together equal what `synthesize`
+        returns; by default all but the first chunk differ by less than -50 dB of the signal. The
+        first has a shorter look-ahead and fades into the second (see Chunks).
         """
         return self.start(as_request(text, voice, options), chunks).run()
 

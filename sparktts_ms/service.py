@@ -5,7 +5,7 @@
     for samples in job: ...
 
 Up to 16 sequences share each decode step, and join and leave between steps. Between two steps at
-most one window of samples is decoded, for the job whose listener runs out of samples first, so that
+most one window of samples is decoded, for the job whose playback runs out of samples first, so that
 a long text does not block short ones; until a short text has its first sound, long ones pause.
 Recordings are read, and texts prepared, in the threads of their callers, but for the later parts of
 a text: these are prepared in a thread of their own when they are needed. A slow reader of a job
@@ -50,8 +50,8 @@ COMPILED_LENGTHS = CompiledLengths(front_end=(16, 40, 64, 96, 128, 184),
 SHARED_WINDOW_SIZES = (84,)
 FIRST_CHUNKS = (8, 20, 32, 48, 76)
 CHUNKS = (20, 36, 64, 100)
-LEAST_CHUNK = 64                # unless a listener is about to run out of samples
-URGENT_SECONDS = 0.5            # before he does
+LEAST_CHUNK = 64                # unless playback is about to run out of samples
+URGENT_SECONDS = 0.5            # before it does
 CALL_FRAMES = 80                # frames that decoding any chunk costs in addition to its own
 SMOOTHING = 0.1                 # weight of a new measurement
 FRAME_SECONDS = 1 / TOKENS_PER_SECOND
@@ -227,7 +227,8 @@ class Job:
         size = load.sustained_chunk
         pace.least = size if urgent else LEAST_CHUNK
         missing = chunks.lookahead - int(chunks.first_lookahead or 0) + size
-        frames = missing * load.seconds_per_token(size) / FRAME_SECONDS     # until they are there
+        # what is heard until they are there; a little more, so that 76 do for 75, not 48
+        frames = 1.1 * missing * load.seconds_per_token(size) / FRAME_SECONDS
         pace.first = max(chunks.first, *(size for size in FIRST_CHUNKS if size <= frames), 0)
 
     def waits_for_reader(self) -> bool:
@@ -430,7 +431,7 @@ class Service:
             job.end()
 
     def _poll_jobs(self) -> None:
-        """Decode one chunk or window: of the job whose listener runs out of samples first."""
+        """Decode one chunk or window: of the job whose playback runs out of samples first."""
         paused = self.tts.engine.paused
         for job in sorted(self.jobs, key=lambda job: job.playback.end):
             if (paused and job.is_long) or job.waits_for_reader():

@@ -7,7 +7,8 @@ from concurrent.futures import CancelledError
 import numpy as np
 import pytest
 
-from sparktts_ms import Chunks, Sampling, Service, SparkTTS, SpeechRequest, pipeline
+from sparktts_ms import Chunks, Sampling, Service, SparkTTS, SpeechRequest, Voice, pipeline
+from sparktts_ms.bicodec.codec import BiCodec
 from sparktts_ms.errors import InputError, NoSpeech, ServiceClosed
 from sparktts_ms.generation import segments, voice_encoder
 from sparktts_ms.qwen2.engine import Engine
@@ -232,6 +233,25 @@ def test_service_survives_an_engine_error(service, monkeypatch):
             job.result(timeout=60)
     again = service.submit("Again.", gender="female", sampling=fixed_length(1, 50))
     assert again.result().seconds > 0
+
+
+def test_a_job_that_cannot_be_decoded_fails_alone(service, tts, monkeypatch):
+    broken, good = Voice(np.full(32, 7)), Voice(np.full(32, 8))
+    decode_frames = BiCodec.decode_frames
+
+    def decode(codec, global_ids, *arguments):
+        if global_ids[0] == 7:
+            raise RuntimeError("injected")
+        return decode_frames(codec, global_ids, *arguments)
+
+    monkeypatch.setattr(BiCodec, "decode_frames", decode)
+    jobs = []
+    for voice in (broken, good, broken, good):
+        jobs.append(service.submit("Any.", voice, sampling=fixed_length(1, 90), chunks=Chunks()))
+    for job in jobs[::2]:
+        with pytest.raises(RuntimeError, match="injected"):
+            job.result(timeout=60)
+    assert [job.result(timeout=60).seconds for job in jobs[1::2]] == pytest.approx([89 / 50] * 2)
 
 
 def test_close_cancels_running_jobs(tts):

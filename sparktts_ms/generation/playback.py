@@ -1,14 +1,14 @@
-"""When the listener of a stream runs out of samples, if he hears them as they come."""
+"""When the playback of a stream runs out of samples, if it begins with the first ones."""
 
 import time
 
 
 class Playback:
-    """The listener of a job. `end`, by time.perf_counter, is when he has heard all samples so far,
-    before the first ones the time of the request.
+    """The playback of a job's samples. `end`, by time.perf_counter, is when all samples so far have
+    been played; before the first ones, the time of the request.
 
-    streamed: False for samples that are not heard as they come; each piece of them has its turn
-    when the last would have been heard, so that a job of them neither delays streams nor starves.
+    streamed: False for samples that are not played as they come; each piece of them has its turn
+    when the last would have been played, so that a job of them neither delays streams nor starves.
     """
 
     def __init__(self, sample_rate: int, streamed: bool):
@@ -18,7 +18,7 @@ class Playback:
         self._streamed = streamed
 
     def add(self, samples) -> None:
-        """Samples [N] have come; if there were none left, the listener goes on now."""
+        """Samples [N] have come; if there were none left, playback goes on now."""
         now = time.perf_counter()
         seconds = len(samples) / self.sample_rate
         self.seconds += seconds

@@ -1,4 +1,4 @@
-"""Playback: when a listener runs out of samples."""
+"""Playback: when it runs out of samples."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def second(count=1.0):
     return np.zeros(int(1000 * count))
 
 
-def test_a_stream_is_heard_from_its_first_samples_on(clock):
+def test_a_stream_is_played_from_its_first_samples_on(clock):
     stream = Playback(1000, streamed=True)
     assert stream.end == 100.0
     clock.now = 102.0
@@ -34,7 +34,7 @@ def test_a_stream_is_heard_from_its_first_samples_on(clock):
     assert stream.end == 105.0 and stream.seconds == 3.0
 
 
-def test_after_an_underrun_the_listener_goes_on(clock):
+def test_after_an_underrun_playback_goes_on(clock):
     stream = Playback(1000, streamed=True)
     stream.add(second())
     clock.now = 104.0
@@ -42,7 +42,7 @@ def test_after_an_underrun_the_listener_goes_on(clock):
     assert stream.end == 104.5
 
 
-def test_what_is_not_heard_has_a_turn_for_each_piece(clock):
+def test_what_is_not_played_has_a_turn_for_each_piece(clock):
     stream = Playback(1000, streamed=True)
     whole = Playback(1000, streamed=False)
     clock.now = 110.0                           # both have waited long
