@@ -9,6 +9,8 @@ flags and a page its controls. As text it is one line. Codes, for hints of a fro
         silent_recording, transcript_mismatch
     voice: not_a_voice; generated: no_speech, no_speech_continued, incomplete_voice
     model: no_model_dir, no_model_id, target_exists; server: busy, port_unavailable
+    text in pieces: invalid_message, invalid_parameters, invalid_output_format, text_too_long,
+        invalid_voice_settings, invalid_api_key, max_active_conversations, input_timeout_exceeded
     response: unknown_format, needs_pyav, sample_rate_out_of_range, speed_out_of_range
     device: no_ascend, unsuitable_chip, ascend_settings, no_settings
     environment: numpy_2; model directory: wrong_model_dir

@@ -22,7 +22,7 @@ from sparktts_ms.text.split import MAX_SYLLABLES, estimate_syllables
 
 MAX_CONTEXTS = 16
 MAX_AHEAD = 2               # clauses of a context in the engine at a time: one to hear, one ahead
-CLOSE_SECONDS = 0.25        # between a flush and the close that belongs to it
+CLOSE_SECONDS = 0.1         # between a flush and the close that belongs to it
 SETTLE_SECONDS = 0.3        # after which a text that ends in a mark is taken for complete
 
 

@@ -287,7 +287,7 @@ def test_bad_address_of_a_client_that_waits(fake_server, monkeypatch):
     assert [message["error"] for message in messages] == ["voice_not_found"] and code == 1008
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(st.text(max_size=30), st.binary(max_size=30), st.fixed_dictionaries(
     {}, optional={"text": st.sampled_from(["", " ", "Hi. ", "\ud83d", "a" * 300]) | st.integers(),
                   "context_id": st.sampled_from(["a", "b", ""]) | st.none(),
