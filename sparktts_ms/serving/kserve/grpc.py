@@ -26,6 +26,7 @@ from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceServicer
 from sparktts_ms.errors import InputError, SparkTTSError, quoted
 from sparktts_ms.serving.kserve.errors import status_code_of
 from sparktts_ms.serving.kserve.inference import Inference, Outputs
+from sparktts_ms.serving.kserve.memory import SMALL
 from sparktts_ms.serving.kserve.models import (
     VERSION,
     InferRequest,
@@ -69,7 +70,6 @@ WANTS_EMPTY_FINAL = "triton_enable_empty_final_response"
 SPARE_RPCS = 100                # in progress at once beside the requests that may wait
 MAX_STREAM_REQUESTS = 32        # of one stream, in progress at once
 KEEPALIVE_MS = 60_000           # between pings that find clients that are gone
-SMALL_MESSAGE = 64 << 10        # bytes; parsed at once
 READ_SECONDS = 300.0            # for a client to read a response of a stream
 STOP_SECONDS = 2.0              # for calls in progress when the server ends
 FAILED = "The server failed; its log has the details."
@@ -205,11 +205,12 @@ class InferenceServicer(GRPCInferenceServiceServicer):
 
     async def ModelInfer(self, content: bytes, context: Context) -> Any:
         """content: a ModelInferRequest."""
-        message = await read_message(content)
+        message = await self._read(content)
         with _record("ModelInfer", message, context) as record:
             context.set_trailing_metadata(((REQUEST_ID, record.request_id),))
             try:
-                response = await self._respond(message)
+                with self.inference.memory.holding(len(content)):
+                    response = await self._respond(message)
             except Exception as error:
                 code, message = _describe("ModelInfer", error)
                 record.status = code.name
@@ -260,6 +261,12 @@ class InferenceServicer(GRPCInferenceServiceServicer):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def _read(self, content: bytes) -> Any:
+        """A ModelInferRequest; an empty one if that cannot be read."""
+        if len(content) <= SMALL:
+            return read_message(content)
+        return await self.inference.memory.read(len(content), read_message, content)
+
     async def _respond(self, message: Any) -> Any:
         """The response to one ModelInferRequest."""
         model = _requested_model(message)
@@ -271,10 +278,11 @@ class InferenceServicer(GRPCInferenceServiceServicer):
 
     async def _answer(self, content: bytes, context: Context, send: Send) -> None:
         """Send the responses to one ModelInferRequest of a stream."""
-        message = await read_message(content)
+        message = await self._read(content)
         with _record("ModelStreamInfer", message, context) as record:
             try:
-                await self._send_responses(message, send)
+                with self.inference.memory.holding(len(content)):
+                    await self._send_responses(message, send)
                 record.status = "OK"
             except _NotReadError:
                 record.status = NOT_READ.name
@@ -307,15 +315,12 @@ class InferenceServicer(GRPCInferenceServiceServicer):
             await send(messages.ModelStreamInferResponse(infer_response=response))
 
 
-async def read_message(content: bytes) -> Any:
+def read_message(content: bytes) -> Any:
     """A ModelInferRequest; an empty one if that cannot be read."""
-    def read() -> Any:
-        try:
-            return messages.ModelInferRequest.FromString(content)
-        except (DecodeError, ValueError, RecursionError):
-            return messages.ModelInferRequest()
-
-    return read() if len(content) <= SMALL_MESSAGE else await asyncio.to_thread(read)
+    try:
+        return messages.ModelInferRequest.FromString(content)
+    except (DecodeError, ValueError, RecursionError):
+        return messages.ModelInferRequest()
 
 
 def _requested_model(message: Any) -> ModelSpec:
@@ -366,8 +371,11 @@ def make_response(request: InferRequest, outputs: Outputs, final: bool | None = 
 
 
 def _from_contents(spec: TensorSpec, shape: tuple[int, ...], tensor: Any) -> np.ndarray:
-    """The array [*shape] of the typed contents of a tensor."""
-    return from_elements(spec, shape, getattr(tensor.contents, CONTENTS[spec.datatype]))
+    """The array [*shape] of the typed contents of a tensor, which are not kept: as numbers of
+    Python they take several times as much."""
+    array = from_elements(spec, shape, getattr(tensor.contents, CONTENTS[spec.datatype]))
+    tensor.ClearField("contents")
+    return array
 
 
 def _parameters(parameters: Mapping[str, Any]) -> dict[str, Parameter]:

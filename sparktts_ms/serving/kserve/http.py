@@ -93,20 +93,24 @@ class KServeApi:
         model = _model(request)
         with self.inference.statistics[model.name].request() as stages:
             body = await read_body(request, self.limit)
+            encoding = request.headers.get("content-encoding", "")
 
             def parse():
-                encoding = request.headers.get("content-encoding", "")
                 content = decompress(body, encoding, self.limit)
-                return parse_request(model, content, request.headers.get(HEADER_LENGTH, ""),
-                                     request.query_params.get("request_id", ""))
+                return len(content), parse_request(
+                    model, content, request.headers.get(HEADER_LENGTH, ""),
+                    request.query_params.get("request_id", ""))
 
             def encode():
                 content, header_length = encode_response(infer_request, outputs)
                 return *compress(content, request.headers.get("accept-encoding", "")), header_length
 
-            infer_request = await asyncio.to_thread(parse)
-            work = self.inference.infer(infer_request, stages)
-            outputs = await unless_disconnected(request, work)
+            memory = self.inference.memory
+            size = self.limit if encoding else len(body)
+            size, infer_request = await memory.read(size, parse)
+            with memory.holding(size):
+                work = self.inference.infer(infer_request, stages)
+                outputs = await unless_disconnected(request, work)
             stages.enter("compute_output")
             content, encoding, header_length = await asyncio.to_thread(encode)
         headers = {"Content-Encoding": encoding, "Vary": "Accept-Encoding"} if encoding else {}

@@ -29,6 +29,8 @@ from sparktts_ms.serving.kserve.tensors import from_bytes, from_lists, tensor_er
 
 ZLIB_FORMATS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 NOT_ACCEPTED = re.compile(r"q=0(\.0*)?")
+MAX_OBJECTS = 400_000       # beginnings of objects and lists, and such characters in texts
+MAX_VALUES = 3_000_000      # numbers: of three minutes of sound
 COMPRESSION_LEVEL = 1       # samples hardly become smaller with more
 
 
@@ -125,6 +127,8 @@ def encode_response(request: InferRequest, outputs: Mapping[str, np.ndarray]) ->
 
 def parse_object(body: bytes) -> dict[str, Any]:
     """A body's JSON object. Raises InputError for anything else."""
+    if sum(map(body.count, (b"{", b"[", b":"))) > MAX_OBJECTS or body.count(b",") > MAX_VALUES:
+        raise body_error("The body has too many values.", "Send the data of tensors in binary.")
     try:
         fields = json_numbers.loads(body)
     except (ValueError, RecursionError):

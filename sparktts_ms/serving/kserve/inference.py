@@ -13,6 +13,7 @@ from sparktts_ms.config import BiCodecConfig
 from sparktts_ms.errors import AudioError, InputError, quoted
 from sparktts_ms.generation.request import Chunks, SpeechRequest
 from sparktts_ms.qwen2.sampling import Sampling
+from sparktts_ms.serving.kserve.memory import RequestMemory
 from sparktts_ms.serving.kserve.models import (
     MODELS,
     REFERENCE,
@@ -50,6 +51,7 @@ class Inference:
         self.server = server
         self.speech = server.speech
         self.statistics = {name: ModelStatistics(name, VERSION) for name in MODELS}
+        self.memory = RequestMemory(server.settings.limits.bodies)
 
     @property
     def ready(self) -> bool:
