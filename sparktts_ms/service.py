@@ -51,6 +51,7 @@ SHARED_WINDOW_SIZES = (84,)
 FIRST_CHUNKS = (8, 20, 32, 48, 76)
 CHUNKS = (20, 36, 64, 100)
 LEAST_CHUNK = 64                # unless playback is about to run out of samples
+MAX_FIRST_SECONDS = 2.0         # until the ids of a first chunk are there
 URGENT_SECONDS = 0.5            # before it does
 CALL_FRAMES = 80                # frames that decoding any chunk costs in addition to its own
 SMOOTHING = 0.1                 # weight of a new measurement
@@ -71,7 +72,7 @@ class Load:
 
     @property
     def sustained_chunk(self) -> int:
-        """The smallest of CHUNKS with which all jobs can be served as fast as they are heard; if
+        """The smallest of CHUNKS with which all jobs can be served as fast as they are played; if
         none is large enough, the largest but one."""
         spare = FRAME_SECONDS - self.step_seconds - self.jobs * self.frame_seconds
         overhead = self.jobs * CALL_FRAMES * self.frame_seconds
@@ -82,6 +83,17 @@ class Load:
         """From one token of each job to the next, while all are decoded in chunks of `size`."""
         decoding = self.jobs * self.frame_seconds * (CALL_FRAMES + size) / size
         return self.step_seconds + decoding
+
+    def first_chunk(self, chunks: Chunks) -> int:
+        """Frames of a stream's first chunk: as many as are played until the next one is there, if
+        they do not take too long themselves."""
+        lookahead = int(chunks.first_lookahead or 0)
+        seconds = self.seconds_per_token(self.sustained_chunk)
+        missing = chunks.lookahead - lookahead + self.sustained_chunk
+        # a little more, so that 76 do for 75, not 48
+        frames = min(1.1 * missing * seconds / FRAME_SECONDS,
+                     MAX_FIRST_SECONDS / max(seconds, 1e-6) - lookahead)
+        return max(chunks.first, *(size for size in FIRST_CHUNKS if size <= frames), 0)
 
     def note_step(self, seconds: float) -> None:
         self.step_seconds += SMOOTHING * (seconds - self.step_seconds)
@@ -214,7 +226,7 @@ class Job:
 
     def _set_pace(self, load: Load) -> None:
         """Alone, the job has chunks as it asked for. Several have larger ones, because these cost
-        less, and begin with one that is heard until enough ids for the next are there."""
+        less, and begin with one that is played until enough ids for the next are there."""
         shared = load.jobs > 1
         self._generation.window_sizes = SHARED_WINDOW_SIZES if shared else WINDOW_SIZES
         chunks = self._generation.chunks
@@ -224,12 +236,8 @@ class Job:
         sizes = tuple(size for size in CHUNKS if size <= chunks.maximum)
         pace.sizes = sizes if sizes and shared else None
         urgent = self.playback.end - time.perf_counter() < URGENT_SECONDS
-        size = load.sustained_chunk
-        pace.least = size if urgent else LEAST_CHUNK
-        missing = chunks.lookahead - int(chunks.first_lookahead or 0) + size
-        # what is heard until they are there; a little more, so that 76 do for 75, not 48
-        frames = 1.1 * missing * load.seconds_per_token(size) / FRAME_SECONDS
-        pace.first = max(chunks.first, *(size for size in FIRST_CHUNKS if size <= frames), 0)
+        pace.least = load.sustained_chunk if urgent else LEAST_CHUNK
+        pace.first = load.first_chunk(chunks)
 
     def waits_for_reader(self) -> bool:
         """Whether nothing is to be done until its reader has read on. Then the reader wakes the

@@ -12,6 +12,7 @@ from sparktts_ms.bicodec.codec import BiCodec
 from sparktts_ms.errors import InputError, NoSpeech, ServiceClosed
 from sparktts_ms.generation import segments, voice_encoder
 from sparktts_ms.qwen2.engine import Engine
+from sparktts_ms.service import Load
 from tests.helpers import fixed_length, mixed_requests, wait_until
 
 
@@ -193,6 +194,17 @@ def test_streams_are_what_the_decoder_makes_of_the_whole_after_the_first_chunk(s
     begin = len(first) + 320                        # after the cross-fade
     assert decibels(streamed[begin:] - whole[begin:], whole) < -50
     assert np.abs(streamed[:begin]).max() < 1.0
+
+
+@pytest.mark.parametrize("jobs, step, frame, least, first", [
+    (2, 0.003, 0.00025, 20, 8),             # each step leaves 17 ms for 2 x 80 x 0.25 ms: 3 frames
+    (8, 0.006, 0.00025, 20, 32),            # 160 ms in 12 ms a frame: 14; 44 ids of 16 ms: 35
+    (16, 0.0085, 0.00025, 64, 76),          # 320 ms in 7.5 ms a frame: 43; 88 ids of 17.5 ms: 77
+    (2, 0.03, 0.004, 64, 32),               # slower than speech: what is there after 2 s
+    (4, 0.05, 0.01, 64, 8)])
+def test_chunks_are_as_large_as_the_load_demands(jobs, step, frame, least, first):
+    load = Load(jobs, step, frame)
+    assert (load.sustained_chunk, load.first_chunk(Chunks())) == (least, first)
 
 
 def decibels(error, signal):
