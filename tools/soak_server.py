@@ -55,6 +55,9 @@ KEY = "soak-key"
 MAX_QUEUE = 16
 DRAIN_SECONDS = 20
 RETRY_SECONDS = 1.0         # of a client while the server ends or starts
+MAX_GROWTH = 0.05           # of memory after the warm-up of a long test,
+LONG_MINUTES = 20           # in minutes; in shorter ones the warm-up is not over:
+MAX_GROWTH_SHORT = 0.25
 QUIET_SECONDS = 60          # in which an idle server must have no requests
 # Samples of silence that a stream of these formats begins and ends with, at 16 kHz.
 ADDED = {"mp3": (529, 529 + 575), "aac": (1024, 1024 + 1023)}
@@ -263,7 +266,10 @@ async def soak(args: argparse.Namespace, folder: Path,
     finally:
         server.close()
         disk.close()
-    return ledger, Verdict.of(ledger, warm_up, server.errors, args.max_growth), server
+    max_growth = args.max_growth
+    if max_growth is None:
+        max_growth = MAX_GROWTH if args.minutes >= LONG_MINUTES else MAX_GROWTH_SHORT
+    return ledger, Verdict.of(ledger, warm_up, server.errors, max_growth), server
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -274,8 +280,9 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument("--clients", type=int, default=6, help="at once")
     parser.add_argument("--pause", type=float, default=0.5, metavar="SECONDS",
                         help="of a client between two requests, on average")
-    parser.add_argument("--max_growth", type=float, default=0.05, metavar="PART",
-                        help="of memory; short tests need more than the 0.05 of long ones")
+    parser.add_argument("--max_growth", type=float, metavar="PART",
+                        help=f"of memory (default: {MAX_GROWTH:g}, in tests of less than "
+                             f"{LONG_MINUTES} minutes {MAX_GROWTH_SHORT:g})")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", metavar="NAME",
                         help="clients whose names contain this")

@@ -93,8 +93,8 @@ def test_clients_can_be_chosen(capsys):
 def test_the_server_for_a_short_time(tmp_path):
     """The real server with the demonstration model; a process of its own, for it mounts a disk."""
     output = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "tools.soak_server", "--minutes", "1.5", "--max_growth",
-               "0.3", "--keep", str(tmp_path / "soak"), "--output", str(output)]
+    command = [sys.executable, "-m", "tools.soak_server", "--minutes", "1.5", "--keep",
+               str(tmp_path / "soak"), "--output", str(output)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(output.read_text())
