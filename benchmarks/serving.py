@@ -21,7 +21,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,11 +61,14 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     before = os.getloadavg()
+    measurements = [Measurement(load) for load in plan.loads]
     try:
-        measurements = asyncio.run(measure(target, plan, log))
+        asyncio.run(measure(target, plan, measurements, log))
     except ServerUnusable as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        log("Interrupted: what follows are the rounds that were complete.")
     machine = {"cores": os.cpu_count(), "load_average_before": before[0],
                "load_average_after": os.getloadavg()[0]}
     print(table(measurements))
@@ -170,9 +173,11 @@ class ServerUnusable(Exception):
     """The first request of the warm-up failed: nothing was measured."""
 
 
-async def measure(target: Target, plan: Plan, report: Callable[[str], None] = lambda line: None,
-                  transport: httpx.AsyncBaseTransport | None = None) -> list[Measurement]:
-    """All loads in turns, so that what else the machine does affects each of them.
+async def measure(target: Target, plan: Plan, measurements: Sequence[Measurement],
+                  report: Callable[[str], None] = lambda line: None,
+                  transport: httpx.AsyncBaseTransport | None = None) -> None:
+    """All loads in turns, so that what else the machine does affects each of them; each round is
+    added to its measurement when it is complete.
 
     Raises ServerUnusable in one line if the server refuses the very first request.
     """
@@ -189,7 +194,6 @@ async def measure(target: Target, plan: Plan, report: Callable[[str], None] = la
             for load in plan.loads:
                 texts = itertools.islice(itertools.cycle(plan.texts), load.streams or 1)
                 await asyncio.gather(*(ask(text) for text in texts))
-        measurements = [Measurement(load) for load in plan.loads]
         for number in range(plan.rounds):
             for measurement in measurements:
                 clock = asyncio.get_running_loop().time
@@ -198,7 +202,6 @@ async def measure(target: Target, plan: Plan, report: Callable[[str], None] = la
                 measurement.add(results, clock() - began, time.process_time() - cpu)
                 report(f"round {number + 1} of {plan.rounds}: {measurement.load}, "
                        f"{len(results)} requests in {clock() - began:.1f} s")
-    return measurements
 
 
 async def run_round(ask: Callable[..., Awaitable[Result]], load: Load, plan: Plan,

@@ -23,7 +23,9 @@ TARGET = Target("http://server:8000")
 
 def measured(server, *loads, **plan):
     plan = {"texts": ("a", "bb", "ccc"), "warm_up": 0, **plan}
-    return run(measure(TARGET, Plan(tuple(loads), **plan), transport=server.transport))
+    measurements = [Measurement(load) for load in loads]
+    run(measure(TARGET, Plan(tuple(loads), **plan), measurements, transport=server.transport))
+    return measurements
 
 
 def test_streams_ask_one_text_after_another():
@@ -210,6 +212,20 @@ def test_the_command_on_a_real_connection(url, tmp_path, capsys):
         assert figures["audio_s"] == 1.5 * figures["requests"]
         assert 0 < figures["first_audio_p50_s"] <= figures["first_audio_p95_s"]
         assert figures["first_audio_p95_s"] <= figures["end_to_end_p95_s"] <= figures["wall_s"]
+
+
+def test_what_was_measured_before_an_interruption_is_reported(tmp_path, capsys, monkeypatch):
+    async def interrupted(target, plan, measurements, report):
+        measurements[0].add(results(1, 2), 10.0, 0.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(serving, "measure", interrupted)
+    output = tmp_path / "figures.json"
+    arguments = ["--url", "http://host", "--streams", "2", "4", "--output", str(output)]
+    assert main(arguments) == 0
+    assert "2 streams" in capsys.readouterr().out
+    first, second = json.loads(output.read_text())["runs"]
+    assert (first["requests"], second["requests"]) == (2, 0)
 
 
 def test_the_command_without_a_server(capsys):
