@@ -49,7 +49,7 @@ def test_underruns_are_those_of_a_simulated_player(steps):
 
 
 @given(ARRIVALS, st.integers(1, 100))
-def test_what_is_heard_and_the_silences_fill_the_time(steps, rate):
+def test_what_is_audible_and_the_silences_fill_the_time(steps, rate):
     now, player = 0.0, Player(rate)
     for step, size in steps:
         now += step

@@ -52,6 +52,7 @@ class Context:
     settle_time: float | None = None    # when its text is taken for complete if no more comes
     is_closed: bool = False         # no more text comes
     is_stopped: bool = False        # nothing of it may be sent any more
+    is_audible: bool = False          # some of its audio has been sent
     num_spoken: int = 0             # clauses
     _buffer: TextBuffer = field(default_factory=TextBuffer)
     _waiting: deque[Clause] = field(default_factory=deque)
@@ -122,10 +123,12 @@ class Context:
         self._num_waiting = 0
 
     def next_clause(self) -> Clause | None:
-        """What to start next, if enough has been spoken of what was started. Clauses that wait
-        become one as far as a segment allows."""
+        """What to start next, if enough has been spoken of what was started; nothing beside the
+        first clause, which it would delay. Clauses that wait become one as far as a segment
+        allows."""
         blocked = self.predecessor is not None and not self.predecessor.is_final
-        if blocked or not self._waiting or self.num_ahead >= MAX_AHEAD:
+        max_ahead = MAX_AHEAD if self.is_audible or self.num_spoken else 1
+        if blocked or not self._waiting or self.num_ahead >= max_ahead:
             return None
         self.predecessor = None
         clause = self._take()
@@ -149,7 +152,7 @@ class Context:
 
     def note_audio(self) -> None:
         """Some of its audio has been sent."""
-        self._has_audio = True
+        self._has_audio = self.is_audible = True
 
     def note_spoken(self, now: float) -> None:
         """All audio of the oldest clause that was started has been sent."""

@@ -329,7 +329,10 @@ class Speaker:
     async def _send(self, audio: bytes, alignment: dict | None = None) -> None:
         if (audio or alignment) and not self.context.is_stopped:
             await self.session.send(audio_message(audio, self.context_id, alignment))
+            is_first = not self.context.is_audible
             self.context.note_audio()
+            if is_first:
+                self.advance()
 
     def discard(self) -> None:
         """Cancel what was submitted and is not spoken."""

@@ -43,14 +43,25 @@ def contexts():
 def test_a_clause_starts_when_it_is_complete(contexts):
     context = send(contexts, context_id="a", text="Hello there, my ")
     assert started(context) == ["Hello there,"]
+    context.note_audio()
     send(contexts, context_id="a", text="friend")
     assert started(context) == []
     send(contexts, context_id="a", flush=True)
     assert started(context) == ["my friend"]
 
 
+def test_the_first_clause_is_alone_until_it_is_audible(contexts):
+    context = send(contexts, context_id="a", text="One is here. x")
+    assert started(context) == ["One is here."]
+    send(contexts, context_id="a", text=" is here. y")
+    assert started(context) == []
+    context.note_audio()
+    assert started(context) == ["x is here."]
+
+
 def test_few_clauses_are_ahead_and_those_that_wait_become_one(contexts):
-    context = None
+    context = send(contexts, context_id="a", text=" ")
+    context.note_audio()
     for text in ("One is here. ", "Two is here. ", "Three is here. ", "Four is here. x"):
         context = send(contexts, context_id="a", text=text)
         if context.num_ahead < MAX_AHEAD:
@@ -62,9 +73,13 @@ def test_few_clauses_are_ahead_and_those_that_wait_become_one(contexts):
 
 def test_auto_mode_takes_messages_for_phrases():
     contexts = Contexts(LIMITS, 0.0, auto_mode=True)
-    assert started(send(contexts, context_id="a", text="Hello there.")) == ["Hello there."]
-    assert started(send(contexts, context_id="a", text="It costs 3.")) == []
-    assert started(send(contexts, context_id="a", text="5 euros.")) == ["It costs 3.5 euros."]
+    context = send(contexts, context_id="a", text="Hello there.")
+    assert started(context) == ["Hello there."]
+    context.note_audio()
+    send(contexts, context_id="a", text="It costs 3.")
+    assert started(context) == []
+    send(contexts, context_id="a", text="5 euros.")
+    assert started(context) == ["It costs 3.5 euros."]
 
 
 def test_settled_text_starts(contexts):
@@ -92,7 +107,7 @@ def test_close_directly_after_flush_finishes(contexts):
     assert list(contexts) == []
 
 
-def test_close_before_anything_is_heard_finishes_what_was_flushed(contexts):
+def test_close_before_anything_is_audible_finishes_what_was_flushed(contexts):
     context = send(contexts, context_id="a", text="One is here.", flush=True)
     send(contexts, 9.0, context_id="a", close_context=True)
     assert not context.is_final

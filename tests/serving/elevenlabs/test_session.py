@@ -26,7 +26,7 @@ def speak(client, text, context_id="a"):
     return client.until_final(context_id)
 
 
-def test_a_text_is_heard_and_final(client):
+def test_a_text_is_audible_and_final(client):
     messages = speak(client, "Hello there.")
     assert heard(audio_of(messages)) == "Hello there."
     assert messages[-1] == {"isFinal": True, "contextId": "a"}
