@@ -34,6 +34,7 @@ class SpeechServer:
         """Warm up, then take requests from now on. From any thread."""
         start = time.perf_counter()
         self.voices.generate(service)
+        service.warm_up()
         logger.info("Warmed up in %.1f s.", time.perf_counter() - start)
         self.speech.start(service)
 
