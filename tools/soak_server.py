@@ -100,11 +100,14 @@ class Soak:
         await self.restart_gently()
         await self.work(RESTARTS / 2)
         await self.restart_hard()
+        await self.try_once("kept voice", voice_clients.use_kept)
         await self.work(WARM_UP - RESTARTS)
         warm_up = self.ledger.seconds
         await self.see_idle("after the warm-up")
         await self.work(DISK_FULL[0] - WARM_UP)
         self.fill_disk()
+        for _ in range(3):
+            await self.try_once("voice upload", voice_clients.add_and_delete)
         await self.work(DISK_FULL[1] - DISK_FULL[0])
         self.free_disk()
         await self.work(1 - DISK_FULL[1])
@@ -118,6 +121,10 @@ class Soak:
     async def work(self, part: float) -> None:
         """Let the clients work for this part of the time."""
         await asyncio.sleep(60 * self.args.minutes * part)
+
+    async def try_once(self, name: str, action: Action) -> None:
+        """An action beside those of the clients, which choose theirs at random."""
+        await perform(self.context, name, action, random.Random(self.ledger.requests))
 
     async def client(self, number: int) -> None:
         """One client after another, chosen at random by weight."""

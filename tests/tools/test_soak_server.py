@@ -44,6 +44,8 @@ def test_a_good_server_passes(tmp_path, monkeypatch):
     assert len(server.starts) == 3 and len(found.idle) == 2 and len(found.slot_freed) == 10
     assert {name for name, _ in found.outcomes} == set(CLIENTS)
     assert found.outcomes["openai pcm", "ok"] > 10
+    assert found.outcomes["voice upload", "refused"] >= 3           # by a full disk
+    assert found.outcomes["kept voice", "ok"] >= 1
     assert [event for event in found.events if "no file can be written" in event]
     assert found.points[-1].usage.memory > 10 and found.points[-1].life == 3
 
