@@ -146,7 +146,7 @@ class AsyncService:
         """
         service = self.open_service()
         with self.in_progress():
-            return await self.run(service.tokenize, samples)
+            return await self._result(self._readers.submit(service.tokenize, samples))
 
     async def take_turn(self) -> None:
         """Return when the steps and calls that were there before have been done."""

@@ -283,8 +283,7 @@ class Speaker:
                 return
             clause, task = submitted
             try:
-                stream = await task
-                async with stream:
+                async with await _started(task) as stream:
                     await self._speak(clause, stream)
                 self._has_spoken = True
             except (NoSpeech, InputError) as error:
@@ -342,6 +341,16 @@ class Speaker:
                 task = submitted[1]
                 task.cancel()
                 task.add_done_callback(_end_stream)
+
+
+async def _started(task: asyncio.Task) -> SpeechStream:
+    """The stream that a task has submitted. Who is cancelled when it is there, and has not taken
+    it yet, ends it."""
+    try:
+        return await task
+    except asyncio.CancelledError:
+        task.add_done_callback(_end_stream)
+        raise
 
 
 def _end_stream(task: asyncio.Task) -> None:

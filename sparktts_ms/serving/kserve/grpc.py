@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
-from contextlib import AbstractContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractContextManager, ExitStack, aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -205,18 +205,20 @@ class InferenceServicer(GRPCInferenceServiceServicer):
 
     async def ModelInfer(self, content: bytes, context: Context) -> Any:
         """content: a ModelInferRequest."""
-        message = await self._read(content)
-        with _record("ModelInfer", message, context) as record:
-            context.set_trailing_metadata(((REQUEST_ID, record.request_id),))
-            try:
-                with self.inference.memory.holding(len(content)):
+        with ExitStack() as held:
+            message, refusal = await self._read(content, held)
+            with _record("ModelInfer", message, context) as record:
+                context.set_trailing_metadata(((REQUEST_ID, record.request_id),))
+                try:
+                    if refusal is not None:
+                        raise refusal
                     response = await self._respond(message)
-            except Exception as error:
-                code, message = _describe("ModelInfer", error)
-                record.status = code.name
-                await context.abort(code, message)
-            record.status = "OK"
-            return response
+                except Exception as error:
+                    code, message = _describe("ModelInfer", error)
+                    record.status = code.name
+                    await context.abort(code, message)
+                record.status = "OK"
+                return response
 
     async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Context) -> None:
         """Requests of one stream are answered at once; their responses come as they are made."""
@@ -261,11 +263,16 @@ class InferenceServicer(GRPCInferenceServiceServicer):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _read(self, content: bytes) -> Any:
-        """A ModelInferRequest; an empty one if that cannot be read."""
+    async def _read(self, content: bytes, held: ExitStack) -> tuple[Any, InputError | None]:
+        """A ModelInferRequest; an empty one if that cannot be read, or if there is no room for it:
+        then with the error. Its room is taken until `held` is left."""
+        try:
+            held.enter_context(self.inference.memory.holding(len(content)))
+        except InputError as error:
+            return messages.ModelInferRequest(), error
         if len(content) <= SMALL:
-            return read_message(content)
-        return await self.inference.memory.read(len(content), read_message, content)
+            return read_message(content), None
+        return await self.inference.memory.read(len(content), read_message, content), None
 
     async def _respond(self, message: Any) -> Any:
         """The response to one ModelInferRequest."""
@@ -278,11 +285,17 @@ class InferenceServicer(GRPCInferenceServiceServicer):
 
     async def _answer(self, content: bytes, context: Context, send: Send) -> None:
         """Send the responses to one ModelInferRequest of a stream."""
-        message = await self._read(content)
+        with ExitStack() as held:
+            message, refusal = await self._read(content, held)
+            await self._answer_message(message, refusal, context, send)
+
+    async def _answer_message(self, message: Any, refusal: InputError | None, context: Context,
+                              send: Send) -> None:
         with _record("ModelStreamInfer", message, context) as record:
             try:
-                with self.inference.memory.holding(len(content)):
-                    await self._send_responses(message, send)
+                if refusal is not None:
+                    raise refusal
+                await self._send_responses(message, send)
                 record.status = "OK"
             except _NotReadError:
                 record.status = NOT_READ.name

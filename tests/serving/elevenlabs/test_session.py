@@ -1,5 +1,6 @@
 """The WebSocket protocols as a client sees them."""
 
+import asyncio
 import json
 import socket
 import time
@@ -11,9 +12,11 @@ from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
 from sparktts_ms.errors import InputError, NoSpeech, ServiceClosed
+from sparktts_ms.generation.request import SpeechRequest
 from sparktts_ms.serving.elevenlabs import session
+from sparktts_ms.voice import Voice
 from tests.helpers import wait_until
-from tests.serving.elevenlabs.fakes import Client, audio_of, heard
+from tests.serving.elevenlabs.fakes import Client, FakeSpeech, audio_of, heard
 
 TEXT = "Hello there, Dr. Smith. It costs 3.14 dollars, or 1,000 yen."
 
@@ -410,3 +413,27 @@ def test_draining_server_tells_what_it_does_not_speak(make_fake_server):
 def test_samples_are_exact(client):
     samples = np.frombuffer(audio_of(speak(client, "Hi.")), "<i2")
     assert samples.tolist() == np.repeat([ord(c) * 128 for c in "Hi."], 160).tolist()
+
+
+def test_speech_that_starts_while_its_client_leaves_is_ended():
+    """The speaker is cancelled when its clause has been submitted, before it takes the stream."""
+    speech = FakeSpeech(seconds_each=30.0)
+    request = SpeechRequest("Hello.", Voice(np.zeros(32, np.int32)))
+
+    async def submitted():
+        await asyncio.sleep(0)
+        return await speech.submit(request, api="elevenlabs")
+
+    async def leave():
+        submit = asyncio.create_task(submitted())
+        speaker = asyncio.create_task(session._started(submit))
+        await asyncio.sleep(0)                  # both have begun
+        await asyncio.sleep(0)                  # the stream is there
+        assert submit.done() and not speaker.done()
+        speaker.cancel()
+        await asyncio.wait([speaker])
+        await asyncio.sleep(0)
+        return speaker.cancelled()
+
+    assert asyncio.run(leave())
+    assert speech.streams[0].is_ended
