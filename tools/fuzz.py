@@ -1,8 +1,9 @@
 """Damaged and hostile input for every reader: python -m tools.fuzz --minutes 5
 
-Each target gets files made from the repository's own, changed at random, in a child process with
-limits of memory and time. Only a SparkTTSError, or success, is right. For anything else the seed
-is printed and the input is kept; exit status 1. `--target NAME --seed N` repeats one.
+The readers include a speech server, which gets requests (see fuzz_server.py). Each target gets
+files made from the repository's own, changed at random, in a child process with limits of memory
+and time. Only a SparkTTSError, or success, is right. For anything else the seed is printed and the
+input is kept; exit status 1. `--target NAME --seed N` repeats one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+
+from tools import fuzz_server
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "pretrained_models" / "Spark-TTS-demo"
@@ -156,7 +159,7 @@ def texts() -> list[bytes]:
     return [TEXT.encode(), (TEXT * 40).encode(), b"a" * 5000, "天".encode() * 5000]
 
 
-TARGETS: dict[str, tuple[Callable[[], list[bytes]], Callable[[Path], None], str]] = {
+TARGETS: dict[str, tuple[Callable[[], list[bytes]], Callable[[Path], object], str]] = {
     "recording": (recordings, read_recording_file, "wav"),
     "voice": (voices, read_voice, "json"),
     "config": (lambda: files("pretrained_models/Spark-TTS-demo/**/config.json"), read_settings,
@@ -171,6 +174,7 @@ TARGETS: dict[str, tuple[Callable[[], list[bytes]], Callable[[Path], None], str]
     "torch": (lambda: files("tests/golden/torch_bin/*.bin"), convert_weights, "bin"),
     "manifest": (manifests, read_manifest_file, "jsonl"),
     "text": (texts, prepare_text, "txt"),
+    **fuzz_server.TARGETS,
 }
 
 

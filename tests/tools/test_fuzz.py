@@ -2,8 +2,9 @@
 
 import pytest
 
-from tools import fuzz
+from tools import fuzz, fuzz_server
 from tools.fuzz import TARGETS, main, make_input
+from tools.fuzz_server import FakeService
 
 
 @pytest.mark.parametrize("target", ["voice", "text"])
@@ -33,3 +34,21 @@ def test_failures_are_kept_and_named(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_target_has_a_corpus(target):
     assert all(TARGETS[target][0]())
+
+
+@pytest.mark.parametrize("target", fuzz_server.TARGETS)
+def test_the_server_answers_requests_that_are_not_damaged(target, tmp_path):
+    """Else damaged ones would test little."""
+    corpus, read, _ = fuzz_server.TARGETS[target]
+    for content in corpus():
+        (tmp_path / "input").write_bytes(content)
+        assert read(tmp_path / "input") in ("200", "1000", "OK")
+
+
+@pytest.mark.parametrize("target", ["openai-speech", "elevenlabs"])
+def test_a_failing_server_is_found(target, tmp_path, monkeypatch):
+    monkeypatch.setattr(FakeService, "submit", lambda self, request, **options: 1 / 0)
+    corpus, read, _ = fuzz_server.TARGETS[target]
+    (tmp_path / "input").write_bytes(corpus()[0])
+    with pytest.raises(AssertionError, match="500"):
+        read(tmp_path / "input")
