@@ -95,6 +95,9 @@ class FakeService:
     def decode(self, global_ids: np.ndarray, semantic_ids: np.ndarray) -> Any:
         return iter([np.zeros(320 * len(semantic_ids), np.float32)])
 
+    def warm_up(self) -> None:
+        pass
+
     def take_turn(self) -> None:
         pass
 
