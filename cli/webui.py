@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
 
     from sparktts_ms import Service
     from sparktts_ms.serving.http_server import listen
-    from sparktts_ms.serving.voice_store import VoiceStore
+    from sparktts_ms.serving.voices.store import VoiceStore
     from webui.app import Settings
 
     keys = [*args.api_key, *environment_keys()]

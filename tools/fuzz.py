@@ -79,14 +79,15 @@ def read_settings(path: Path) -> None:
 
 
 def read_voice_names(path: Path) -> None:
-    from sparktts_ms.serving.voices import VoiceLibrary, read_names
+    from sparktts_ms.serving.voices.library import VoiceLibrary
+    from sparktts_ms.serving.voices.names import read_names
 
     VoiceLibrary(names=read_names(path))
 
 
 def read_speech_request(path: Path) -> None:
     from sparktts_ms.serving.openai.speech import SpeechParameters
-    from sparktts_ms.serving.reference_audio import decode_base64
+    from sparktts_ms.serving.recordings.reference_audio import decode_base64
     from sparktts_ms.serving.settings import Limits
 
     parameters = SpeechParameters.parse(path.read_bytes(), Limits())

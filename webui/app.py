@@ -46,11 +46,11 @@ from sparktts_ms.serving.middleware.api_key import KEY_ID
 from sparktts_ms.serving.middleware.errors import log_error
 from sparktts_ms.serving.middleware.hosts import LOOPBACK_HOSTS, is_loopback
 from sparktts_ms.serving.middleware.visitors import VISITOR
+from sparktts_ms.serving.monitoring.tracing import RequestLog
 from sparktts_ms.serving.server import SpeechServer
 from sparktts_ms.serving.settings import Settings as SpeechSettings
 from sparktts_ms.serving.settings import answered_hosts
-from sparktts_ms.serving.tracing import RequestLog
-from sparktts_ms.serving.voice_store import VisitorVoices, Voices, VoiceStore
+from sparktts_ms.serving.voices.store import VisitorVoices, Voices, VoiceStore
 from webui.gradio_guard import CallErrors, guard_calls
 from webui.handlers import Handlers
 from webui.http_api import (

@@ -20,7 +20,7 @@ from sparktts_ms.errors import InputError, SparkTTSError
 from sparktts_ms.generation.attributes import LEVELS
 from sparktts_ms.generation.request import check_text
 from sparktts_ms.generation.vocabulary import TOKENS_PER_SECOND
-from sparktts_ms.serving.voice_store import Voices
+from sparktts_ms.serving.voices.store import Voices
 from webui.i18n import TEXTS, error_message, notice_message
 from webui.sessions import MAX_SEED, Sessions
 

@@ -41,7 +41,7 @@ from sparktts_ms.service import Job
 from sparktts_ms.serving.middleware.errors import log_error, quoted
 from sparktts_ms.serving.middleware.hosts import host_name, is_loopback
 from sparktts_ms.serving.middleware.routes import route_path
-from sparktts_ms.serving.voice_store import Voices
+from sparktts_ms.serving.voices.store import Voices
 from webui.i18n import error_message
 from webui.sessions import Sessions
 

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from sparktts_ms.generation.attributes import GENDERS, LEVELS
-from sparktts_ms.serving.voice_store import MAX_NAME_LENGTH
+from sparktts_ms.serving.voices.store import MAX_NAME_LENGTH
 from webui.gradio_api import add_endpoints, image
 from webui.handlers import OUTPUTS, Form, Handlers
 from webui.i18n import LANGUAGES, LOCALES, TEXTS, language_names

@@ -3,8 +3,11 @@
     app             one ASGI application of all that follows
     server          what the protocols share: service, voices, settings, metrics
     async_service   requests of an event loop to the engine: bounded queue, cancellation, drain
+    speech_stream   the samples of one of them
     openai, elevenlabs, kserve      one protocol each
+    voices          by name; recordings: those that come with requests
     encoding        samples to mp3, opus, aac, flac, wav, pcm
+    monitoring      health, metrics, request ids and traces
     middleware      guards of one idea each, for any application
 """
 

@@ -20,8 +20,6 @@ from sparktts_ms.service import Service
 from sparktts_ms.serving.elevenlabs import routes as elevenlabs
 from sparktts_ms.serving.environment import load_service, settings_from_environment
 from sparktts_ms.serving.errors import RETRY_AFTER, Refusals
-from sparktts_ms.serving.health import PATHS as HEALTH_PATHS
-from sparktts_ms.serving.health import HealthApi
 from sparktts_ms.serving.kserve.grpc import serve_grpc
 from sparktts_ms.serving.kserve.http import MODEL_PATHS, KServeApi
 from sparktts_ms.serving.kserve.inference import Inference
@@ -36,11 +34,13 @@ from sparktts_ms.serving.middleware import (
 )
 from sparktts_ms.serving.middleware.refusal import Refuse, json_refusal
 from sparktts_ms.serving.middleware.routes import route_path
+from sparktts_ms.serving.monitoring.health import PATHS as HEALTH_PATHS
+from sparktts_ms.serving.monitoring.health import HealthApi
+from sparktts_ms.serving.monitoring.tracing import RequestLog
 from sparktts_ms.serving.openai import OpenAIApi
 from sparktts_ms.serving.openai import refusal as openai_refusal
 from sparktts_ms.serving.server import SpeechServer
 from sparktts_ms.serving.settings import Limits
-from sparktts_ms.serving.tracing import RequestLog
 
 FORM_OVERHEAD = 128 << 10       # bytes of an upload's form besides the file
 OPEN_PATHS = (*HEALTH_PATHS, "/v2/health/live", "/v2/health/ready", "GET /v1/audio/voices")

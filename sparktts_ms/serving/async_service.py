@@ -9,45 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import secrets
-import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-from queue import Empty
 from typing import Any, Literal
 
 import numpy as np
-import soundfile
 
 from sparktts_ms.config import BiCodecConfig
-from sparktts_ms.errors import AudioError, InputError, OutputError, ServiceClosed, SparkTTSError
+from sparktts_ms.errors import AudioError, InputError, ServiceClosed, SparkTTSError
 from sparktts_ms.generation.request import Chunks, SpeechRequest
-from sparktts_ms.service import Job, Service
-from sparktts_ms.serving.metrics import Metrics
+from sparktts_ms.service import Service
+from sparktts_ms.serving.monitoring.metrics import Metrics
+from sparktts_ms.serving.recordings.encoder import RecordingEncoder
 from sparktts_ms.serving.settings import Settings
-from sparktts_ms.serving.tracing import current_request_id
+from sparktts_ms.serving.speech_stream import SpeechStream
 from sparktts_ms.voice import Voice
 
 MAX_THREADS = 16            # that prepare texts, and more
 MAX_READERS = 4             # threads that read recordings, which takes up to a second of a core
-MAX_VOICES = 64             # that are remembered
 MAX_UNREAD_SECONDS = 30.0   # of speech, until a request waits for its reader
 STOP_SECONDS = 5.0          # for streams to end after they have been stopped
 
 State = Literal["loading", "ready", "draining"]
-
-
-@dataclass(frozen=True)
-class Usage:
-    """Tokens of a request so far."""
-
-    input_tokens: int
-    output_tokens: int
 
 
 class AsyncService:
@@ -66,8 +51,7 @@ class AsyncService:
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="speech")
         self._readers = ThreadPoolExecutor(MAX_READERS, thread_name_prefix="recordings")
         self._draining = threading.Event()
-        self._voices: dict[tuple, Voice] = {}   # the latest ones, by recording and transcript
-        self._voices_lock = threading.Lock()
+        self._recordings = RecordingEncoder()
         metrics.observe(metrics.running, lambda: self._count(started=True))
         metrics.observe(metrics.waiting, lambda: self._count(started=False))
         metrics.observe(metrics.slots, lambda: self._num_slots_used())
@@ -136,7 +120,7 @@ class AsyncService:
             raise AudioError(f"The recording is larger than {limits.upload >> 20} MB.",
                              "Cut it to 3 to 10 seconds.", code="too_large")
         with self.in_progress():
-            work = self._readers.submit(self._encode_voice, service, audio, transcript)
+            work = self._readers.submit(self._recordings.encode, service, audio, transcript)
             return await self._result(work)
 
     async def tokenize(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -237,21 +221,6 @@ class AsyncService:
             time.sleep(0.05)
         return not self.num_requests
 
-    def _encode_voice(self, service: Service, audio: bytes | np.ndarray,
-                      transcript: str | None) -> Voice:
-        """In a thread. Reading a recording takes its time, too, so voices are kept by its bytes."""
-        content = audio if isinstance(audio, bytes) else np.ascontiguousarray(audio).data
-        key = type(audio), hashlib.sha256(content).digest(), transcript
-        with self._voices_lock:
-            voice = self._voices.get(key)
-        if voice is None:
-            voice = _encode_voice(service, audio, transcript)
-            with self._voices_lock:
-                self._voices[key] = voice
-                if len(self._voices) > MAX_VOICES:
-                    del self._voices[next(iter(self._voices))]
-        return voice
-
     @staticmethod
     async def _result(work: Future, discard: Callable[[Any], None] | None = None) -> Any:
         """A thread's result. Who stops waiting for it does not stop the thread; its result is
@@ -268,140 +237,7 @@ class AsyncService:
             raise
 
 
-class SpeechStream:
-    """The samples of one request: `async with` it, and iterate. Leaving cancels the request.
-
-    request_id: of the HTTP request it belongs to, or its own. seconds: of samples read so far, at
-    sample_rate Hz.
-    """
-
-    def __init__(self, owner: AsyncService, sample_rate: int, api: str, start_time: float):
-        self.sample_rate = sample_rate
-        self.request_id = current_request_id() or f"req-{secrets.token_hex(8)}"
-        self.seconds = 0.0
-        self.job: Job | None = None
-        self._owner = owner
-        self._api = api
-        self._submit_time = start_time
-        self._loop = asyncio.get_running_loop()
-        self._changed = asyncio.Event()
-        self._stopped = False
-        self._succeeded = False
-        self._ended = False
-
-    @property
-    def usage(self) -> Usage:
-        """Tokens so far."""
-        return Usage(*self.job.usage) if self.job is not None else Usage(0, 0)
-
-    @property
-    def queue_seconds(self) -> float:
-        """From `submit` until the engine began with it, once it has."""
-        if self.job is None or self.job.start_time is None:
-            return 0.0
-        return self.job.start_time - self._submit_time
-
-    def cancel(self) -> None:
-        """Stop generating. Does nothing to a stream that has ended."""
-        if self.job is not None:
-            self.job.cancel()
-
-    def stop(self) -> None:
-        """Cancel for the server's sake: the reader gets ServiceClosed. From any thread."""
-        self._stopped = True
-        self.cancel()
-        self.wake()
-
-    def wake(self) -> None:
-        """Let the reader look again. From any thread."""
-        with contextlib.suppress(RuntimeError):         # the loop has been closed
-            self._loop.call_soon_threadsafe(self._changed.set)
-
-    async def __aenter__(self) -> SpeechStream:
-        return self
-
-    async def __aexit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
-        self.end(error)
-
-    async def __aiter__(self) -> AsyncIterator[np.ndarray]:
-        """Samples [N] float32 in [-1, 1]. Raises what went wrong, and ServiceClosed."""
-        assert self.job is not None
-        while True:
-            self._changed.clear()
-            if self._stopped:
-                raise ServiceClosed("The server is shutting down.", "Try again.", code="draining")
-            try:
-                samples = self.job.read_nowait()
-            except Empty:
-                await self._changed.wait()
-                continue
-            if samples is None:
-                break
-            if not self.seconds:
-                self._observe(self._owner.metrics.first_audio)
-            self.seconds += len(samples) / self.sample_rate
-            yield samples
-        if not self.job.cancelled:
-            self._succeed()
-
-    def end(self, error: BaseException | None = None) -> None:
-        """Cancel what is not done, and count what became of the request."""
-        self.cancel()
-        if self._ended:
-            return
-        self._ended = True
-        owner, metrics = self._owner, self._owner.metrics
-        owner.streams.discard(self)
-        owner.num_requests -= 1
-        if self.job is not None:
-            usage = self.usage
-            metrics.prompt_tokens.labels(self._api).inc(usage.input_tokens)
-            metrics.generation_tokens.labels(self._api).inc(usage.output_tokens)
-            metrics.audio_seconds.labels(self._api).inc(self.seconds)
-        if self._succeeded:
-            return
-        if isinstance(error, Exception):
-            code = getattr(error, "code", None) or type(error).__name__
-            metrics.failure.labels(self._api, code).inc()
-        else:
-            metrics.cancelled.labels(self._api).inc()
-
-    def _succeed(self) -> None:
-        """All samples have been read."""
-        assert self.job is not None
-        metrics = self._owner.metrics
-        self._observe(metrics.latency)
-        if self.job.start_time is not None:
-            waited = self.job.start_time - self._submit_time
-            metrics.queue_time.labels(self._api).observe(waited)
-            if self.seconds:
-                worked = time.perf_counter() - self.job.start_time
-                metrics.rtf.labels(self._api).observe(worked / self.seconds)
-        metrics.success.labels(self._api).inc()
-        self._succeeded = True
-
-    def _observe(self, histogram: Any) -> None:
-        histogram.labels(self._api).observe(time.perf_counter() - self._submit_time)
-
-
 def _check_length(name: str, text: str, limit: int) -> None:
     if len(text) > limit:
         raise InputError(f"The {name} has {len(text):,} characters; at most {limit:,} are allowed.",
                          code="too_long")
-
-
-def _encode_voice(service: Service, audio: bytes | np.ndarray, transcript: str | None) -> Voice:
-    try:
-        with tempfile.NamedTemporaryFile(prefix="spark-tts-audio-") as file:
-            if isinstance(audio, bytes):
-                file.write(audio)
-            else:
-                soundfile.write(file, audio, service.sample_rate, "FLOAT", format="WAV")
-            file.flush()
-            return service.encode_voice(Path(file.name), transcript)
-    except OSError as error:
-        raise OutputError(f"The recording cannot be kept: {error.strerror}.",
-                          code="disk_full") from None
-    except AudioError as error:
-        error.subject = "the recording"
-        raise

@@ -7,10 +7,11 @@ import time
 
 from sparktts_ms.service import Service
 from sparktts_ms.serving.async_service import AsyncService
-from sparktts_ms.serving.metrics import Metrics
+from sparktts_ms.serving.monitoring.metrics import Metrics
 from sparktts_ms.serving.settings import Settings
-from sparktts_ms.serving.voice_store import VoiceStore
-from sparktts_ms.serving.voices import VoiceLibrary, read_names
+from sparktts_ms.serving.voices.library import VoiceLibrary
+from sparktts_ms.serving.voices.names import read_names
+from sparktts_ms.serving.voices.store import VoiceStore
 
 logger = logging.getLogger("sparktts_ms")
 

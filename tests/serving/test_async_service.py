@@ -10,9 +10,9 @@ import soundfile
 from sparktts_ms import SpeechRequest
 from sparktts_ms.errors import InputError, ServiceClosed
 from sparktts_ms.qwen2.sampling import Sampling
-from sparktts_ms.serving import async_service
 from sparktts_ms.serving.async_service import MAX_READERS, MAX_UNREAD_SECONDS, AsyncService
-from sparktts_ms.serving.metrics import Metrics
+from sparktts_ms.serving.monitoring.metrics import Metrics
+from sparktts_ms.serving.recordings import encoder
 from sparktts_ms.serving.settings import Settings
 from sparktts_ms.voice import Voice
 from tests.helpers import LONG_TEXT, PROMPT, wait_until
@@ -172,7 +172,7 @@ def test_recordings_as_bytes_and_as_samples_give_the_same_voice(service, tmp_pat
 
 
 def test_voices_are_remembered_by_recording_and_transcript(service, monkeypatch):
-    monkeypatch.setattr(async_service, "MAX_VOICES", 2)
+    monkeypatch.setattr(encoder, "MAX_VOICES", 2)
     speech = make_speech(service)
     audio = PROMPT.read_bytes()
     longer = audio + bytes(2)

@@ -13,7 +13,7 @@ from gradio import networking
 from gradio_client import Client
 
 from sparktts_ms.errors import OutputError, VoiceError
-from sparktts_ms.serving.voice_store import VoiceStore
+from sparktts_ms.serving.voices.store import VoiceStore
 from sparktts_ms.voice import Voice
 from tests.helpers import PROMPT
 from webui.app import Settings

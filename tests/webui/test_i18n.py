@@ -10,7 +10,7 @@ import soundfile
 from sparktts_ms import Sampling, SpeechRequest
 from sparktts_ms.audio.recording import read_recording
 from sparktts_ms.errors import AudioError, InputError, NoSpeech, Notice, SparkTTSError
-from sparktts_ms.serving.voice_store import VoiceStore
+from sparktts_ms.serving.voices.store import VoiceStore
 from webui.i18n import LOCALES, error_message, notice_message
 
 

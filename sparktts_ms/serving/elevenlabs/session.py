@@ -23,7 +23,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sparktts_ms.errors import InputError, NoSpeech, SparkTTSError
 from sparktts_ms.generation.utterance import PAUSE_LEVEL
-from sparktts_ms.serving.async_service import SpeechStream
 from sparktts_ms.serving.elevenlabs.alignment import align
 from sparktts_ms.serving.elevenlabs.context import Context, ContextLimits, Contexts
 from sparktts_ms.serving.elevenlabs.formats import Encoder
@@ -42,6 +41,7 @@ from sparktts_ms.serving.elevenlabs.options import SpeechOptions
 from sparktts_ms.serving.elevenlabs.text_buffer import Clause
 from sparktts_ms.serving.middleware.errors import log_error
 from sparktts_ms.serving.server import SpeechServer
+from sparktts_ms.serving.speech_stream import SpeechStream
 from sparktts_ms.voice import Voice
 
 logger = logging.getLogger("sparktts_ms.serving")

@@ -14,12 +14,12 @@ from starlette.types import Receive, Scope, Send
 
 from sparktts_ms.errors import InputError, quoted
 from sparktts_ms.generation.request import SpeechRequest
-from sparktts_ms.serving.async_service import SpeechStream
 from sparktts_ms.serving.elevenlabs.alignment import align
 from sparktts_ms.serving.elevenlabs.formats import Encoder, OutputFormat
 from sparktts_ms.serving.elevenlabs.messages import parse_speed
 from sparktts_ms.serving.elevenlabs.options import SpeechOptions, parse_options
 from sparktts_ms.serving.server import SpeechServer
+from sparktts_ms.serving.speech_stream import SpeechStream
 
 
 class Speech:

@@ -44,7 +44,7 @@ from sparktts_ms.serving.kserve.tensors import (
     to_bytes,
 )
 from sparktts_ms.serving.middleware.errors import log_error
-from sparktts_ms.serving.tracing import REQUEST_ID, RequestRecord, record_request
+from sparktts_ms.serving.monitoring.tracing import REQUEST_ID, RequestRecord, record_request
 
 logger = logging.getLogger("sparktts_ms")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sparktts_ms.errors import quoted
 from sparktts_ms.serving.openai.errors import FieldError
-from sparktts_ms.serving.voices import VoiceInfo
+from sparktts_ms.serving.voices.library import VoiceInfo
 
 OWN = "spark-tts"
 MODELS = (OWN, "tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")

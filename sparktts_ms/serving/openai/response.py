@@ -22,11 +22,11 @@ from starlette.types import Receive, Scope, Send
 
 from sparktts_ms.errors import SparkTTSError
 from sparktts_ms.generation.request import SpeechRequest
-from sparktts_ms.serving.async_service import Usage
 from sparktts_ms.serving.encoding.encoder import AudioEncoder
 from sparktts_ms.serving.openai.errors import error_content, error_response
 from sparktts_ms.serving.openai.speech import SpeechParameters
 from sparktts_ms.serving.server import SpeechServer
+from sparktts_ms.serving.speech_stream import Usage
 
 API = "openai"
 KEEP_ALIVE_SECONDS = 10.0

@@ -12,7 +12,7 @@ from sparktts_ms.qwen2.sampling import Sampling
 from sparktts_ms.serving.openai.errors import FieldError, about
 from sparktts_ms.serving.openai.fields import Fields, checked_text
 from sparktts_ms.serving.openai.models import check_model
-from sparktts_ms.serving.reference_audio import read_reference_audio
+from sparktts_ms.serving.recordings.reference_audio import read_reference_audio
 from sparktts_ms.serving.server import SpeechServer
 from sparktts_ms.serving.settings import Limits
 from sparktts_ms.voice import Voice

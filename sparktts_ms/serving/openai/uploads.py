@@ -15,7 +15,7 @@ from sparktts_ms.audio.file_kind import HEAD_BYTES, file_kind, id3_size
 from sparktts_ms.errors import InputError, OutputError, one_line
 from sparktts_ms.serving.openai.errors import FieldError
 from sparktts_ms.serving.openai.fields import checked_text
-from sparktts_ms.serving.reference_audio import too_large
+from sparktts_ms.serving.recordings.reference_audio import too_large
 
 MAX_FIELDS = 20
 FORM = "multipart/form-data"

@@ -17,7 +17,7 @@ from sparktts_ms.serving.openai.consents import PREFIX, ConsentStore
 from sparktts_ms.serving.openai.errors import FieldError, about
 from sparktts_ms.serving.openai.uploads import uploaded
 from sparktts_ms.serving.server import SpeechServer
-from sparktts_ms.serving.voices import SAVED, VoiceInfo
+from sparktts_ms.serving.voices.library import SAVED, VoiceInfo
 
 MAX_TEXT = 500              # characters of a name, a consent or a language; more are refused
 MAX_DESCRIPTION = 2000

@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from sparktts_ms.errors import VoiceError
-from sparktts_ms.serving.voices import VoiceLibrary
+from sparktts_ms.serving.voices.library import VoiceLibrary
 
 SAMPLE_RATE = 16000
 SAMPLES = 160               # of a character

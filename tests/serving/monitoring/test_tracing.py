@@ -9,8 +9,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 
-from sparktts_ms.serving import tracing
-from sparktts_ms.serving.tracing import RequestLog, current_request_id
+from sparktts_ms.serving.monitoring import tracing
+from sparktts_ms.serving.monitoring.tracing import RequestLog, current_request_id
 
 
 async def endpoint(request):

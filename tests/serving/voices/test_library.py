@@ -10,8 +10,9 @@ pytest.importorskip("prometheus_client", reason="the server needs requirements-s
 
 from sparktts_ms import VoiceDescription
 from sparktts_ms.errors import InputError, SparkTTSError, VoiceError
-from sparktts_ms.serving.voice_store import VoiceStore
-from sparktts_ms.serving.voices import BUILT_IN_VOICES, VoiceLibrary, read_names
+from sparktts_ms.serving.voices.library import BUILT_IN_VOICES, VoiceLibrary
+from sparktts_ms.serving.voices.names import read_names
+from sparktts_ms.serving.voices.store import VoiceStore
 from sparktts_ms.voice import Voice
 
 OPENAI_NAMES = ["alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage",

@@ -12,8 +12,8 @@ from urllib.parse import unquote_to_bytes
 import anyio
 
 from sparktts_ms.errors import AudioError, quoted
-from sparktts_ms.serving import remote_audio
-from sparktts_ms.serving.remote_audio import too_large
+from sparktts_ms.serving.recordings import remote_audio
+from sparktts_ms.serving.recordings.remote_audio import too_large
 
 FETCHES = anyio.CapacityLimiter(8)      # at a time; other threads are for other work
 MAX_HEADER = 200            # characters of a data URL before its comma

@@ -13,8 +13,8 @@ import pytest
 pytest.importorskip("anyio", reason="the server needs requirements-serve.txt")
 
 from sparktts_ms.errors import AudioError
-from sparktts_ms.serving import remote_audio
-from sparktts_ms.serving.reference_audio import read_reference_audio
+from sparktts_ms.serving.recordings import remote_audio
+from sparktts_ms.serving.recordings.reference_audio import read_reference_audio
 
 LIMIT = 1000
 CONTENT = bytes(range(256)) * 3

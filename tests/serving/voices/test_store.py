@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from sparktts_ms.errors import OutputError, VoiceError
-from sparktts_ms.serving import voice_store
-from sparktts_ms.serving.voice_store import LOCK, VoiceStore, normalize_name
+from sparktts_ms.serving.voices import store as voice_store
+from sparktts_ms.serving.voices.store import LOCK, VoiceStore, normalize_name
 from sparktts_ms.voice import Voice
 from tests.helpers import ROOT
 from webui.i18n import error_message

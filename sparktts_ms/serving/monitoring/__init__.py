@@ -1,0 +1,1 @@
+"""What others see of a server: health, metrics, request ids and traces."""

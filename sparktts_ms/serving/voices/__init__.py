@@ -1,0 +1,1 @@
+"""Voices by name, and the folder in which they are saved."""
