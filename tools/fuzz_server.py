@@ -14,7 +14,7 @@ import json
 import struct
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -259,9 +259,12 @@ def call_grpc(content: bytes) -> str:
     context = SimpleNamespace(abort=abort, invocation_metadata=lambda: (),
                               set_trailing_metadata=lambda metadata: None)
 
+    async def requests() -> AsyncIterator[bytes]:
+        yield content
+
     async def call() -> None:
         with contextlib.suppress(Aborted):
-            await server().servicer.ModelInfer(content, context)
+            await server().servicer.ModelInfer(requests(), context)
 
     server().run(call())
     return status

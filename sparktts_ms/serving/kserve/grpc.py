@@ -69,6 +69,7 @@ FINAL = "triton_final_response"
 WANTS_EMPTY_FINAL = "triton_enable_empty_final_response"
 SPARE_RPCS = 100                # in progress at once beside the requests that may wait
 MAX_STREAM_REQUESTS = 32        # of one stream, in progress at once
+MAX_RECEIVED = 16               # calls with one request whose messages arrive at a time
 KEEPALIVE_MS = 60_000           # between pings that find clients that are gone
 READ_SECONDS = 300.0            # for a client to read a response of a stream
 STOP_SECONDS = 2.0              # for calls in progress when the server ends
@@ -118,6 +119,7 @@ def service_handler(servicer: InferenceServicer) -> grpc.GenericRpcHandler:
             request = GetMessageClass(method.input_type).FromString
         response = GetMessageClass(method.output_type).SerializeToString
         handler = (grpc.stream_stream_rpc_method_handler if method.client_streaming
+                   else grpc.stream_unary_rpc_method_handler if method.name in TENSOR_METHODS
                    else grpc.unary_unary_rpc_method_handler)
         handlers[method.name] = handler(getattr(servicer, method.name), request, response)
     return grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
@@ -163,6 +165,7 @@ class InferenceServicer(GRPCInferenceServiceServicer):
 
     def __init__(self, inference: Inference):
         self.inference = inference
+        self._receiving = asyncio.Semaphore(MAX_RECEIVED)
         for name, message in UNSUPPORTED.items():
             setattr(self, name, _unsupported(message))
 
@@ -203,8 +206,16 @@ class InferenceServicer(GRPCInferenceServiceServicer):
         index = self.inference.repository_index(request.ready)
         return ParseDict({"models": index}, messages.RepositoryIndexResponse())
 
-    async def ModelInfer(self, content: bytes, context: Context) -> Any:
-        """content: a ModelInferRequest."""
+    async def ModelInfer(self, requests: AsyncIterator[bytes], context: Context) -> Any:
+        """requests: one ModelInferRequest, which is received here: gRPC would receive as many at a
+        time as there are calls, each of them as slowly as its client likes."""
+        seconds = self.inference.server.settings.limits.body_seconds
+        try:
+            content = await asyncio.wait_for(self._receive(requests), seconds)
+        except (asyncio.TimeoutError, TimeoutError):
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED,
+                                "The request did not arrive in time.")
+            raise
         with ExitStack() as held:
             message, refusal = await self._read(content, held)
             with _record("ModelInfer", message, context) as record:
@@ -262,6 +273,13 @@ class InferenceServicer(GRPCInferenceServiceServicer):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _receive(self, requests: AsyncIterator[bytes]) -> bytes:
+        """The message of a call that has one; empty if there is none."""
+        async with self._receiving:
+            async for content in requests:
+                return content
+        return b""
 
     async def _read(self, content: bytes, held: ExitStack) -> tuple[Any, InputError | None]:
         """A ModelInferRequest; an empty one if that cannot be read, or if there is no room for it:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import queue
 import threading
+import time
 from types import SimpleNamespace
 from unittest.mock import AsyncMock
 
@@ -19,6 +20,7 @@ from sparktts_ms.errors import InputError
 from sparktts_ms.serving.kserve import grpc as kserve_grpc
 from sparktts_ms.serving.kserve.grpc import UNSUPPORTED, serve_grpc
 from sparktts_ms.serving.kserve.inference import Inference
+from sparktts_ms.serving.settings import Limits
 from tests.helpers import wait_until
 from tests.serving.kserve.client_join import OVERLAP, join
 from tests.serving.kserve.request_tensors import GENERATED, SHORT, arrays, inputs, reference
@@ -552,6 +554,35 @@ def test_messages_that_are_none(kserve, content):
         [response] = call(iter([content]), timeout=SECONDS)
         error = service_pb2.ModelStreamInferResponse.FromString(response).error_message
         assert error == caught.value.details() and "ModelInferRequest" in error
+
+
+def test_a_request_must_arrive_in_time(make_kserve):
+    """One that does not come takes none of the places of others for long."""
+    server = make_kserve(limits=Limits(body_seconds=0.5))
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        call = channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")
+        never = threading.Event()
+        with pytest.raises(grpc.RpcError) as caught:
+            call(iter(never.wait, None), timeout=SECONDS)
+        never.set()
+    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert "did not arrive in time" in caught.value.details()
+
+
+def test_few_requests_are_received_at_a_time(make_kserve, monkeypatch):
+    monkeypatch.setattr(kserve_grpc, "MAX_RECEIVED", 1)
+    server = make_kserve(limits=Limits(body_seconds=20.0))
+    never = threading.Event()
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        call = channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")
+        first = call.future(iter(never.wait, None), timeout=SECONDS)
+        time.sleep(0.5)                         # it has begun
+        second = call.future(iter([b""]), timeout=SECONDS)
+        time.sleep(0.5)
+        assert not second.done()
+        first.cancel()                          # makes room for the second
+        assert "names no model" in second.exception(SECONDS).details()
+    never.set()
 
 
 def test_numbers_of_protobuf_do_not_stop_the_loop(kserve, grpc_client, stub):
