@@ -392,6 +392,8 @@ class Service:
             return future.result()
         except CancelledError:                  # it was shut down meanwhile
             raise ServiceClosed("The service has been closed.") from None
+        finally:
+            del future          # else its exception, and what that holds, would wait for the gc
 
     def _admit_voices(self, descriptions: list[VoiceDescription]) -> VoiceJob:
         return self._add(VoiceJob(VoiceGeneration(descriptions, self.tts.generator)))

@@ -120,8 +120,8 @@ class AsyncService:
             raise AudioError(f"The recording is larger than {limits.upload >> 20} MB.",
                              "Cut it to 3 to 10 seconds.", code="too_large")
         with self.in_progress():
-            work = self._readers.submit(self._recordings.encode, service, audio, transcript)
-            return await self._result(work)
+            return await self._result(
+                self._readers.submit(self._recordings.encode, service, audio, transcript))
 
     async def tokenize(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Global ids [32] and semantic ids [T] of samples [N] float32 at 16 kHz, all of them.
@@ -235,6 +235,8 @@ class AsyncService:
             if not work.cancel():
                 work.add_done_callback(late)
             raise
+        finally:
+            del work            # else its exception, and what that holds, would wait for the gc
 
 
 def _check_length(name: str, text: str, limit: int) -> None:

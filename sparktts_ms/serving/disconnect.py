@@ -23,6 +23,7 @@ async def unless_disconnected(request: Request, work: Coroutine) -> Any:
         task.cancel()
         disconnected.cancel()
         await asyncio.gather(task, disconnected, return_exceptions=True)
+        del task                # else its exception, and what that holds, would wait for the gc
 
 
 async def _until_disconnected(request: Request) -> None:

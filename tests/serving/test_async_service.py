@@ -1,14 +1,16 @@
 """Requests of an event loop to the engine."""
 
 import asyncio
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
 import soundfile
 
 from sparktts_ms import SpeechRequest
-from sparktts_ms.errors import InputError, ServiceClosed
+from sparktts_ms.errors import AudioError, InputError, ServiceClosed
 from sparktts_ms.qwen2.sampling import Sampling
 from sparktts_ms.serving.async_service import MAX_READERS, MAX_UNREAD_SECONDS, AsyncService
 from sparktts_ms.serving.monitoring.metrics import Metrics
@@ -169,6 +171,27 @@ def test_recordings_as_bytes_and_as_samples_give_the_same_voice(service, tmp_pat
     by_bytes, by_samples = asyncio.run(encode())
     assert np.array_equal(by_bytes.global_ids, service.encode_voice(PROMPT).global_ids)
     assert np.array_equal(by_samples.global_ids, by_bytes.global_ids)
+
+
+@pytest.mark.parametrize("method", ["tokenize", "encode_voice"])
+def test_what_fails_holds_no_memory(service, method):
+    """Until the garbage collector runs: it counts objects, not that a recording is large."""
+    speech = make_speech(service)
+    kept = []
+
+    async def fail():
+        samples = np.zeros(48000, np.float32)           # silent
+        kept.append(weakref.ref(samples))
+        with pytest.raises(AudioError, match="silent"):
+            await getattr(speech, method)(samples)
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(fail())
+        assert wait_until(lambda: kept[0]() is None, 2)
+    finally:
+        gc.enable()
 
 
 def test_voices_are_remembered_by_recording_and_transcript(service, monkeypatch):
