@@ -14,7 +14,7 @@ import json
 import struct
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -256,15 +256,15 @@ def call_grpc(content: bytes) -> str:
         assert message and message.isprintable() and len(message) < 1000, message
         raise Aborted
 
-    context = SimpleNamespace(abort=abort, invocation_metadata=lambda: (),
-                              set_trailing_metadata=lambda metadata: None)
+    async def receive() -> bytes:
+        return content
 
-    async def requests() -> AsyncIterator[bytes]:
-        yield content
+    context = SimpleNamespace(abort=abort, read=receive, invocation_metadata=lambda: (),
+                              set_trailing_metadata=lambda metadata: None)
 
     async def call() -> None:
         with contextlib.suppress(Aborted):
-            await server().servicer.ModelInfer(requests(), context)
+            await server().servicer.ModelInfer(None, context)
 
     server().run(call())
     return status

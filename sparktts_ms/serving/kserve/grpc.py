@@ -206,12 +206,12 @@ class InferenceServicer(GRPCInferenceServiceServicer):
         index = self.inference.repository_index(request.ready)
         return ParseDict({"models": index}, messages.RepositoryIndexResponse())
 
-    async def ModelInfer(self, requests: AsyncIterator[bytes], context: Context) -> Any:
-        """requests: one ModelInferRequest, which is received here: gRPC would receive as many at a
-        time as there are calls, each of them as slowly as its client likes."""
+    async def ModelInfer(self, requests: Any, context: Context) -> Any:
+        """The request is one ModelInferRequest, which is received here: gRPC would receive as many
+        at a time as there are calls, each of them as slowly as its client likes."""
         seconds = self.inference.server.settings.limits.body_seconds
         try:
-            content = await asyncio.wait_for(self._receive(requests), seconds)
+            content = await asyncio.wait_for(self._receive(context), seconds)
         except (asyncio.TimeoutError, TimeoutError):
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED,
                                 "The request did not arrive in time.")
@@ -274,12 +274,12 @@ class InferenceServicer(GRPCInferenceServiceServicer):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _receive(self, requests: AsyncIterator[bytes]) -> bytes:
-        """The message of a call that has one; empty if there is none."""
+    async def _receive(self, context: Context) -> bytes:
+        """The message of a call that has one; empty if there is none. Not by the call's iterator,
+        which would keep it until the garbage collector runs."""
         async with self._receiving:
-            async for content in requests:
-                return content
-        return b""
+            content = await context.read()
+        return content if isinstance(content, bytes) else b""
 
     async def _read(self, content: bytes, held: ExitStack) -> tuple[Any, InputError | None]:
         """A ModelInferRequest; an empty one if that cannot be read, or if there is no room for it:
