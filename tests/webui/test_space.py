@@ -128,5 +128,6 @@ def test_space_requirements_equal_those_of_the_repository():
 
     pyproject = (ROOT / "pyproject.toml").read_text()
     modelscope = re.search(r'^modelscope = \["(.+)"\]', pyproject, re.MULTILINE)[1]
-    expected = pins("requirements.txt", "requirements-web.txt") | {modelscope}
+    names = ("requirements.txt", "requirements-serve.txt", "requirements-web.txt")
+    expected = pins(*names) | {modelscope}
     assert pins("examples/sparktts/requirements.txt") == expected

@@ -135,6 +135,7 @@ class Arriving:
         self.queue = asyncio.Queue()
         scope = {"type": "http", "path": path, "method": "POST", "headers": [], "query_string": b""}
         self.task = asyncio.ensure_future(app(scope, self.queue.get, self.send))
+        self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     async def send(self, message):
         self.sent.append(message)
