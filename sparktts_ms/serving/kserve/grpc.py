@@ -218,6 +218,7 @@ class InferenceServicer(GRPCInferenceServiceServicer):
             raise
         with ExitStack() as held:
             message, refusal = await self._read(content, held)
+            del content                 # else an error's traceback would keep it
             with _record("ModelInfer", message, context) as record:
                 context.set_trailing_metadata(((REQUEST_ID, record.request_id),))
                 try:
@@ -287,7 +288,7 @@ class InferenceServicer(GRPCInferenceServiceServicer):
         try:
             held.enter_context(self.inference.memory.holding(len(content)))
         except InputError as error:
-            return messages.ModelInferRequest(), error
+            return messages.ModelInferRequest(), error.with_traceback(None)
         if len(content) <= SMALL:
             return read_message(content), None
         return await self.inference.memory.read(len(content), read_message, content), None

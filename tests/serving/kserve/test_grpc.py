@@ -1,6 +1,7 @@
 """gRPC, by the real client: tritonclient's sync, aio and decoupled calls."""
 
 import asyncio
+import gc
 import logging
 import queue
 import threading
@@ -18,7 +19,7 @@ from tritonclient.utils import InferenceServerException
 
 from sparktts_ms.errors import InputError
 from sparktts_ms.serving.kserve import grpc as kserve_grpc
-from sparktts_ms.serving.kserve.grpc import UNSUPPORTED, serve_grpc
+from sparktts_ms.serving.kserve.grpc import UNSUPPORTED, InferenceServicer, serve_grpc
 from sparktts_ms.serving.kserve.inference import Inference
 from sparktts_ms.serving.settings import Limits
 from tests.helpers import wait_until
@@ -740,3 +741,52 @@ def test_a_port_that_is_taken(kserve):
     with pytest.raises(InputError, match=f"127.0.0.1.:{kserve.grpc_port}") as caught:
         asyncio.run(serve())
     assert caught.value.code == "port_unavailable"
+
+
+class RefusedContext:
+    """A call whose message is `content`, without a connection."""
+
+    def __init__(self, content):
+        self.content = content
+
+    async def read(self):
+        content, self.content = self.content, None
+        return content
+
+    def invocation_metadata(self):
+        return ()
+
+    def set_trailing_metadata(self, metadata):
+        pass
+
+    async def abort(self, code, message):
+        raise grpc.aio.AbortError(f"{code.name}: {message}")
+
+
+@pytest.mark.parametrize("max_bytes, status", [(10, "RESOURCE_EXHAUSTED"),
+                                               (1 << 20, "INVALID_ARGUMENT")])
+def test_a_refused_message_is_freed_at_once(kserve, max_bytes, status):
+    """Not when the garbage collector runs: it does not know how large a message is."""
+    freed = []
+
+    class Content(bytes):
+        def __del__(self):
+            freed.append(len(self))
+
+    inference = Inference(kserve)
+    inference.memory.max_bytes = max_bytes
+
+    async def refuse():
+        content = Content(b"\xff" * 100)
+        call = InferenceServicer(inference).ModelInfer(None, RefusedContext(content))
+        del content
+        with pytest.raises(grpc.aio.AbortError, match=status):
+            await call
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(refuse())
+        assert freed == [100]
+    finally:
+        gc.enable()
