@@ -218,19 +218,20 @@ class InferenceServicer(GRPCInferenceServiceServicer):
             raise
         with ExitStack() as held:
             message, refusal = await self._read(content, held)
-            del content                 # else an error's traceback would keep it
+            del content                 # what an ended call keeps must not keep its tensors
             with _record("ModelInfer", message, context) as record:
                 context.set_trailing_metadata(((REQUEST_ID, record.request_id),))
                 try:
                     if refusal is not None:
                         raise refusal
                     response = await self._respond(message)
+                    record.status = "OK"
+                    return response
                 except Exception as error:
-                    code, message = _describe("ModelInfer", error)
-                    record.status = code.name
-                    await context.abort(code, message)
-                record.status = "OK"
-                return response
+                    code, text = _describe("ModelInfer", error)
+                del message, refusal
+                record.status = code.name
+                await context.abort(code, text)
 
     async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Context) -> None:
         """Requests of one stream are answered at once; their responses come as they are made."""

@@ -790,3 +790,28 @@ def test_a_refused_message_is_freed_at_once(kserve, max_bytes, status):
         assert freed == [100]
     finally:
         gc.enable()
+
+
+def test_an_ended_call_keeps_no_tensors(kserve):
+    """gRPC keeps the errors that end calls for a while."""
+    def num_messages():
+        return sum(type(each) is service_pb2.ModelInferRequest for each in gc.get_objects())
+
+    request = service_pb2.ModelInferRequest(model_name="spark_tts")     # without its inputs
+    content = request.SerializeToString()
+    ended = []
+
+    async def fail():
+        call = InferenceServicer(Inference(kserve)).ModelInfer(None, RefusedContext(content))
+        with pytest.raises(grpc.aio.AbortError, match="INVALID_ARGUMENT") as caught:
+            await call
+        ended.append(caught.value)
+
+    gc.collect()
+    before = num_messages()
+    gc.disable()
+    try:
+        asyncio.run(fail())
+        assert ended and num_messages() == before
+    finally:
+        gc.enable()
