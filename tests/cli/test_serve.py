@@ -70,6 +70,7 @@ def running_server(model, folder, *arguments):
             process.kill()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_server_with_status_0(tiny_model, tmp_path):
     with running_server(tiny_model, tmp_path) as (process, url, log):
         process.send_signal(signal.SIGINT)
@@ -81,7 +82,7 @@ def test_ctrl_c_ends_the_server_with_status_0(tiny_model, tmp_path):
 
 @pytest.mark.parametrize("seconds, text, last", [
     ("60", "Thank you. The garden is beautiful today.", "speech.audio.done"),
-    ("0.5", LONG_TEXT, "speech.audio.error"),
+    pytest.param("0.5", LONG_TEXT, "speech.audio.error", marks=pytest.mark.slow),
 ])
 def test_sigterm_lets_requests_finish_or_tells_them(tmp_path, seconds, text, last):
     body = {"input": text, "voice": "alloy", "response_format": "pcm", "stream_format": "sse",
