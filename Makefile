@@ -11,7 +11,7 @@
 # `make speech-clients` installs clients of the speech server, for their tests.
 # `make fuzz MINUTES=5` gives damaged files and texts to every reader; failing inputs are kept.
 # `make soak MINUTES=60` watches the memory of a service under random requests.
-# `make soak-server MINUTES=60` watches a speech server under mixed load, with restarts and a full disk.
+# `make soak-server MINUTES=60` watches a speech server: mixed load, restarts, a full disk.
 # MINDSPORE=2.7.1 uses another version of MindSpore, in an environment of its own.
 
 PYTHON ?= python3
@@ -39,8 +39,8 @@ ASCEND_PYTEST = $(BIN)/python -m tests.ascend $(BIN)/python -m pytest --numproce
 ASCEND_TESTS = tests/ascend tests/parity/test_golden_runs.py
 ASCEND_NIGHTLY = $(ASCEND_TESTS) tests/parity tests/ops tests/qwen2 tests/bicodec tests/wav2vec2 tests/training
 
-.PHONY: demo test test-all test-ascend test-checkpoints lint bench fuzz soak soak-server peers eval ascend-rehearsal \
-    ascend-peer normalizer-report gradio-clients speech-clients clean
+.PHONY: demo test test-all test-ascend test-checkpoints lint bench fuzz soak soak-server peers eval \
+    ascend-rehearsal ascend-peer normalizer-report gradio-clients speech-clients clean
 
 demo: $(RUN_READY)
 	$(BIN)/python -m cli.inference --model_dir pretrained_models/Spark-TTS-demo --save_dir example/results --seed 1 \

@@ -34,4 +34,7 @@ case "$without $after" in
     "without: upb "*" after: python "*) ;;
     *) echo "The behaviour has changed."; exit 1 ;;
 esac
-[ "${after##* }" -gt $((20 * (${without##* } + 1))) ] || { echo "The behaviour has changed."; exit 1; }
+[ "${after##* }" -gt $((20 * (${without##* } + 1))) ] || {
+    echo "The behaviour has changed."
+    exit 1
+}

@@ -17,7 +17,8 @@ if "${pip[@]}" install --dry-run mindspore==2.10.0 "tritonclient[grpc]==2.73.0" 
     exit 1
 fi
 grep -E "depends on protobuf|ResolutionImpossible|conflicting" "$folder/both" | head -n 6
-"${pip[@]}" install --quiet tritonclient==2.73.0 grpcio==1.85.3 protobuf==7.36.2 packaging 2>/dev/null
+"${pip[@]}" install --quiet tritonclient==2.73.0 grpcio==1.85.3 protobuf==7.36.2 packaging \
+    2>/dev/null
 cat > "$folder/use.py" <<'PYTHON'
 from concurrent.futures import ThreadPoolExecutor
 

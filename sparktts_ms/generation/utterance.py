@@ -182,8 +182,7 @@ class Utterance:
                   else self._chunks(chunks, pace or Pace(), early))
         for samples in pieces:
             if samples is not None:
-                loud = np.flatnonzero(np.abs(samples) > PAUSE_LEVEL)
-                silent = len(samples) - 1 - int(loud[-1]) if len(loud) else silent + len(samples)
+                silent = trailing_silence(samples, silent)
             yield samples
         pause = int(self.segment.pause * sample_rate) - silent
         if pause > 0:
@@ -239,6 +238,12 @@ class Utterance:
             repeated = self._semantic_ids[-1:] == [semantic_id]
             self._repeats = self._repeats + 1 if repeated else 1
             self._semantic_ids.append(int(semantic_id))
+
+
+def trailing_silence(samples: np.ndarray, before: int) -> int:
+    """Quiet samples at the end of `samples` [N], which follow `before` quiet ones."""
+    loud = np.flatnonzero(np.abs(samples) > PAUSE_LEVEL)
+    return len(samples) - 1 - int(loud[-1]) if len(loud) else before + len(samples)
 
 
 def cross_fade(before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import logging
 import math
 import time
@@ -22,7 +20,7 @@ import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sparktts_ms.errors import InputError, NoSpeech, SparkTTSError
-from sparktts_ms.generation.utterance import PAUSE_LEVEL
+from sparktts_ms.generation.utterance import trailing_silence
 from sparktts_ms.serving.elevenlabs.alignment import align
 from sparktts_ms.serving.elevenlabs.context import Context, ContextLimits, Contexts
 from sparktts_ms.serving.elevenlabs.formats import Encoder
@@ -39,6 +37,7 @@ from sparktts_ms.serving.elevenlabs.messages import (
 )
 from sparktts_ms.serving.elevenlabs.options import SpeechOptions
 from sparktts_ms.serving.elevenlabs.text_buffer import Clause
+from sparktts_ms.serving.middleware.api_key import KnownKeys
 from sparktts_ms.serving.middleware.errors import log_error
 from sparktts_ms.serving.server import SpeechServer
 from sparktts_ms.serving.speech_stream import SpeechStream
@@ -390,14 +389,5 @@ def seconds_until(deadline: float) -> float | None:
 
 def is_valid_key(key: str, server: SpeechServer) -> bool:
     """Whether a key is one of the server's, or it needs none; in constant time."""
-    digest = hashlib.sha256(key.encode("utf-8", "replace")).digest()
-    found = not server.settings.api_keys
-    for known in server.settings.api_keys:
-        found |= hmac.compare_digest(digest, hashlib.sha256(known.encode()).digest())
-    return found
-
-
-def trailing_silence(samples: np.ndarray, before: int) -> int:
-    """Quiet samples at the end of `samples` [N], which follow `before` quiet ones."""
-    loud = np.flatnonzero(np.abs(samples) > PAUSE_LEVEL)
-    return len(samples) - 1 - int(loud[-1]) if len(loud) else before + len(samples)
+    keys = KnownKeys(server.settings.api_keys)
+    return not keys or bool(keys.find(key.encode("utf-8", "replace")))

@@ -19,6 +19,25 @@ KEY_ID = "api_key_id"       # of scope["state"]: identifies the key of a request
 CHALLENGE = 'Basic realm="Enter the key as the password", charset="UTF-8"'
 
 
+class KnownKeys:
+    """The keys that are accepted, as digests; false if there are none."""
+
+    def __init__(self, keys: Collection[str]):
+        self._digests = [_digest(key.encode()) for key in keys]
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def find(self, candidate: bytes) -> str:
+        """Identifies a key without telling it; empty if it is not known. In constant time."""
+        digest = _digest(candidate)
+        found = ""
+        for known in self._digests:                 # all of them
+            if hmac.compare_digest(digest, known):
+                found = digest.hex()[:32]
+        return found
+
+
 class ApiKeys:
     """ASGI middleware; status 401 without one of the keys. No keys: every request is let through.
 
@@ -33,14 +52,14 @@ class ApiKeys:
                  open_paths: Collection[str] = (), refuse: Refuse = json_refusal,
                  open_sockets: str = "(?!)"):
         self.app = app
-        self.digests = [_digest(key.encode()) for key in keys]
+        self.keys = KnownKeys(keys)
         self.headers = tuple(headers)
         self.open_paths = frozenset(open_paths)
         self.refuse = refuse
         self.open_sockets = re.compile(open_sockets)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or not self.digests:
+        if scope["type"] == "lifespan" or not self.keys:
             return await self.app(scope, receive, send)
         key_id = self._key_id(Headers(scope=scope))
         is_preflight = scope.get("method") == "OPTIONS"         # browsers send it without a key
@@ -61,13 +80,8 @@ class ApiKeys:
         """Of the key in the headers; empty if there is none that is valid."""
         candidates = [_authorization_key(headers.get("authorization", ""))]
         candidates += [headers.get(name, "").encode("latin-1") for name in self.headers]
-        found = ""
-        for candidate in candidates:
-            digest = _digest(candidate)
-            for known in self.digests:              # all of them, in constant time
-                if hmac.compare_digest(digest, known):
-                    found = digest.hex()[:32]
-        return found
+        found = [self.keys.find(candidate) for candidate in candidates]
+        return next(filter(None, reversed(found)), "")
 
 
 def _authorization_key(value: str) -> bytes:

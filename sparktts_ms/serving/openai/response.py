@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from sparktts_ms.errors import SparkTTSError
 from sparktts_ms.generation.request import SpeechRequest
+from sparktts_ms.serving.disconnect import until_disconnected
 from sparktts_ms.serving.encoding.encoder import AudioEncoder
 from sparktts_ms.serving.openai.errors import error_content, error_response
 from sparktts_ms.serving.openai.speech import SpeechParameters
@@ -48,7 +49,7 @@ class SpeechResponse(Response):
         kind = EventSender if self.as_events else SoundSender
         sender = kind(self.encoder, send)
         work = asyncio.ensure_future(self._speak(sender, scope, receive))
-        others = [asyncio.ensure_future(_until_disconnect(receive)),
+        others = [asyncio.ensure_future(until_disconnected(receive)),
                   asyncio.ensure_future(sender.keep_alive())]
         try:
             await asyncio.wait([work, *others], return_when=asyncio.FIRST_COMPLETED)
@@ -169,8 +170,3 @@ class EventSender(SoundSender):
 
 def _event(content: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(content).encode() + b"\n\n"
-
-
-async def _until_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
