@@ -49,7 +49,8 @@ def test_sound_is_streamed_while_it_is_made(client, api):
     long = {**SPEECH, "input": LONG_TEXT, "response_format": "pcm"}
     with client.audio.speech.with_streaming_response.create(**long) as response:
         assert response.headers["x-sample-rate"] == "24000"
-        assert len(next(response.iter_bytes(1024))) == 1024 and not api.is_idle
+        sound = response.iter_bytes(1024)       # kept: its end would close the connection
+        assert len(next(sound)) == 1024 and not api.is_idle
     assert wait_until(lambda: api.is_idle)
 
 
