@@ -30,6 +30,7 @@ import numpy as np
 
 from sparktts_ms.audio.recording import as_recording
 from sparktts_ms.bicodec.chunking import WINDOW_SIZES, CompiledLengths
+from sparktts_ms.config import BiCodecConfig
 from sparktts_ms.errors import ServiceClosed
 from sparktts_ms.generation.attributes import VoiceDescription
 from sparktts_ms.generation.long_form import LongFormGeneration
@@ -309,8 +310,36 @@ class Service:
         self.jobs: deque[Job | VoiceJob] = deque()
         self._load = Load()
         self._scheduled = False         # whether a step is queued; for the service's thread only
+        self._begin_time: float | None = None   # of the step or call that runs, by time.monotonic
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spark-tts")
         self._text_executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="text")
+
+    @property
+    def num_slots(self) -> int:
+        """Sequences that can share a decode step."""
+        return self.tts.llm.num_slots
+
+    @property
+    def num_slots_used(self) -> int:
+        """Sequences that share the decode steps now."""
+        return len(self.tts.engine.active)
+
+    @property
+    def codec_config(self) -> BiCodecConfig:
+        """What ids the codec has."""
+        return self.tts.config.bicodec
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """That the model speaks, such as ("zh", "en")."""
+        return self.tts.config.languages or ("zh", "en")
+
+    @property
+    def stuck_seconds(self) -> float:
+        """Since when the step or call that runs has been running, in seconds; 0 if none does. A
+        device that does not answer lets it grow."""
+        begin = self._begin_time
+        return 0.0 if begin is None else time.monotonic() - begin
 
     def warm_up(self) -> None:
         """Compile now what the first requests would wait for: decode steps of all batch sizes, and
@@ -385,7 +414,7 @@ class Service:
     def _call(self, function: Callable, *arguments: Any) -> Any:
         """Run a function on the service's thread, between two steps."""
         try:
-            future = self._executor.submit(function, *arguments)
+            future = self._executor.submit(self._timed, function, *arguments)
         except RuntimeError:                    # the executor has been shut down
             raise ServiceClosed("The service has been closed.") from None
         try:
@@ -394,6 +423,14 @@ class Service:
             raise ServiceClosed("The service has been closed.") from None
         finally:
             del future          # else its exception, and what that holds, would wait for the gc
+
+    def _timed(self, function: Callable, *arguments: Any) -> Any:
+        """Run a function on the service's thread, and note since when."""
+        self._begin_time = time.monotonic()
+        try:
+            return function(*arguments)
+        finally:
+            self._begin_time = None
 
     def _admit_voices(self, descriptions: list[VoiceDescription]) -> VoiceJob:
         return self._add(VoiceJob(VoiceGeneration(descriptions, self.tts.generator)))
@@ -413,7 +450,7 @@ class Service:
         if self._scheduled or not self.jobs:
             return
         with suppress(RuntimeError):            # the executor has been shut down
-            self._executor.submit(self._step)
+            self._executor.submit(self._timed, self._step)
             self._scheduled = True
 
     def _step(self) -> None:

@@ -41,6 +41,7 @@ WITHOUT_MINDSPORE = ("audio", "config", "config_files", "errors", "files", "text
 APPLICATIONS = ("cli", "webui", "convert", "evaluation", "benchmarks", "recipes", "tools", "tests")
 FOREIGN = ("torch", "transformers", "mindone", "gradio", "fastapi")
 SERVERS = ("starlette", "uvicorn", "websockets", "grpc", "tritonclient", "prometheus_client")
+RAY = ("serving/distributed/", "serving/ray_app.py", "batch/ray")     # all that imports Ray
 MAX_MODULES = 9         # beside the rooms
 
 # Words of an earlier, private vocabulary that are not the field's terms in any identifier.
@@ -90,6 +91,8 @@ def test_imports_point_one_way(path):
         top, *below = name.split(".")
         assert top not in (*APPLICATIONS, *FOREIGN), f"{path} imports {name}"
         assert top not in SERVERS or here == "serving", f"{path} imports {name}"
+        inside = path.relative_to(PACKAGE).as_posix()
+        assert top != "ray" or inside.startswith(RAY), f"{path} imports {name}"
         if here in WITHOUT_MINDSPORE:
             assert top != "mindspore", f"{path} needs no MindSpore"
         if top == "sparktts_ms" and below:

@@ -16,7 +16,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from sparktts_ms.service import Service
 from sparktts_ms.serving.elevenlabs import routes as elevenlabs
 from sparktts_ms.serving.environment import load_service, settings_from_environment
 from sparktts_ms.serving.errors import RETRY_AFTER, Refusals
@@ -52,20 +51,20 @@ UPLOAD_PATHS = ("/v1/audio/voices", "/v1/audio/voice_consents", "/v1/audio/speec
 
 PROTOCOL_PATHS = r"/v[12](/|$)"
 
-Load = Callable[[], Service]
+Load = Callable[[], Any]        # a Service, or what has its methods
 Handle = Callable[[Request, Any], Awaitable[Response]]
 
 
-def create_app(server: SpeechServer | None = None) -> ASGIApp:
+def create_app(server: SpeechServer | None = None, load: Load | None = None) -> ASGIApp:
     """The application. Without a server it is set up by the environment (see
-    `sparktts_ms.serving.environment`), and the model is loaded when the application starts.
+    `sparktts_ms.serving.environment`). load: returns the service, called when the application
+    starts; without a server the model of the environment is loaded.
 
     Raises InputError for a variable that makes no sense.
     """
-    load = None
     if server is None:
         server = SpeechServer(settings_from_environment())
-        load = load_service
+        load = load or load_service
     settings = server.settings
     limits = settings.limits
     refuse = refusals()

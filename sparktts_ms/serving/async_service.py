@@ -65,12 +65,12 @@ class AsyncService:
     @property
     def codec_config(self) -> BiCodecConfig:
         """What ids the codec has. Raises ServiceClosed while the model is loaded."""
-        return self.open_service().tts.config.bicodec
+        return self.open_service().codec_config
 
     @property
     def languages(self) -> tuple[str, ...]:
         """That the model speaks, such as ("zh", "en"). Raises ServiceClosed."""
-        return self.open_service().tts.config.languages or ("zh", "en")
+        return self.open_service().languages
 
     def start(self, service: Service) -> None:
         """Take requests from now on. From any thread."""
@@ -96,15 +96,19 @@ class AsyncService:
             raise
         stream = SpeechStream(self, service.sample_rate, api, start_time)
         try:
-            work = self._threads.submit(service.submit, request, chunks=chunks, keep=False,
-                                        max_unread_seconds=MAX_UNREAD_SECONDS,
-                                        on_change=stream.wake)
-            stream.job = await self._result(work, lambda job: job.cancel())
+            await self.start_job(service, request, chunks, stream)
         except BaseException as error:
             stream.end(error)
             raise
         self.streams.add(stream)
         return stream
+
+    async def start_job(self, service: Any, request: SpeechRequest, chunks: Chunks | None,
+                        stream: SpeechStream) -> None:
+        """Give the stream its job; return when the engine has taken it. Raises as `submit` does."""
+        work = self._threads.submit(service.submit, request, chunks=chunks, keep=False,
+                                    max_unread_seconds=MAX_UNREAD_SECONDS, on_change=stream.wake)
+        stream.job = await self._result(work, lambda job: job.cancel())
 
     async def encode_voice(self, audio: bytes | np.ndarray,
                            transcript: str | None = None) -> Voice:
@@ -204,8 +208,7 @@ class AsyncService:
         self._check_queue(service)
 
     def _check_queue(self, service: Service) -> None:
-        slots = service.tts.llm.num_slots
-        if self.num_requests >= slots + self.settings.max_queue:
+        if self.num_requests >= service.num_slots + self.settings.max_queue:
             raise InputError("The server is busy.", "Try again in a few seconds.", code="busy")
 
     def _count(self, started: bool) -> int:
@@ -213,7 +216,7 @@ class AsyncService:
         return sum((job.start_time is not None) == started for job in jobs if not job.done)
 
     def _num_slots_used(self) -> int:
-        return len(self.service.tts.engine.active) if self.service is not None else 0
+        return self.service.num_slots_used if self.service is not None else 0
 
     def _wait_until_idle(self, seconds: float) -> bool:
         end = time.monotonic() + seconds

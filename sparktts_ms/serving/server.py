@@ -20,11 +20,12 @@ class SpeechServer:
     """speech: takes requests. voices: by name. Raises InputError and VoiceError for a file of names
     that makes no sense, OutputError for what can be no folder of voices."""
 
-    def __init__(self, settings: Settings = Settings()):  # noqa: B008
+    def __init__(self, settings: Settings = Settings(),  # noqa: B008
+                 speech: AsyncService | None = None):
         self.settings = settings
         self.grpc_port: int | None = None       # while gRPC is served
-        self.metrics = Metrics()
-        self.speech = AsyncService(settings, self.metrics)
+        self.speech = speech or AsyncService(settings, Metrics())
+        self.metrics = self.speech.metrics
         store = None if settings.voices is None else VoiceStore(settings.voices)
         if store is not None:
             store.check()

@@ -1,0 +1,144 @@
+"""One replica of a Serve deployment: the engine on one device."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import numpy as np
+from ray import serve
+
+from sparktts_ms.errors import AudioError
+from sparktts_ms.generation.attributes import VoiceDescription
+from sparktts_ms.generation.request import Chunks, SpeechRequest
+from sparktts_ms.service import Service
+from sparktts_ms.serving.distributed.messages import EngineInfo, Progress
+from sparktts_ms.serving.distributed.ray_metrics import EngineMetrics
+from sparktts_ms.serving.environment import load_service
+from sparktts_ms.voice import Voice
+
+MAX_VOICES = 1024           # of recordings that an engine remembers; each has a few hundred numbers
+STUCK_SECONDS = 300.0       # that a step may take: a graph of a new shape is compiled meanwhile
+
+Load = Callable[[], Service]
+
+
+class Engine:
+    """Methods are called through a Serve handle.
+
+    load: returns the service on the replica's device. stuck_seconds: see `check_health`. Errors of
+    the kind SparkTTSError reach the caller as the cause of Ray's error.
+    """
+
+    def __init__(self, load: Load = load_service, stuck_seconds: float = STUCK_SECONDS):
+        self._stuck_seconds = stuck_seconds
+        self._service = load()
+        self._service.warm_up()
+        self._recordings: dict[str, tuple[bytes, str | None]] = {}      # to be encoded
+        self._metrics = EngineMetrics(self._service)
+
+    def describe(self) -> EngineInfo:
+        """What the ingress must know of the model."""
+        service = self._service
+        return EngineInfo(service.sample_rate, service.num_slots, service.codec_config,
+                          service.languages)
+
+    async def speak(self, request: SpeechRequest, chunks: Chunks | None) -> AsyncIterator[Progress]:
+        """Samples while they are made; a caller that cancels ends the request."""
+        loop = asyncio.get_running_loop()
+        changed = asyncio.Event()
+
+        def wake() -> None:
+            with suppress(RuntimeError):            # the loop has been closed
+                loop.call_soon_threadsafe(changed.set)
+
+        work = loop.run_in_executor(None, lambda: self._service.submit(
+            request, chunks=chunks, keep=False, on_change=wake))
+        try:
+            job = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            work.add_done_callback(_cancel_late)
+            raise
+        try:
+            yield Progress(None, job.start_time is not None, job.usage)
+            while True:
+                changed.clear()
+                try:
+                    samples = job.read_nowait()
+                except Empty:
+                    await changed.wait()
+                    continue
+                yield Progress(samples, job.start_time is not None, job.usage)
+                if samples is None:
+                    return
+        finally:
+            job.cancel()
+
+    async def encode_voice(self, recording: bytes, transcript: str | None) -> Voice:
+        """The voice of a file's bytes. Called with their `recording_id` as the multiplexed model's
+        id, so that the next request with that recording comes here, too."""
+        model_id = serve.get_multiplexed_model_id() or recording_id(recording, transcript)
+        self._recordings[model_id] = recording, transcript
+        try:
+            return await self._encoded(model_id)
+        finally:
+            self._recordings.pop(model_id, None)
+
+    @serve.multiplexed(max_num_models_per_replica=MAX_VOICES)
+    async def _encoded(self, model_id: str) -> Voice:
+        """The voice of a recording, remembered by its id."""
+        recording, transcript = self._recordings[model_id]
+        voice = await asyncio.to_thread(self._encode, recording, transcript)
+        self._metrics.note_encoded()
+        return voice
+
+    def _encode(self, recording: bytes, transcript: str | None) -> Voice:
+        with tempfile.NamedTemporaryFile(prefix="spark-tts-audio-") as file:
+            file.write(recording)
+            file.flush()
+            try:
+                return self._service.encode_voice(Path(file.name), transcript)
+            except AudioError as error:
+                error.subject = "the recording"
+                raise
+
+    async def generate_voices(self, descriptions: Sequence[VoiceDescription]) -> list[Voice]:
+        """See `Service.generate_voices`."""
+        return await asyncio.to_thread(self._service.generate_voices, descriptions)
+
+    async def tokenize(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `Service.tokenize`."""
+        return await asyncio.to_thread(self._service.tokenize, samples)
+
+    async def decode(self, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
+        """Samples [320 T]; see `Service.decode`."""
+        def decode() -> np.ndarray:
+            return np.concatenate(list(self._service.decode(global_ids, semantic_ids)))
+
+        return await asyncio.to_thread(decode)
+
+    def check_health(self) -> None:
+        """Called by Serve, which replaces a replica that fails: a step that never ends means that
+        the device does not answer."""
+        seconds = self._service.stuck_seconds
+        if seconds > self._stuck_seconds:
+            raise RuntimeError(f"A step has been running for {seconds:.0f} s: the device is stuck.")
+
+
+def recording_id(recording: bytes, transcript: str | None) -> str:
+    """Identifies a recording and its transcript: the multiplexed model's id."""
+    digest = hashlib.sha256(recording)
+    digest.update(b"\0" + (transcript or "").encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def _cancel_late(work: Any) -> None:
+    """Cancel a job that was made for a caller that has left."""
+    if not work.cancelled() and work.exception() is None:
+        work.result().cancel()

@@ -1,0 +1,233 @@
+"""An AsyncService whose requests go to the engines of a Serve deployment."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import numpy as np
+from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.serve.exceptions import BackPressureError, RayServeException
+from ray.serve.handle import DeploymentHandle
+
+from sparktts_ms.config import BiCodecConfig
+from sparktts_ms.errors import InputError, ServiceClosed, SparkTTSError
+from sparktts_ms.generation.attributes import VoiceDescription
+from sparktts_ms.generation.request import Chunks, SpeechRequest
+from sparktts_ms.serving.async_service import AsyncService
+from sparktts_ms.serving.distributed.engine import recording_id
+from sparktts_ms.serving.distributed.messages import EngineInfo, Progress
+from sparktts_ms.serving.speech_stream import SpeechStream
+from sparktts_ms.voice import Voice
+
+MAX_ATTEMPTS = 3            # with engines that fail before the first samples
+
+
+class RemoteSpeech(AsyncService):
+    """For the coroutines of the ingress's event loop. Serve limits how many requests wait."""
+
+    async def start_job(self, service: RemoteService, request: SpeechRequest,
+                        chunks: Chunks | None, stream: SpeechStream) -> None:
+        """Return when an engine has taken the request."""
+        job = RemoteJob(lambda: service.speak(request, chunks), stream.wake)
+        stream.job = job        # type: ignore[assignment]
+        await job.start()
+
+    def _check_queue(self, service: Any) -> None:
+        """The engines' queue raises InputError ("busy") when it is full."""
+
+
+class RemoteService:
+    """What an AsyncService asks of a `Service`, by calls of the engines. For threads that are not
+    an event loop's; `speak` for event loops.
+
+    All methods raise InputError ("busy") when too many calls wait, and ServiceClosed
+    ("engine_failed") when the engine ends meanwhile.
+    """
+
+    def __init__(self, engines: DeploymentHandle):
+        self._engines = engines
+        self._streaming = engines.options(stream=True)
+        self._info: EngineInfo = engines.describe.remote().result()
+
+    @property
+    def sample_rate(self) -> int:
+        return self._info.sample_rate
+
+    @property
+    def num_slots(self) -> int:
+        return self._info.num_slots
+
+    @property
+    def num_slots_used(self) -> int:
+        """The engines export their own."""
+        return 0
+
+    @property
+    def codec_config(self) -> BiCodecConfig:
+        return self._info.codec_config
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        return self._info.languages
+
+    @property
+    def stuck_seconds(self) -> float:
+        """Serve checks the engines' health."""
+        return 0.0
+
+    def warm_up(self) -> None:
+        """An engine is warm before it takes calls."""
+
+    def take_turn(self) -> None:
+        """Each call may have another engine, so there is no turn to wait for."""
+
+    def close(self) -> None:
+        """Serve ends the engines."""
+
+    def speak(self, request: SpeechRequest, chunks: Chunks | None) -> Any:
+        """An asynchronous generator of `Progress`, which can be cancelled."""
+        return self._streaming.speak.remote(request, chunks)
+
+    def encode_voice(self, path: str | Path, transcript: str | None = None) -> Voice:
+        """See `Service.encode_voice`. A recording goes to the engine that has encoded it before."""
+        recording = Path(path).read_bytes()
+        model_id = recording_id(recording, transcript)
+        engines = self._engines.options(multiplexed_model_id=model_id)
+        return self._call(engines.encode_voice, recording, transcript)
+
+    def generate_voices(self, descriptions: Iterable[VoiceDescription]) -> list[Voice]:
+        """See `Service.generate_voices`."""
+        return self._call(self._engines.generate_voices, list(descriptions))
+
+    def tokenize(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `Service.tokenize`."""
+        return self._call(self._engines.tokenize, samples)
+
+    def decode(self, global_ids: np.ndarray, semantic_ids: np.ndarray) -> Iterator[np.ndarray]:
+        """See `Service.decode`; all samples at once."""
+        yield self._call(self._engines.decode, global_ids, semantic_ids)
+
+    def _call(self, method: Any, *arguments: Any) -> Any:
+        """The result of a call, which is repeated on another engine if one fails."""
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                with own_errors():
+                    return method.remote(*arguments).result()
+            except ServiceClosed as error:
+                if error.code != "engine_failed" or attempt == MAX_ATTEMPTS:
+                    raise
+
+
+class RemoteJob:
+    """A request that an engine works on; `SpeechStream` reads it like a `Job`. For one event loop.
+
+    If the engine fails before it has sent samples, another one does the work: the same, since the
+    request has its seed. on_change: called when there is something to read.
+    """
+
+    def __init__(self, call: Callable[[], Any], on_change: Callable[[], None]):
+        self.usage = (0, 0)
+        self.start_time: float | None = None        # by time.perf_counter; None before
+        self.cancelled = False
+        self.done = False
+        self._call = call
+        self._on_change = on_change
+        self._chunks: deque[np.ndarray] = deque()
+        self._has_samples = False
+        self._error: BaseException | None = None
+        self._response: Any = None
+        self._loop = asyncio.get_running_loop()
+        self._taken: asyncio.Future[None] = self._loop.create_future()
+        self._task: asyncio.Task | None = None
+
+    async def start(self) -> None:
+        """Return when an engine has taken the request. Raises what kept it from doing so."""
+        self._task = self._loop.create_task(self._run())
+        await asyncio.shield(self._taken)
+
+    def read_nowait(self) -> np.ndarray | None:
+        """The next samples; None after the last ones. Raises queue.Empty, and what went wrong."""
+        if self._chunks:
+            return self._chunks.popleft()
+        if not self.done:
+            raise Empty
+        if self._error is not None and not self.cancelled:
+            raise self._error
+        return None
+
+    def cancel(self) -> None:
+        """Stop generating. Does nothing to a job that is done. From any thread."""
+        if not self.done and not self.cancelled:
+            self.cancelled = True
+            with suppress(RuntimeError):            # the loop has been closed
+                self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._response is not None:
+            self._response.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            await self._read_from_engines()
+        except asyncio.CancelledError:
+            self.cancelled = True
+        except Exception as error:
+            self._error = error
+        self.done = True
+        if not self._taken.done():
+            if self._error is not None:
+                self._taken.set_exception(self._error)
+            else:
+                self._taken.set_result(None)
+        self._on_change()
+
+    async def _read_from_engines(self) -> None:
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                with own_errors():
+                    self._response = self._call()
+                    async for progress in self._response:
+                        self._note(progress)
+                return
+            except ServiceClosed as error:
+                retry = error.code == "engine_failed" and not self._has_samples
+                if not retry or attempt == MAX_ATTEMPTS:
+                    raise
+
+    def _note(self, progress: Progress) -> None:
+        self.usage = progress.usage
+        if progress.started and self.start_time is None:
+            self.start_time = time.perf_counter()
+        if not self._taken.done():
+            self._taken.set_result(None)
+        if progress.samples is not None:
+            self._has_samples = True
+            self._chunks.append(progress.samples)
+            self._on_change()
+
+
+@contextmanager
+def own_errors() -> Iterator[None]:
+    """Errors of Ray as our own."""
+    try:
+        yield
+    except RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, SparkTTSError):
+            raise cause from None
+        raise
+    except BackPressureError:
+        raise InputError("The server is busy.", "Try again in a few seconds.",
+                         code="busy") from None
+    except (RayActorError, RayServeException, RayError) as error:
+        raise ServiceClosed("The engine that spoke has failed.", "Send the request again.",
+                            code="engine_failed") from error
