@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.common import Parser, add_model_arguments, deprecated_flag, load_model, run_command
-from sparktts_ms.training.output_lock import lock_output
+from sparktts_ms.storage.output_lock import lock_output
 
 if TYPE_CHECKING:
     from sparktts_ms.config import ModelConfig

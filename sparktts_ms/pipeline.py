@@ -137,11 +137,11 @@ class SparkTTS:
         return segments
 
     def start(self, request: SpeechRequest, chunks: Chunks | None = None,
-              segments: Segments | None = None) -> LongFormGeneration:
+              segments: Segments | None = None, gives_way: bool = True) -> LongFormGeneration:
         """Start a request, to be generated in the same batch as others; `segments` are those that
         `prepare` made of it. See LongFormGeneration."""
         return LongFormGeneration(request, segments or self.prepare(request), self.generator,
-                                  chunks)
+                                  chunks, gives_way)
 
     def decode(self, *, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
         """Global ids [32] and semantic ids [T] -> samples [320 T], float32 in (-1, 1). Raises

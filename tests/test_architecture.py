@@ -19,6 +19,7 @@ IMPORTS = {
     "config": {"errors"},
     "files": {"errors"},
     "config_files": {"errors", "config", "files", "weights"},
+    "storage": {"errors", "files"},
     "text": {"errors"},
     "audio": {"errors", "files"},
     "weights": {"errors", "config", "files"},
@@ -32,12 +33,14 @@ IMPORTS = {
 }
 IMPORTS["pipeline"] = {*IMPORTS["generation"], "config_files", "generation"}
 IMPORTS["service"] = {*IMPORTS["pipeline"], "pipeline"}
-IMPORTS["training"] = IMPORTS["service"]
+IMPORTS["training"] = {*IMPORTS["service"], "storage"}
 IMPORTS["doctor"] = {*IMPORTS["service"], "service"}
-IMPORTS["serving"] = {*IMPORTS["service"], "service"}
+IMPORTS["serving"] = {*IMPORTS["service"], "service", "storage"}
+IMPORTS["batch"] = {*IMPORTS["service"], "storage", "serving"}
 IMPORTS["__init__"] = set(IMPORTS)
 
-WITHOUT_MINDSPORE = ("audio", "config", "config_files", "errors", "files", "text", "voice")
+WITHOUT_MINDSPORE = ("audio", "config", "config_files", "errors", "files", "storage", "text",
+                     "voice")
 APPLICATIONS = ("cli", "webui", "convert", "evaluation", "benchmarks", "recipes", "tools", "tests")
 FOREIGN = ("torch", "transformers", "mindone", "gradio", "fastapi")
 SERVERS = ("starlette", "uvicorn", "websockets", "grpc", "tritonclient", "prometheus_client")

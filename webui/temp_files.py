@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from sparktts_ms.errors import OutputError
 from sparktts_ms.files import atomic_write
-from sparktts_ms.serving.file_lock import FileLock
+from sparktts_ms.storage.file_lock import FileLock
 
 MINUTE = 60.0
 DAY = 24 * 60 * MINUTE

@@ -29,20 +29,22 @@ NO_SAMPLES = np.zeros(0, np.float32)
 class LongFormGeneration:
     """One request: iterate over `run`, or for many on one engine, `poll` after each of its steps.
 
-    is_long: its text has so many segments that it gives way to short ones in the engine.
+    is_long: its text has so many segments that it gives way to short ones in the engine; not where
+    `gives_way` is False, because nobody waits for those.
     chunks: how samples are chunked while ids are generated; None: a segment is decoded when all of
     its ids are there, in windows of `window_sizes` frames. pace: of the chunks.
     """
 
     def __init__(self, request: SpeechRequest, segments: Segments, generator: Generator,
-                 chunks: Chunks | None = None):
+                 chunks: Chunks | None = None, gives_way: bool = True):
         self.request = request
         self.segments = segments
         self.generator = generator
         self.chunks = chunks
         self.window_sizes: tuple[int, ...] = WINDOW_SIZES
         self.pace = Pace()
-        self.is_long = not segments.complete or len(segments.ready) > MAX_PARALLEL_SEGMENTS
+        is_long = not segments.complete or len(segments.ready) > MAX_PARALLEL_SEGMENTS
+        self.is_long = is_long and gives_way
         self._utterances = [self._start(0)]
         self._emitted = 0               # segments whose samples have all been returned
         self._samples: Iterator[np.ndarray | None] | None = None    # of the segment after those

@@ -18,6 +18,7 @@ from sparktts_ms.errors import InputError
 from sparktts_ms.generation.vocabulary import Vocabulary
 from sparktts_ms.qwen2.language_model import LAYOUT, is_tied
 from sparktts_ms.runtime import Runtime
+from sparktts_ms.storage.output_lock import lock_output
 from sparktts_ms.text.normalize import normalize
 from sparktts_ms.training.batches import Batch, DataLoader, make_batches
 from sparktts_ms.training.checkpoint import TrainingState, truncate_progress, write_model
@@ -26,7 +27,6 @@ from sparktts_ms.training.examples import ExampleBuilder, TrainingExample
 from sparktts_ms.training.extension import TrainingExtension
 from sparktts_ms.training.json_lines import append_json_line
 from sparktts_ms.training.optimizer import TrainingStep, cosine_schedule
-from sparktts_ms.training.output_lock import lock_output
 from sparktts_ms.weights.checkpoint import Checkpoint, find_weights
 
 logger = logging.getLogger("sparktts_ms")

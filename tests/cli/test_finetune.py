@@ -11,7 +11,7 @@ import pytest
 
 from cli.finetune import DEPRECATED, MOVED, build_parser, main
 from sparktts_ms import SparkTTS
-from sparktts_ms.training.output_lock import LOCK_FILE
+from sparktts_ms.storage.output_lock import LOCK_FILE
 from sparktts_ms.weights.safetensors_file import SafetensorsFile
 from tests.helpers import ROOT
 

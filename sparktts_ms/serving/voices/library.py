@@ -8,13 +8,14 @@ voice. Saved voices belong to everybody who may use the server.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sparktts_ms.errors import InputError, SparkTTSError, VoiceError, quoted
 from sparktts_ms.generation.attributes import VoiceDescription
 from sparktts_ms.service import Service
 from sparktts_ms.serving.async_service import AsyncService
+from sparktts_ms.serving.voices.built_in import BUILT_IN_VOICES
 from sparktts_ms.serving.voices.names import VoiceNames
 from sparktts_ms.serving.voices.store import VoiceStore, normalize_name
 from sparktts_ms.voice import Voice
@@ -22,25 +23,6 @@ from sparktts_ms.voice import Voice
 MAX_SUGGESTIONS = 8         # names in the message about an unknown one
 
 BUILT_IN, SAVED, ALIAS = "built_in", "saved", "alias"
-
-# Gender and height follow what OpenAI's voices of these names sound like; the seeds are arbitrary.
-BUILT_IN_VOICES: Mapping[str, VoiceDescription] = {
-    "female": VoiceDescription("female", seed=1),
-    "male": VoiceDescription("male", seed=2),
-    "alloy": VoiceDescription("female", "low", seed=11),
-    "ash": VoiceDescription("male", seed=12),
-    "ballad": VoiceDescription("male", "high", seed=13),
-    "coral": VoiceDescription("female", "high", seed=14),
-    "echo": VoiceDescription("male", seed=15),
-    "fable": VoiceDescription("male", "high", seed=16),
-    "onyx": VoiceDescription("male", "low", seed=17),
-    "nova": VoiceDescription("female", seed=18),
-    "sage": VoiceDescription("female", seed=19),
-    "shimmer": VoiceDescription("female", "high", seed=20),
-    "verse": VoiceDescription("male", seed=21),
-    "marin": VoiceDescription("female", seed=22),
-    "cedar": VoiceDescription("male", "low", seed=23),
-}
 
 
 @dataclass(frozen=True)

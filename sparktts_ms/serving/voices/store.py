@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sparktts_ms.errors import OutputError, VoiceError
-from sparktts_ms.serving.file_lock import FileLock
+from sparktts_ms.storage.file_lock import FileLock
 from sparktts_ms.voice import Voice
 
 MAX_VOICES = 500

@@ -6,7 +6,7 @@ import httpx
 import pytest
 import soundfile
 
-from sparktts_ms.serving.voices.library import BUILT_IN_VOICES
+from sparktts_ms.serving.voices.built_in import BUILT_IN_VOICES
 from tests.helpers import free_port, wait_until
 from tests.serving.clients.environments import call, python_of, spoken_seconds
 

@@ -19,7 +19,7 @@ from sparktts_ms.audio.wav import encode_wav
 from sparktts_ms.errors import InputError, NoSpeech, ServiceClosed
 from sparktts_ms.serving.openai import response as response_module
 from sparktts_ms.serving.speech_stream import Usage
-from sparktts_ms.serving.voices.library import BUILT_IN_VOICES
+from sparktts_ms.serving.voices.built_in import BUILT_IN_VOICES
 from tests.helpers import LONG_TEXT, PROMPT, wait_until
 from tests.serving.openai.conftest import error_of
 

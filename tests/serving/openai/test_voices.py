@@ -8,7 +8,7 @@ import pytest
 from starlette import formparsers
 
 from sparktts_ms import files
-from sparktts_ms.serving.voices.library import BUILT_IN_VOICES
+from sparktts_ms.serving.voices.built_in import BUILT_IN_VOICES
 from tests.helpers import PROMPT
 from tests.serving.openai.conftest import error_of
 

@@ -10,7 +10,8 @@ pytest.importorskip("prometheus_client", reason="the server needs requirements-s
 
 from sparktts_ms import VoiceDescription
 from sparktts_ms.errors import InputError, SparkTTSError, VoiceError
-from sparktts_ms.serving.voices.library import BUILT_IN_VOICES, VoiceLibrary
+from sparktts_ms.serving.voices.built_in import BUILT_IN_VOICES
+from sparktts_ms.serving.voices.library import VoiceLibrary
 from sparktts_ms.serving.voices.names import read_names
 from sparktts_ms.serving.voices.store import VoiceStore
 from sparktts_ms.voice import Voice

@@ -103,7 +103,7 @@ def test_the_limit_holds_for_several_processes(store, monkeypatch):
 
 def test_a_lock_of_another_process_is_awaited(store):
     store.save("Anna", VOICE)
-    script = ("import sys; from sparktts_ms.serving.file_lock import FileLock; "
+    script = ("import sys; from sparktts_ms.storage.file_lock import FileLock; "
               "FileLock(sys.argv[1]).acquire(); "
               "print('held', flush=True); sys.stdin.read()")
     command = [sys.executable, "-c", script, str(store.folder / LOCK)]

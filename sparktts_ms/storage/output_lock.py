@@ -1,4 +1,4 @@
-"""One trainer in an output folder at a time: a lock that ends with its process."""
+"""One process in an output folder at a time: a lock that ends with its process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _held: set[str] = set()     # folders that this process has locked
 
 @contextlib.contextmanager
 def lock_output(folder: Path) -> Iterator[None]:
-    """Make the folder and keep other processes from training there; within the block, again is
+    """Make the folder and keep other processes from writing there; within the block, again is
     free.
 
     The lock file holds the process's id. After a kill it stays, but no longer locks, and the next
@@ -63,12 +63,12 @@ def _locked(path: Path, folder: Path) -> Iterator[BinaryIO]:
             except BlockingIOError:
                 owner = file.read(20).strip().decode("ascii", "replace")
                 process = f" (process {owner})" if owner.isdigit() else ""
-                raise InputError(f"Another run{process} is training in {{subject}}.",
-                                 "Wait until it ends, or choose another output_dir.",
+                raise InputError(f"Another run{process} is writing to {{subject}}.",
+                                 "Wait until it ends, or choose another folder.",
                                  subject=folder, code="output_in_use") from None
             except OSError as error:        # a file system without locks
                 raise OutputError(f"{{subject}} cannot be locked: {error.strerror}.",
-                                  "Choose an output_dir on another file system.",
+                                  "Choose a folder on another file system.",
                                   subject=path) from None
             # A run that ended meanwhile may have removed the file that is locked now.
             with contextlib.suppress(FileNotFoundError):

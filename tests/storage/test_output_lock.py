@@ -1,4 +1,4 @@
-"""One trainer in an output folder at a time, also after a kill."""
+"""One process in an output folder at a time, also after a kill."""
 
 import os
 import signal
@@ -8,11 +8,11 @@ import sys
 import pytest
 
 from sparktts_ms.errors import InputError, OutputError
-from sparktts_ms.training.output_lock import LOCK_FILE, lock_output
+from sparktts_ms.storage.output_lock import LOCK_FILE, lock_output
 from tests.helpers import ROOT
 
 HOLD = ("import sys, pathlib\n"
-        "from sparktts_ms.training.output_lock import lock_output\n"
+        "from sparktts_ms.storage.output_lock import lock_output\n"
         "with lock_output(pathlib.Path(sys.argv[1])):\n"
         "    print('locked', flush=True)\n"
         "    sys.stdin.read()")
@@ -30,7 +30,7 @@ def other_process(tmp_path):
 
 
 def test_second_process_is_refused(tmp_path, other_process):
-    with pytest.raises(InputError, match=f"process {other_process.pid}.*another output_dir"), \
+    with pytest.raises(InputError, match=f"process {other_process.pid}.*another folder"), \
             lock_output(tmp_path / "out"):
         pass
     other_process.communicate("")
