@@ -53,7 +53,8 @@ WORKERS = record({"groupName": STRING, "replicas": COUNT, "minReplicas": COUNT,
 AUTOSCALER = record({}, {"idleTimeoutSeconds": COUNT, "resources": ANY, "securityContext": ANY,
                          "env": {"type": "array"}, "volumeMounts": {"type": "array"}})
 CLUSTER = record({"rayVersion": STRING, "headGroupSpec": HEAD, "workerGroupSpecs": array(WORKERS)},
-                 {"enableInTreeAutoscaling": FLAG, "autoscalerOptions": AUTOSCALER})
+                 {"enableInTreeAutoscaling": FLAG, "autoscalerOptions": AUTOSCALER,
+                  "authOptions": record({"mode": {"enum": ["disabled", "token"]}})})
 UPGRADE = record({"type": {"enum": ["NewCluster", "NewClusterWithIncrementalUpgrade", "None"]}})
 RAY_SERVICE = resource("ray.io/v1", "RayService", record(
     {"serveConfigV2": STRING, "rayClusterConfig": CLUSTER},

@@ -367,8 +367,25 @@ def test_user_and_entry_point_are_the_images(device):
     (loader,) = load(LOADER)
     assert loader["spec"]["securityContext"]["fsGroup"] == int(user[1])
     (entry,) = re.findall(r"^ENTRYPOINT (\[.*\])$", text, re.MULTILINE)
-    assert json.loads(entry)[-2:] == ["python", "-m"]
+    command = json.loads(entry)
+    if command[-1].endswith(".sh"):
+        script = dockerfile.parent / Path(command[-1]).name
+        command = script.read_text(encoding="utf-8").split()[:-1]       # without "$@"
+    assert command[-2:] == ["python", "-m"]
     assert "command" not in server(device)[1]
+
+
+@pytest.mark.parametrize("name", ["ascend", "ray-ascend"])
+def test_the_cache_of_kernels_is_on_a_volume(name):
+    dockerfile = ROOT / "deploy" / "docker" / "ascend.Dockerfile"
+    if not dockerfile.exists():
+        pytest.skip("no image yet")
+    text = dockerfile.read_text(encoding="utf-8")
+    written = set(re.findall(r"ASCEND_\w+=(/\w+)/", text))
+    assert written
+    pod = templates(render(OVERLAYS[name]))[-1]["spec"]
+    mounts = {mount["mountPath"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+    assert all(not mounts[path].get("readOnly") for path in written)
 
 
 @pytest.mark.parametrize("device", ["cpu", "ascend"])
@@ -469,6 +486,7 @@ def test_streams_of_a_ray_pod_are_finished(name):
 @by_overlay(["ray-cpu", "ray-ascend"])
 def test_rays_dashboard_is_closed_to_others(name):
     objects = render(OVERLAYS[name])
+    assert ray(name)[0]["spec"]["rayClusterConfig"]["authOptions"] == {"mode": "token"}
     policy = find(objects, "NetworkPolicy")["spec"]
     for template in templates(objects):
         assert selects(policy["podSelector"], template["metadata"]["labels"])
