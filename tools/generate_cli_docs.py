@@ -12,6 +12,7 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
 MODULES = (
     "cli.inference",
+    "cli.batch",
     "cli.serve",
     "cli.webui",
     "cli.download",
@@ -24,7 +25,8 @@ MODULES = (
 HEADER = """# Command lines
 
 Generated from the argument parsers by `python -m tools.generate_cli_docs`; do not edit.
-Exit status of all commands: 0, 2 after an error (one line on stderr), 130 after Ctrl-C.
+Exit status of all commands: 0, 2 after an error (one line on stderr), 130 after Ctrl-C; of
+`cli.batch` 1 where lines failed.
 """
 
 
