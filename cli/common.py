@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.signals import exit_on_signals
-from sparktts_ms.errors import InputError, OutputError, SparkTTSError, printable, quoted
+from sparktts_ms.errors import InputError, OutputError, SparkTTSError, one_line, printable, quoted
 
 if TYPE_CHECKING:
     from sparktts_ms import SparkTTS
@@ -42,6 +43,8 @@ HINTS = {
     "no_model_dir": "Change --model_dir; `python -m cli.download` fetches the released model, and "
                     "pretrained_models/Spark-TTS-demo is a small one.",
     "no_ascend": "Check `npu-smi info` and the CANN environment, or use --device_target CPU.",
+    "ascend_permission": "Give this user the group that owns it; a container takes --group-add, or "
+                         "use --device_target CPU.",
     "unsuitable_chip": "Use an Atlas A2 (Ascend910B1 to B4) or A3 (Ascend910_93), or "
                        "--device_target CPU.",
     "ascend_settings": "Remove the file, or let `python -m cli.doctor --apply` write it again.",
@@ -190,6 +193,9 @@ def run_command(command: Callable[[], None], interrupted: str,
     except SparkTTSError as error:
         print_error(error_message(error, {**HINTS, **(hints or {})}))
         return 2
+    except ImportError as error:        # a library of the system's, or one that pip installs
+        print_error(missing_library(error))
+        return 2
     except OSError as error:            # what no check has foreseen
         name = f"{quoted(str(error.filename))}: " if error.filename is not None else ""
         print_error(f"{name}{os_reason(error)}.")
@@ -201,6 +207,17 @@ def run_command(command: Callable[[], None], interrupted: str,
     finally:
         logger.removeHandler(handler)
     return 0
+
+
+def missing_library(error: ImportError) -> str:
+    """The error in one line, with what installs the library."""
+    match = re.match(r"(lib\w+)\.so[.\d]*: cannot open", str(error))
+    hint = "pip install -r requirements.txt"
+    if match:
+        hint = f"Install the system's {match[1]}."
+        if match[1] == "libgomp":
+            hint = "apt-get install libgomp1"
+    return f"{one_line(error).rstrip('.')}. {hint}"
 
 
 def check_process() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from sparktts_ms.errors import InputError
+from sparktts_ms.serving import api_keys
 
-KEYS_VARIABLE = "SPARKTTS_API_KEY"
+KEYS_VARIABLE = api_keys.VARIABLE
 
 
 def add_access_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -25,15 +25,15 @@ def add_access_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentG
     access.add_argument("--api_key", type=api_key_argument, action="append", default=[],
                         metavar="KEY",
                         help="requests need this key; may be repeated; also from the environment "
-                             f"variable {KEYS_VARIABLE}, several separated by commas")
+                             f"variable {KEYS_VARIABLE}, several separated by commas, or one a "
+                             f"line from the file that {api_keys.FILE_VARIABLE} names")
     return access
 
 
 def environment_keys() -> list[str]:
-    """The keys in the environment. Raises InputError."""
+    """The keys in the environment, and in the file that it names. Raises InputError."""
     try:
-        keys = os.environ.get(KEYS_VARIABLE, "").split(",")
-        return [api_key_argument(key) for key in map(str.strip, keys) if key]
+        return [api_key_argument(key) for key in api_keys.environment_keys()]
     except argparse.ArgumentTypeError as error:
         raise InputError(f"{KEYS_VARIABLE}: {error}.") from None
 

@@ -12,7 +12,7 @@ flags and a page its controls. As text it is one line. Codes, for hints of a fro
     text in pieces: invalid_message, invalid_parameters, invalid_output_format, text_too_long,
         invalid_voice_settings, invalid_api_key, max_active_conversations, input_timeout_exceeded
     response: unknown_format, needs_pyav, sample_rate_out_of_range, speed_out_of_range
-    device: no_ascend, unsuitable_chip, ascend_settings, no_settings
+    device: no_ascend, ascend_permission, unsuitable_chip, ascend_settings, no_settings
     environment: numpy_2; model directory: wrong_model_dir
 """
 

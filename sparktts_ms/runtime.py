@@ -61,6 +61,8 @@ class Runtime:
                 raise DeviceError(f"{name} is {value!r}; it must be one of {names}.")
         if device_target == "auto":
             device_target = "Ascend" if _ascend_count() else "CPU"
+            if device_target == "CPU" and (closed := _closed_device()):
+                logger.warning("%s cannot be opened by this user; the CPU is used.", closed)
         if dtype == "bfloat16" and device_target == "CPU":
             raise DeviceError("bfloat16 has no kernels on the CPU.", "Use float32 there.")
         if quantize == "int8" and device_target == "Ascend":
@@ -215,9 +217,20 @@ def _shapes(inputs: tuple) -> tuple:
 _captured_step = False      # whether this process has captured a graph
 
 
+def _devices(pattern: str = "davinci[0-9]*") -> list[Path]:
+    folder = Path(os.environ.get("SPARKTTS_DEVICE_FOLDER", "/dev"))     # set by tests.ascend
+    return sorted(folder.glob(pattern))
+
+
+def _closed_device() -> Path | None:
+    """A device that is there, but not for this user: in containers it belongs to a group of the
+    host's."""
+    closed = (path for path in _devices("davinci*") if not os.access(path, os.R_OK | os.W_OK))
+    return next(closed, None)
+
+
 def _ascend_count() -> int:
-    devices = Path(os.environ.get("SPARKTTS_DEVICE_FOLDER", "/dev"))    # set by tests.ascend
-    if not any(devices.glob("davinci[0-9]*")):          # MindSpore prints warnings without one
+    if not _devices():                                  # MindSpore prints warnings without one
         return 0
     try:
         from mindspore import hal
@@ -239,6 +252,11 @@ def _set_capture(capture: bool) -> None:
 
 def _set_device(device_target: str, device_id: int) -> None:
     count = _ascend_count() if device_target == "Ascend" else 1
+    closed = None if count else _closed_device()
+    if closed is not None:
+        raise DeviceError("The Ascend device {subject} cannot be opened by this user.",
+                          "Give it the group that owns the device, or use the CPU with "
+                          "device_target='CPU'.", subject=closed, code="ascend_permission")
     if not count:
         raise DeviceError(
             "No Ascend device was found.", "Check `npu-smi info` and the CANN environment, or use "

@@ -30,6 +30,32 @@ def test_capture_on_the_cpu_is_refused():
         Runtime.start("CPU", capture=True)
 
 
+@pytest.fixture
+def closed_device(monkeypatch, tmp_path):
+    """An Ascend device that is there, but not for this user."""
+    device = tmp_path / "davinci0"
+    device.write_text("")
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != device and access(path, mode))
+    monkeypatch.setattr("mindspore.hal.is_available", lambda target: False)
+    monkeypatch.setenv("SPARKTTS_DEVICE_FOLDER", str(tmp_path))
+    return device
+
+
+def test_a_device_of_other_users_is_named(closed_device, monkeypatch):
+    with pytest.raises(DeviceError, match=f"{closed_device} cannot be opened") as caught:
+        Runtime.start("Ascend")
+    assert caught.value.code == "ascend_permission"
+    monkeypatch.setenv("SPARKTTS_DEVICE_FOLDER", str(closed_device.parent / "empty"))
+    with pytest.raises(DeviceError, match="No Ascend device"):
+        Runtime.start("Ascend")
+
+
+def test_auto_says_that_a_device_is_of_other_users(closed_device, caplog):
+    assert Runtime.start("auto").device_target == "CPU"
+    assert f"{closed_device} cannot be opened by this user; the CPU is used." in caplog.messages
+
+
 def relu_function(x):
     return ops.relu(x)
 

@@ -4,6 +4,7 @@ The model: SPARKTTS_MODEL_DIR (default: the released weights where they are, els
 model), SPARKTTS_DEVICE_TARGET, SPARKTTS_DEVICE, SPARKTTS_MODE, SPARKTTS_DTYPE, SPARKTTS_QUANTIZE.
 SPARKTTS_VOICES, SPARKTTS_NAMES, SPARKTTS_API_KEY, SPARKTTS_MAX_QUEUE, SPARKTTS_GRPC_PORT,
 SPARKTTS_ALLOWED_HOSTS, SPARKTTS_CORS_ORIGIN: see `Settings`. Lists are separated by commas.
+SPARKTTS_API_KEY_FILE names a file of further keys, one a line.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from sparktts_ms.errors import InputError
 from sparktts_ms.pipeline import SparkTTS
 from sparktts_ms.service import Service
+from sparktts_ms.serving.api_keys import environment_keys
 from sparktts_ms.serving.settings import Settings
 
 
@@ -27,7 +29,7 @@ def settings_from_environment() -> Settings:
         grpc_port=None if port < 0 else port,
         voices=_path(environment.get("SPARKTTS_VOICES", "")),
         names=_path(environment.get("SPARKTTS_NAMES", "")),
-        api_keys=_list(environment.get("SPARKTTS_API_KEY", "")),
+        api_keys=environment_keys(),
         max_queue=_number("SPARKTTS_MAX_QUEUE", Settings.max_queue),
         allowed_hosts=hosts,
         origins=_list(environment.get("SPARKTTS_CORS_ORIGIN", "")),

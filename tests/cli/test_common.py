@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.common import HINTS, Parser, deprecated_flag, error_message
+from cli.common import HINTS, Parser, deprecated_flag, error_message, run_command
 from sparktts_ms.errors import InputError
 
 
@@ -61,3 +61,18 @@ def test_error_message_names_flags():
     assert error_message(InputError("{subject} is empty.", "Try another.", subject="a.wav")) == (
         "a.wav is empty. Try another."
     )
+
+
+@pytest.mark.parametrize("message, hint", [
+    ("libgomp.so.1: cannot open shared object file: No such file or directory",
+     "apt-get install libgomp1"),
+    ("libquadmath.so.0: cannot open shared object file: No such file or directory",
+     "Install the system's libquadmath."),
+    ("No module named 'soxr'", "pip install -r requirements.txt"),
+])
+def test_a_missing_library_is_one_line(capsys, message, hint):
+    def command():
+        raise ImportError(message)
+
+    assert run_command(command, "") == 2
+    assert capsys.readouterr().err == f"error: {message}. {hint}\n"

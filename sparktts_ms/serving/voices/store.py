@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
+import os
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,8 @@ from pathlib import Path
 from sparktts_ms.errors import OutputError, VoiceError
 from sparktts_ms.storage.file_lock import FileLock
 from sparktts_ms.voice import Voice
+
+logger = logging.getLogger("sparktts_ms")
 
 MAX_VOICES = 500
 WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -27,14 +31,20 @@ class VoiceStore:
         self.folder = Path(folder)
 
     def check(self) -> None:
-        """Raises OutputError for what can be no folder of voices; a missing one can."""
+        """Raises OutputError for what can be no folder of voices; a missing one can. A folder in
+        which nothing can be saved is a warning."""
+        folder = self.folder
         try:
-            next(self.folder.iterdir(), None)
+            next(folder.iterdir(), None)
         except FileNotFoundError:
-            pass
+            while not folder.exists() and folder != folder.parent:
+                folder = folder.parent
         except OSError as error:
             problem = f"{{subject}} can be no folder of voices: {error.strerror}."
             raise OutputError(problem, "Name another folder.", subject=self.folder) from None
+        if not os.access(folder, os.W_OK | os.X_OK):
+            logger.warning("No voice can be saved in %s: this user may not write there.",
+                           self.folder)
 
     def names(self) -> list[str]:
         """All names, sorted."""

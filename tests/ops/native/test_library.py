@@ -3,7 +3,10 @@
 import ctypes
 import functools
 import itertools
+import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,3 +164,108 @@ def test_concurrent_builders_find_whole_libraries(build):
         paths = [future.result() for future in [executor.submit(library.build) for _ in range(4)]]
     assert len(set(paths)) == 1 and library.is_whole(paths[0])
     assert [file.name for file in paths[0].parent.iterdir()] == [paths[0].name]
+
+
+# Of a Cascade Lake, a Skylake-SP, a Zen 2, and an Ivy Bridge: what Linux says, cut to what counts.
+V2 = "fpu sse sse2 ht cx16 lahf_lm popcnt ssse3 sse4_1 sse4_2 avx xsave f16c"
+V3 = f"{V2} avx2 bmi1 bmi2 fma movbe abm"
+V4 = f"{V3} avx512f avx512dq avx512cd avx512bw avx512vl"
+PROCESSORS = [
+    ("x86_64", f"flags\t\t: {V4} avx512_vnni\n", "x86-64-v4-vnni"),
+    ("x86_64", f"flags\t\t: {V4}\n", "x86-64-v4"),
+    ("x86_64", f"processor\t: 0\nflags\t\t: {V3}\nflags\t\t: {V4}\n", "x86-64-v3"),
+    ("x86_64", f"flags\t\t: {V3.replace(' bmi2', '')} avx512f\n", None),
+    ("x86_64", f"flags\t\t: {V2}\n", None),
+    ("x86_64", "", None),
+    ("aarch64", "Features\t: fp asimd aes atomics asimddp\n", "armv8-dotprod"),
+    ("aarch64", "Features\t: fp asimd aes\n", "armv8"),
+    ("riscv64", "isa\t\t: rv64imafdc\n", None),
+]
+
+
+@pytest.mark.parametrize("machine, cpu_info, expected", PROCESSORS)
+def test_the_best_instruction_set_of_the_processor_is_taken(
+        monkeypatch, tmp_path, caplog, machine, cpu_info, expected):
+    monkeypatch.setattr(library.platform, "machine", lambda: machine)
+    monkeypatch.setattr(library, "CPU_INFO", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text(cpu_info)
+    monkeypatch.setattr(library, "_compile", lambda path, command: path.write_bytes(b""))
+    monkeypatch.setattr(library, "is_whole", lambda path: path.is_file())
+    monkeypatch.setattr(library, "_compiler", lambda: "c++")
+    library.build_portable(tmp_path / "kernels")
+    path = library.find_portable(tmp_path / "kernels")
+    if expected is None:
+        assert path is None and "for this processor" in caplog.text
+    else:
+        assert path.name.startswith(f"kernels-{expected}-") and not caplog.text
+
+
+@pytest.fixture(scope="module")
+def small_libraries(tmp_path_factory):
+    """A source with one function, and the folder of its library for each instruction set."""
+    folder = tmp_path_factory.mktemp("portable")
+    source = folder / "add.cc"
+    source.write_text(f'''#include "{library.FOLDER / "vector.h"}"
+using namespace sparktts;
+extern "C" void add(float* x, const int8_t* bytes) {{
+  store(x, load<f32x16>(x) + to_float(dot4(i32x16{{}}, load<u8x64>(x), bytes)));
+}}
+''')
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(library, "SOURCES", (source,))
+        paths = library.build_portable(folder / "kernels")
+    assert sorted((folder / "kernels").iterdir()) == sorted(paths)
+    return source, folder / "kernels"
+
+
+@pytest.fixture
+def portable(kernels, small_libraries, monkeypatch, tmp_path):
+    """A folder of libraries as `build_portable` makes it."""
+    source, folder = small_libraries
+    monkeypatch.setattr(library, "SOURCES", (source,))
+    return Path(shutil.copytree(folder, tmp_path / "kernels"))
+
+
+def test_portable_libraries_hold_no_instructions_of_better_processors(portable):
+    """Code that a processor lacks would end the process without a word."""
+    if library.platform.machine() != "x86_64" or not shutil.which("objdump"):
+        pytest.skip("needs an x86-64 and objdump")
+    marks = {}
+    for path in portable.iterdir():
+        code = subprocess.run(["objdump", "-d", str(path)], check=True, capture_output=True,
+                              text=True).stdout
+        name = path.name.removeprefix("kernels-").rpartition("-")[0]
+        marks[name] = {word for word in ("vpdpbusd", "%zmm", "%ymm") if word in code}
+    assert marks["x86-64-v4-vnni"] >= {"vpdpbusd", "%zmm"}
+    assert marks["x86-64-v4"] == {"%zmm", "%ymm"}
+    assert marks["x86-64-v3"] == {"%ymm"}
+
+
+def test_where_libraries_are_portable_nothing_is_compiled(portable, monkeypatch, caplog):
+    monkeypatch.setenv(library.PORTABLE_VARIABLE, str(portable))
+    monkeypatch.setattr(library, "_compiler", lambda: pytest.fail("looks for a compiler"))
+    path = library.find_portable(portable)
+    if path is not None:                        # else this processor is an old one
+        assert path.parent == portable
+    for path in portable.iterdir():             # damaged, as by a disk that was full
+        path.write_bytes(path.read_bytes()[:4096])
+    library.enable()
+    try:
+        assert not library.enabled() and "MindSpore's operators" in caplog.text
+    finally:
+        monkeypatch.undo()
+        library.enable()
+
+
+def test_libraries_of_other_sources_are_not_taken(portable, monkeypatch):
+    monkeypatch.setattr(library, "cpu_features", lambda: library._V4 | {"asimd"})
+    assert library.find_portable(portable)
+    monkeypatch.setattr(library, "SOURCES", (library.FOLDER / "linear.cc",))
+    assert library.find_portable(portable) is None
+
+
+def test_portable_libraries_need_a_compiler(monkeypatch, tmp_path):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match="compiler"):
+        library.build_portable(tmp_path / "kernels")

@@ -157,3 +157,15 @@ def test_add_file_accepts_voices_only(store, tmp_path):
         store.add_file(tmp_path / "Eve.json")
     message = error_message(caught.value)
     assert message.startswith("Eve.json is no voice") and str(tmp_path) not in message
+
+
+@pytest.mark.parametrize("missing", ["", "voices/of/ours"])
+def test_a_folder_in_which_nothing_can_be_saved_is_a_warning(tmp_path, monkeypatch, caplog,
+                                                             missing):
+    folder = tmp_path / missing
+    VoiceStore(folder).check()
+    assert not caplog.messages
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path and access(path, mode))
+    VoiceStore(folder).check()
+    assert caplog.messages == [f"No voice can be saved in {folder}: this user may not write there."]
