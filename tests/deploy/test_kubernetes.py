@@ -11,7 +11,6 @@ from pathlib import Path
 
 import jsonschema
 import kubernetes_validate
-import promql_parser
 import pytest
 import yaml
 
@@ -19,14 +18,25 @@ from cli.serve import build_parser
 from sparktts_ms.serving.monitoring.health import PATHS
 from sparktts_ms.serving.monitoring.metrics import Metrics
 from tests.deploy.kustomize import load, render
+from tests.deploy.manifests import (
+    APPLIED,
+    FOLDER,
+    LOADER,
+    OVERLAYS,
+    check_query,
+    dashboard,
+    find,
+    objects_of,
+    ports,
+    ray,
+    ray_templates,
+    relabel,
+    server,
+    templates,
+)
 from tests.deploy.schemas import CUSTOM
 from tests.helpers import ROOT
 
-FOLDER = ROOT / "deploy" / "kubernetes"
-OVERLAYS = {f"{part}{device}": FOLDER / part.replace("-", "/") / "overlays" / device
-            for part in ("", "ray-") for device in ("cpu", "ascend")}
-APPLIED = {**OVERLAYS, "monitoring": FOLDER / "monitoring", "storage": FOLDER / "storage"}
-LOADER = FOLDER / "storage" / "loader.yaml"
 VERSIONS = ("1.27", "1.37")         # of Kubernetes: an old one, and the newest of the validator
 RESOURCES = {"mindcluster": "huawei.com/Ascend910", "cce": "huawei.com/ascend-1980"}
 KUBERAY_LABELS = {"ray.io/is-ray-node": "yes"}      # which it gives its pods
@@ -35,35 +45,6 @@ MARGIN = 10                         # seconds between a drain and its end by for
 
 def by_overlay(names=OVERLAYS):
     return pytest.mark.parametrize("name", names)
-
-
-def objects_of(name):
-    """What an `apply` of this name would send."""
-    return load(LOADER) if name == "loader" else render(APPLIED[name])
-
-
-def find(objects, kind):
-    found = [each for each in objects if each["kind"] == kind]
-    assert len(found) == 1, kind
-    return found[0]
-
-
-def ray_templates(service):
-    cluster = service["spec"]["rayClusterConfig"]
-    return [group["template"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
-
-
-def templates(objects):
-    """Pod templates, of whatever object has them."""
-    found = []
-    for each in objects:
-        if each["kind"] == "Deployment":
-            found.append(each["spec"]["template"])
-        elif each["kind"] == "RayService":
-            found += ray_templates(each)
-        elif each["kind"] == "Pod":
-            found.append(each)
-    return found
 
 
 def deployment_of(template):
@@ -87,31 +68,11 @@ def seconds(probe):
     return probe["periodSeconds"] * probe["failureThreshold"]
 
 
-def server(name):
-    """The Deployment of an overlay, and its container."""
-    deployment = find(render(OVERLAYS[name]), "Deployment")
-    containers = deployment["spec"]["template"]["spec"]["containers"]
-    assert len(containers) == 1
-    return deployment, containers[0]
-
-
 def arguments(name):
     """The server's, as it reads them."""
     entry, *flags = server(name)[1]["args"]
     assert entry == "cli.serve"
     return build_parser().parse_args(flags)
-
-
-def ports(container):
-    return {port["name"]: port["containerPort"] for port in container["ports"]}
-
-
-def ray(name):
-    """The RayService of an overlay, its configuration of Serve, and its group of workers."""
-    service = find(render(OVERLAYS[name]), "RayService")
-    groups = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
-    assert len(groups) == 1
-    return service, yaml.safe_load(service["spec"]["serveConfigV2"]), groups[0]
 
 
 def engine_options(config):
@@ -405,12 +366,16 @@ def test_images_are_those_of_compose(device):
 
 @by_overlay(["ray-cpu", "ray-ascend"])
 def test_serve_reads_the_configuration(name):
+    from ray.serve.config import AutoscalingConfig
     from ray.serve.schema import ServeDeploySchema
 
     _, config, _ = ray(name)
+    # What they do not know they drop, or pass on, without a word.
     read = ServeDeploySchema.model_validate(config)
-    # What it does not know it drops without a word.
     assert json.loads(read.model_dump_json(exclude_unset=True)) == config
+    scaling = engine_options(config)["autoscaling_config"]
+    assert scaling.keys() <= AutoscalingConfig.model_fields.keys()
+    AutoscalingConfig.model_validate(scaling)
 
 
 @by_overlay(["ray-cpu", "ray-ascend"])
@@ -514,43 +479,6 @@ def series():
             for family in metrics.registry.collect() for sample in family.samples}
 
 
-TARGET_LABELS = {"namespace", "pod"}        # which Prometheus adds
-
-
-def check_query(query, series=None):
-    """Raises for what Prometheus would not understand, or would answer with nothing."""
-    names = []
-    for variable, value in (("$__rate_interval", "5m"), ("$namespace", "default")):
-        query = query.replace(variable, value)
-    assert "$" not in query
-    promql_parser.parse(query)          # ValueError
-    for name, labels in selectors(promql_parser.parse(query)):
-        names.append(name)
-        if series is not None:
-            assert name in series, query
-            assert labels <= series[name] | TARGET_LABELS, query
-    assert names and all(name.startswith("spark_tts:") for name in names), query
-    return names
-
-
-def selectors(node):
-    """Names of series in a query, each with the labels that it is selected and grouped by."""
-    if isinstance(node, promql_parser.VectorSelector):
-        return [(node.name, {matcher.name for matcher in node.matchers.matchers})]
-    if isinstance(node, promql_parser.MatrixSelector):
-        return selectors(node.vector_selector)
-    found = []
-    for name in ("lhs", "rhs", "expr"):
-        found += selectors(getattr(node, name)) if hasattr(node, name) else []
-    for argument in getattr(node, "args", []):
-        found += selectors(argument)
-    if isinstance(node, promql_parser.AggregateExpr) and node.modifier is not None:
-        found = [(name, {*labels, *node.modifier.labels}) for name, labels in found]
-    return found
-
-
-def dashboard():
-    return json.loads((FOLDER / "monitoring" / "dashboard.json").read_text(encoding="utf-8"))
 
 
 def alerts():
@@ -624,15 +552,6 @@ def test_monitors_find_their_targets(device):
     for template in templates(render(OVERLAYS[f"ray-{device}"])):
         assert selects(monitor["selector"], {**template["metadata"]["labels"], **KUBERAY_LABELS})
         assert endpoint["port"] in ports(template["spec"]["containers"][0])
-
-
-def relabel(name):
-    """What the PodMonitor makes of the name of a series."""
-    (endpoint,) = find(render(FOLDER / "monitoring"), "PodMonitor")["spec"]["podMetricsEndpoints"]
-    (rule,) = endpoint["metricRelabelings"]
-    assert (rule["sourceLabels"], rule["targetLabel"]) == (["__name__"], "__name__")
-    match = re.fullmatch(rule["regex"], name)           # Prometheus anchors it
-    return match.expand(rule["replacement"].replace("$", "\\")) if match else name
 
 
 def test_series_from_ray_get_the_same_names(series):
