@@ -26,7 +26,7 @@ from sparktts_ms.serving.distributed.messages import EngineInfo, Progress
 from sparktts_ms.serving.speech_stream import SpeechStream
 from sparktts_ms.voice import Voice
 
-MAX_ATTEMPTS = 3            # with engines that fail before the first samples
+MAX_ATTEMPTS = 2            # one more, if an engine fails before the first samples
 
 
 class RemoteSpeech(AsyncService):
