@@ -55,7 +55,7 @@ class AsyncService:
         metrics.observe(metrics.running, lambda: self._count(started=True))
         metrics.observe(metrics.waiting, lambda: self._count(started=False))
         metrics.observe(metrics.slots, lambda: self._num_slots_used())
-        metrics.observe(metrics.ready, lambda: self.state == "ready")
+        metrics.observe(metrics.ready, lambda: self.is_ready)
 
     @property
     def sample_rate(self) -> int:
@@ -71,6 +71,17 @@ class AsyncService:
     def languages(self) -> tuple[str, ...]:
         """That the model speaks, such as ("zh", "en"). Raises ServiceClosed."""
         return self.open_service().languages
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a step takes so long that the device cannot be answering."""
+        service = self.service
+        return service is not None and service.stuck_seconds > self.settings.stuck_seconds
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests are taken, and the device answers."""
+        return self.state == "ready" and not self.is_stuck
 
     def start(self, service: Service) -> None:
         """Take requests from now on. From any thread."""

@@ -18,7 +18,7 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig
 from ray.serve.handle import DeploymentHandle
 
-from sparktts_ms.errors import InputError
+from sparktts_ms.errors import InputError, quoted
 from sparktts_ms.serving.app import create_app
 from sparktts_ms.serving.distributed.engine import Engine, Load
 from sparktts_ms.serving.distributed.ray_metrics import RayMetrics
@@ -32,6 +32,8 @@ MAX_CONNECTIONS = 4096      # of an ingress replica
 TARGET_ONGOING = 8.0        # of an engine; more of them start another one
 GRACEFUL_SECONDS = 60.0     # for what is in progress when a replica is to end
 HEALTH_PERIOD, HEALTH_TIMEOUT = 10.0, 30.0      # seconds
+INGRESS_CPUS = 0.5          # not 0: then it could be placed on a head node that is to run nothing
+MAX_CPUS = 4                # of an engine, unless the configuration says more
 ARGUMENTS = ("resources", "min_replicas", "max_replicas")
 
 
@@ -51,16 +53,20 @@ class Ingress:
 def build(arguments: Mapping[str, Any]) -> serve.Application:
     """The application, for `serve deploy` and `serve run`.
 
-    arguments: resources: of a replica of `Engine`, such as {"NPU": 1} or {"CPU": 4} (default: an
-    NPU where the cluster has any, else a CPU); min_replicas, max_replicas: of `Engine` (default: 1,
-    and as many as the cluster has resources for). Raises InputError.
+    arguments: resources: of a replica of `Engine`, such as {"NPU": 1, "CPU": 8} or {"CPU": 4}
+    (default: see `default_resources`); min_replicas, max_replicas: of `Engine` (default: 1, and as
+    many as the cluster has resources for). Raises InputError.
     """
     unknown = [name for name in arguments if name not in ARGUMENTS]
     if unknown:
-        raise InputError(f"args has {unknown[0]!r}.", f"It may have {', '.join(ARGUMENTS)}.")
-    resources = dict(arguments.get("resources") or default_resources())
-    least = int(arguments.get("min_replicas", 1))
-    most = int(arguments.get("max_replicas", 0)) or max(num_devices(resources), least)
+        raise InputError(f"args has {quoted(unknown[0])}.", f"It may have {', '.join(ARGUMENTS)}.")
+    resources = arguments.get("resources") or default_resources(ray.cluster_resources())
+    if not (isinstance(resources, Mapping) and all(map(_is_amount, resources.values()))):
+        raise InputError(f"resources is {quoted(resources)}.", 'An example: {"NPU": 1, "CPU": 8}.')
+    least = _count(arguments, "min_replicas", 1)
+    most = _count(arguments, "max_replicas", max(num_devices(resources), least))
+    if least > most:
+        raise InputError(f"min_replicas is {least}, more than max_replicas, {most}.")
     return application(resources, least, most)
 
 
@@ -84,18 +90,34 @@ def application(resources: Mapping[str, float], min_replicas: int, max_replicas:
     engines = serve.deployment(name="Engine", **{**options, **engine_options})(Engine)
     ingress = serve.deployment(
         name="SpeechServer", max_ongoing_requests=MAX_CONNECTIONS,
-        graceful_shutdown_timeout_s=GRACEFUL_SECONDS, ray_actor_options={"num_cpus": 0.5},
+        graceful_shutdown_timeout_s=GRACEFUL_SECONDS, ray_actor_options={"num_cpus": INGRESS_CPUS},
     )(serve.ingress()(Ingress))
     return ingress.bind(engines.bind(load))
 
 
-def default_resources() -> dict[str, float]:
-    """Of a replica: an NPU where the cluster has any, else a CPU."""
-    return {"NPU": 1} if ray.cluster_resources().get("NPU") else {"CPU": 1}
+def default_resources(cluster: Mapping[str, float]) -> dict[str, float]:
+    """Of a replica, by the resources of a cluster: an NPU where there are any, and at most
+    MAX_CPUS, so that one is left for the ingress. Ray gives a replica as many threads as CPUs."""
+    cpus = cluster.get("CPU", 1.0) - 1
+    npus = cluster.get("NPU", 0.0)
+    if npus:
+        return {"NPU": 1.0, "CPU": float(max(1, min(MAX_CPUS, cpus // npus)))}
+    return {"CPU": float(max(1, min(MAX_CPUS, cpus)))}
 
 
 def num_devices(resources: Mapping[str, float]) -> int:
     """How many replicas of these resources the cluster could hold now."""
     there = ray.cluster_resources()
-    return int(min((there.get(name, 0) // amount for name, amount in resources.items() if amount),
+    return int(min((there.get(name, 0) // amount for name, amount in resources.items()),
                    default=1))
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e6
+
+
+def _count(arguments: Mapping[str, Any], name: str, default: int) -> int:
+    value = arguments.get(name, default)
+    if not _is_amount(value) or value != int(value):
+        raise InputError(f"{name} is {quoted(value)}; it must be a number of replicas.")
+    return int(value)

@@ -31,6 +31,7 @@ class Settings:
     voices: folder of saved voices; None: there are none. names: a file of further names of voices.
     api_keys: requests need one of them; empty: none. max_queue: requests that wait beside those
     that share the decode steps. drain_seconds: for what is in progress when the server is to stop.
+    stuck_seconds: that a step of the engine may take; then the device counts as stuck.
     remote_audio_hosts: from which recordings may be fetched. allowed_hosts: host names by which the
     server may be called; "*.example.org", "*". Empty: all, but on a loopback address its own.
     origins: other sites whose pages may send requests, "*" for all.
@@ -43,6 +44,7 @@ class Settings:
     api_keys: Sequence[str] = ()
     max_queue: int = MAX_QUEUE
     drain_seconds: float = 30.0
+    stuck_seconds: float = 300.0
     remote_audio_hosts: Sequence[str] = ()
     allowed_hosts: Sequence[str] = ()
     origins: Sequence[str] = ()

@@ -167,7 +167,7 @@ class InferenceServicer(GRPCInferenceServiceServicer):
             setattr(self, name, _unsupported(message))
 
     async def ServerLive(self, request: Any, context: Context) -> Any:
-        return messages.ServerLiveResponse(live=True)
+        return messages.ServerLiveResponse(live=not self.inference.speech.is_stuck)
 
     async def ServerReady(self, request: Any, context: Context) -> Any:
         return messages.ServerReadyResponse(ready=self.inference.ready)

@@ -65,7 +65,8 @@ class KServeApi:
         return JSONResponse(self.inference.server_metadata())
 
     async def live(self, request: Request) -> Response:
-        return JSONResponse({"live": True})
+        live = not self.inference.speech.is_stuck
+        return JSONResponse({"live": live}, 200 if live else 503)
 
     async def ready(self, request: Request) -> Response:
         return self._readiness("The server")

@@ -56,7 +56,7 @@ class Inference:
     @property
     def ready(self) -> bool:
         """Whether the models take requests."""
-        return self.speech.state == "ready"
+        return self.speech.is_ready
 
     def config(self, name: str) -> dict[str, Any]:
         """A model's configuration, as the JSON of Triton's ModelConfig."""

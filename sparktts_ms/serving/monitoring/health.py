@@ -12,8 +12,8 @@ PATHS = ("/health", "/health/live", "/health/ready", "/metrics")
 
 
 class HealthApi:
-    """GET /health and /health/live: 200 as long as the process answers; /health/ready: 200 when
-    requests are taken, else 503; /metrics: for Prometheus."""
+    """GET /health and /health/live: 200 as long as the process and its device answer, else 503;
+    /health/ready: 200 when requests are taken, else 503; /metrics: for Prometheus."""
 
     def __init__(self, server: SpeechServer):
         self.server = server
@@ -27,13 +27,15 @@ class HealthApi:
         ]
 
     async def live(self, request: Request) -> Response:
+        if self.server.speech.is_stuck:
+            return PlainTextResponse("stuck", 503)
         return PlainTextResponse("OK")
 
     async def ready(self, request: Request) -> Response:
-        state = self.server.speech.state
-        if state == "ready":
+        speech = self.server.speech
+        if speech.is_ready:
             return PlainTextResponse("OK")
-        return PlainTextResponse(state, 503)
+        return PlainTextResponse("stuck" if speech.is_stuck else speech.state, 503)
 
     async def metrics(self, request: Request) -> Response:
         content, media_type = self.server.metrics.exposition(request.headers.get("accept", ""))

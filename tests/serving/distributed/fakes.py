@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 import numpy as np
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from websockets.sync.client import connect
 from sparktts_ms.errors import AudioError, InputError
 from sparktts_ms.serving.distributed.engine import recording_id
 from sparktts_ms.serving.distributed.remote_speech import RemoteService
-from sparktts_ms.serving.ray_app import MAX_ONGOING, build
+from sparktts_ms.serving.ray_app import MAX_ONGOING, build, default_resources
 from tests.helpers import ROOT, wait_until
 from tests.serving.distributed.conftest import speech
 from tests.serving.distributed.fakes import CHUNK, NUM_CHUNKS
@@ -82,7 +83,8 @@ def test_streams_share_the_engines(cluster, engines):
             reader.join()
     spoken = [numbers(reader.sound) for reader in readers]
     assert all(len(of_one) == NUM_CHUNKS and len(set(of_one)) == 1 for of_one in spoken)
-    assert {of_one[0] for of_one in spoken} == set(map(number, cluster.replicas("engines").values()))
+    speakers = {of_one[0] for of_one in spoken}
+    assert speakers == {number(pid) for pid in cluster.replicas("engines").values()}
 
 
 def test_samples_arrive_while_they_are_made(engines):
@@ -275,9 +277,26 @@ def test_metrics_are_exported_by_ray(engines):
     assert b"Ray exports" in httpx.get(f"{engines}/metrics").content
 
 
-def test_arguments_are_checked(cluster):
-    with pytest.raises(InputError, match=r"args has 'replicas'\. It may have resources"):
-        build({"replicas": 3})
+@pytest.mark.parametrize("arguments, message", [
+    ({"replicas": 3}, "args has 'replicas'. It may have resources, min_replicas, max_replicas."),
+    ({"resources": "NPU"}, "resources is 'NPU'. An example: {\"NPU\": 1, \"CPU\": 8}."),
+    ({"resources": {"NPU": 0}}, "resources is {'NPU': 0}. An example"),
+    ({"min_replicas": "many"}, "min_replicas is 'many'; it must be a number of replicas."),
+    ({"min_replicas": 3, "max_replicas": 2}, "min_replicas is 3, more than max_replicas, 2."),
+])
+def test_arguments_are_checked(cluster, arguments, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        build(arguments)
+
+
+@pytest.mark.parametrize("cluster_resources, expected", [
+    ({"CPU": 192.0, "NPU": 8.0}, {"NPU": 1.0, "CPU": 4.0}),
+    ({"CPU": 5.0, "NPU": 2.0}, {"NPU": 1.0, "CPU": 2.0}),
+    ({"CPU": 2.0}, {"CPU": 1.0}),
+    ({"CPU": 64.0}, {"CPU": 4.0}),
+])
+def test_an_engine_has_an_npu_where_there_are_any(cluster_resources, expected):
+    assert default_resources(cluster_resources) == expected
 
 
 def test_servers_without_ray_do_not_import_it():

@@ -1,5 +1,7 @@
 """Health checks and metrics, over HTTP."""
 
+import threading
+
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -8,6 +10,7 @@ from sparktts_ms.serving.app import create_app
 from sparktts_ms.serving.http_server import HttpServer
 from sparktts_ms.serving.server import SpeechServer
 from sparktts_ms.serving.settings import Settings
+from tests.helpers import wait_until
 
 
 @pytest.fixture
@@ -31,6 +34,24 @@ def test_a_server_lives_before_it_is_ready_and_while_it_drains(loading, service)
     assert httpx.get(url + "health/ready").text == "draining"
     server.start(service)                       # too late
     assert httpx.get(url + "health/ready").status_code == 503
+
+
+def test_a_device_that_does_not_answer_is_not_alive(make_server, service):
+    server = make_server(stuck_seconds=0.2)
+    url = server.http.url
+    answer = threading.Event()
+    waiting = threading.Thread(target=service._call, args=(answer.wait,))
+    waiting.start()
+    try:
+        assert wait_until(lambda: httpx.get(url + "health/live").status_code == 503)
+        assert httpx.get(url + "health/ready").text == "stuck"
+        assert httpx.get(url + "v2/health/live").json() == {"live": False}
+        assert httpx.get(url + "v2/health/ready").status_code == 503
+    finally:
+        answer.set()
+        waiting.join()
+    assert httpx.get(url + "health/live").text == "OK"
+    assert httpx.get(url + "health/ready").text == "OK"
 
 
 def test_metrics_are_readable_by_prometheus(server):
