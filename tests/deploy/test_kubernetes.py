@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -35,7 +36,7 @@ from tests.deploy.manifests import (
     templates,
 )
 from tests.deploy.schemas import CUSTOM
-from tests.helpers import ROOT
+from tests.helpers import ROOT, free_port
 
 VERSIONS = ("1.27", "1.37")         # of Kubernetes: an old one, and the newest of the validator
 RESOURCES = {"mindcluster": "huawei.com/Ascend910", "cce": "huawei.com/ascend-1980"}
@@ -133,12 +134,18 @@ def test_kubectl_renders_what_these_tests_see(name):
     assert by_name(yaml.safe_load_all(done.stdout)) == by_name(render(APPLIED[name]))
 
 
-def test_the_component_for_keda_is_valid():
-    folder = FOLDER / "components" / "autoscaling"
-    scaled = find(load(folder / "scaledobject.yaml"), "ScaledObject")
+@pytest.mark.parametrize("device", ["cpu", "ascend"])
+def test_with_its_component_keda_sets_the_replicas(tmp_path, device):
+    folder = shutil.copytree(FOLDER, tmp_path / "kubernetes") / "overlays" / device
+    file = folder / "kustomization.yaml"
+    kustomization = yaml.safe_load(file.read_text(encoding="utf-8"))
+    kustomization.setdefault("components", []).append("../../components/autoscaling")
+    file.write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+    objects = render(folder)
+    scaled, deployment = find(objects, "ScaledObject"), find(objects, "Deployment")
     jsonschema.validate(scaled, CUSTOM["ScaledObject"])
-    deployment, _ = server("cpu")
     assert scaled["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    assert "replicas" not in deployment["spec"]         # an apply would set them again
     trigger = scaled["spec"]["triggers"][0]["metadata"]
     check_query(trigger["query"])
     assert 0 < float(trigger["threshold"]) <= 16
@@ -309,6 +316,17 @@ def test_stopping_keeps_the_storage():
     for name, folder in APPLIED.items():
         kinds = {each["kind"] for each in render(folder)}
         assert ("PersistentVolumeClaim" in kinds) == (name == "storage")
+
+
+def test_documents_say_what_a_pod_without_a_model_says(tmp_path):
+    flags = [*server("cpu")[1]["args"], f"--port={free_port()}", "--grpc_port=0",
+             f"--voices={tmp_path}"]
+    done = subprocess.run([sys.executable, "-m", *flags], cwd=ROOT, capture_output=True, text=True)
+    said = done.stderr.splitlines()[-1]
+    for path in ("docs/scaling.md", "docs/zh/scaling.md"):
+        text = (ROOT / path).read_text(encoding="utf-8")
+        documented = re.search(r"`(error: The model directory .*?\.) …`", text)
+        assert documented is not None and said.startswith(documented[1])
 
 
 # Agreement with the images
