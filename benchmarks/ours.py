@@ -66,6 +66,15 @@ class Ours(Engine):
 
         return timed(step, steps)
 
+    def sample(self, draws: int) -> dict[str, float]:
+        """An id drawn from the logits of a decode step, the median of so many."""
+        from sparktts_ms import Sampling
+        from sparktts_ms.qwen2.sampling import sample
+
+        random = np.random.default_rng(0)
+        logits = random.standard_normal(len(self.candidates)).astype(np.float32)
+        return timed(lambda: sample(logits, Sampling(), random), draws)
+
     def wave(self, frames: int) -> dict[str, float]:
         """Ids of `frames` frames to their waveform."""
         semantic_ids = self.semantic_ids[:frames]

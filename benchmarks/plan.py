@@ -25,6 +25,10 @@ BATCH_SIZES = (1, 2, 4, 8, 16)
 WARM_UP_PREFIX = "first "           # of a task's name: its first run, kept apart
 
 
+def milliseconds(seconds: float) -> float:
+    return 1000 * seconds
+
+
 def gigabytes(size: float) -> float:
     return size / 1e9
 
@@ -79,6 +83,7 @@ def task_groups(quick: bool) -> list[list[Task]]:
         [Task("encode", {}, (*OURS, TORCH), (recording,))],
         [Task("prefill", {"context": 400}, all_engines, (Row("prompt of 400 tokens read"),))],
         [decode(400, streams) for streams in BATCH_SIZES],
+        [Task("sample", {"draws": 200}, OURS, (Row("sampling a token", "ms", milliseconds),))],
         [wave(frames) for frames in (50, 250)],
         [Task("first_audio", {"tokens": 250}, OURS, (Row("text to first audio, known voice"),))],
     ]
@@ -93,7 +98,7 @@ def decode(context: int, streams: int, table: str = STAGES) -> Task:
     label = f"a token at {context} positions"
     if streams > 1:
         label = f"a token each of {streams} at {context} positions"
-    rows = [Row(label, "ms", lambda seconds: 1000 * seconds)]
+    rows = [Row(label, "ms", milliseconds)]
     engines: tuple[str, ...] = OURS
     if table == STAGES:
         label = "1 stream" if streams == 1 else f"{streams} streams"

@@ -29,7 +29,7 @@ from sparktts_ms.generation.vocabulary import TOKENS_PER_SECOND
 from sparktts_ms.ops import ascend
 from sparktts_ms.ops.padding import PROMPT_FRAME_BUCKETS, pad_rows, padding_mask
 from sparktts_ms.pipeline import SparkTTS
-from sparktts_ms.qwen2.sampling import Sampling
+from sparktts_ms.qwen2.sampling import Sampling, sample
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.service import Job, Service
 from sparktts_ms.voice import Voice
@@ -315,7 +315,8 @@ class Decoding:
 
 def decode(sequences: int) -> Callable[[Session], Row]:
     """Times of a decode step of so many sequences: of the whole step with its candidates on the
-    host, of the host until the step is launched, and of the device by events."""
+    host, of the host until the step is launched, and of the device by events; and of sampling an id
+    of one sequence."""
     def step(session: Session) -> Row:
         decoding = Decoding(session.tts, session.arrays["global_ids"])
         slots = list(range(sequences))
@@ -340,8 +341,12 @@ def decode(sequences: int) -> Callable[[Session], Row]:
                 whole.append(1e3 * (ended - began))
                 on_device.append(elapsed_ms(events))
         times = [value for value in on_device if value]
+        _, values = logits.candidates(0, decoding.rows, 50)
+        random = np.random.default_rng(0)
         return {"ms": statistics.median(whole), "host_ms": statistics.median(host),
-                "device_ms": statistics.median(times) if times else None, **memory(session)}
+                "device_ms": statistics.median(times) if times else None,
+                "sample_ms": median_ms(lambda: sample(values, Sampling(), random), DECODE_REPEATS),
+                **memory(session)}
 
     return step
 
