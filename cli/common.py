@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -221,7 +222,8 @@ def missing_library(error: ImportError) -> str:
 
 
 def check_process() -> None:
-    """Raise an error for standard output that is closed, or a number of threads that is none."""
+    """Raise an error for standard output that is closed, a number of threads that is none, or no
+    folder for temporary files, without which MindSpore is not imported."""
     if sys.stdout is None:
         raise OutputError("Standard output is closed.", "Send it to a file or to /dev/null.")
     threads = os.environ.get("OMP_NUM_THREADS", "1")
@@ -229,6 +231,12 @@ def check_process() -> None:
     if not all(n.strip().isascii() and n.strip().isdigit() and int(n[:9]) for n in numbers):
         raise InputError(f"OMP_NUM_THREADS is {quoted(threads)}; it must be a number above zero.",
                          "Change or unset it.")
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        raise OutputError("There is no folder for temporary files: /tmp cannot be written.",
+                          "Name another folder in TMPDIR; a container takes a tmpfs on /tmp.") \
+            from None
 
 
 def print_result(path: object) -> None:

@@ -35,6 +35,7 @@ from sparktts_ms.runtime import Runtime
 from sparktts_ms.text.language import check_language
 from sparktts_ms.voice import Speech, Voice, check_ids
 from sparktts_ms.weights.checkpoint import find_weights
+from sparktts_ms.weights.memory_limit import warn_of_memory
 
 
 class SparkTTS:
@@ -75,9 +76,16 @@ class SparkTTS:
                              "`python -m cli.download` fetches the released model; "
                              "pretrained_models/Spark-TTS-demo is a small one to try.",
                              subject=folder, code="no_model_dir")
-        config = read_config(folder)
-        return cls(folder, config, Runtime.start(device_target, device_id, mode, dtype, quantize,
-                                                 capture))
+        try:
+            config = read_config(folder)
+            runtime = Runtime.start(device_target, device_id, mode, dtype, quantize, capture)
+            if runtime.device_target == "CPU":
+                warn_of_memory(folder, runtime.llm_dtype == "int8")
+            return cls(folder, config, runtime)
+        except PermissionError as error:
+            raise ModelError("{subject} cannot be read by this user.",
+                             "Give it the right to read the model directory and all files in it.",
+                             subject=error.filename or folder) from None
 
     def encode_voice(self, path: str | Path, transcript: str | None = None) -> Voice:
         """Turn a recording into a Voice: the first 6 s of its speech (repeated if shorter) define

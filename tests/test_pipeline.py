@@ -139,3 +139,12 @@ def test_number_of_graphs_is_bounded(tiny_model, form, wavs):
 def test_decode_refuses_ids_that_the_codec_does_not_have(tts, ids, match):
     with pytest.raises(InputError, match=match):
         tts.decode(**{"global_ids": np.zeros(32, int), "semantic_ids": np.zeros(3, int), **ids})
+
+
+def test_a_model_that_this_user_may_not_read_is_named(tiny_model, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", str(folder / "LLM"))
+
+    monkeypatch.setattr("sparktts_ms.pipeline.read_config", refuse)     # root may read anything
+    with pytest.raises(ModelError, match=f"{tiny_model}/LLM cannot be read by this user"):
+        SparkTTS.from_pretrained(tiny_model)

@@ -76,3 +76,13 @@ def test_a_missing_library_is_one_line(capsys, message, hint):
 
     assert run_command(command, "") == 2
     assert capsys.readouterr().err == f"error: {message}. {hint}\n"
+
+
+def test_without_a_folder_for_temporary_files_there_is_one_line(monkeypatch, capsys):
+    def nowhere():
+        raise FileNotFoundError("No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr("tempfile.gettempdir", nowhere)
+    assert run_command(lambda: None, "") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "temporary files" in error and "TMPDIR" in error
