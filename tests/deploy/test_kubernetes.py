@@ -336,8 +336,6 @@ def test_documents_say_what_a_pod_without_a_model_says(tmp_path):
 @pytest.mark.parametrize("device", ["cpu", "ascend"])
 def test_user_and_entry_point_are_the_images(device):
     dockerfile = ROOT / "deploy" / "docker" / f"{device}.Dockerfile"
-    if not dockerfile.exists():
-        pytest.skip("no image yet")
     text = dockerfile.read_text(encoding="utf-8")
     (user,) = re.findall(r"^USER (\d+):(\d+)$", text, re.MULTILINE)
     for name in (device, f"ray-{device}"):
@@ -358,8 +356,6 @@ def test_user_and_entry_point_are_the_images(device):
 @pytest.mark.parametrize("name", ["ascend", "ray-ascend"])
 def test_the_cache_of_kernels_is_on_a_volume(name):
     dockerfile = ROOT / "deploy" / "docker" / "ascend.Dockerfile"
-    if not dockerfile.exists():
-        pytest.skip("no image yet")
     text = dockerfile.read_text(encoding="utf-8")
     written = set(re.findall(r"ASCEND_\w+=(/\w+)/", text))
     assert written
@@ -370,8 +366,6 @@ def test_the_cache_of_kernels_is_on_a_volume(name):
 
 @pytest.mark.parametrize("device", ["cpu", "ascend"])
 def test_images_are_those_of_compose(device):
-    if not (ROOT / "compose.yaml").exists():
-        pytest.skip("no compose.yaml yet")
     (compose,) = load(ROOT / "compose.yaml")
     named = {service["image"] for service in compose["services"].values()}
     image = server(device)[1]["image"]
