@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.slow,
               pytest.mark.skipif(not shutil.which("bash"), reason="needs bash, as KubeRay does")]
 
 TOKEN = "0123456789abcdef" * 4
+KEY = "a key"                       # of the pods' Secret
 START_SECONDS = 300.0
 
 
@@ -39,6 +40,7 @@ class Cluster:
             "RAY_AUTH_TOKEN": TOKEN, "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1",
             "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S":
                 variables["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"]}
+        assert "SPARKTTS_API_KEY" in variables
         self.ports = {name: free_port() for name in (
             "gcs", "dashboard", "client", "http", "head", "worker", "head metrics", "metrics")}
         head = self.service["spec"]["rayClusterConfig"]["headGroupSpec"]["rayStartParams"]
@@ -54,15 +56,16 @@ class Cluster:
         self.worker = self._start(self._folder, "", {
             **self.group["rayStartParams"], "address": f"127.0.0.1:{self.ports['gcs']}",
             "num-cpus": 16, "dashboard-agent-listen-port": self.ports["worker"],
-            "metrics-export-port": self.ports["metrics"]})
+            "metrics-export-port": self.ports["metrics"]}, SPARKTTS_API_KEY=KEY)
 
-    def _start(self, folder, kind, parameters) -> subprocess.Popen:
+    def _start(self, folder, kind, parameters, **variables) -> subprocess.Popen:
         flags = " ".join(f"--{name}={value}" for name, value in parameters.items())
         command = f"ulimit -n $(ulimit -n); ray start {kind} --block {flags}"
         with open(folder / f"{kind or 'worker'}.log", "w") as log:
             return subprocess.Popen(
                 ["bash", "-c", "--", f"{command} --object-store-memory=100000000"], stdout=log,
-                stderr=subprocess.STDOUT, env=self._environment, start_new_session=True)
+                stderr=subprocess.STDOUT, env={**self._environment, **variables},
+                start_new_session=True)
 
     def probe(self, name: str, port: str) -> bool:
         """Whether a probe of a pod's template would pass: asked without Ray's token."""
@@ -137,7 +140,7 @@ class Request(threading.Thread):
         self._request = urllib.request.Request(
             f"http://127.0.0.1:{cluster.ports['http']}/v1/audio/speech",
             json.dumps({"input": text, "voice": "nova", "response_format": "pcm"}).encode(),
-            headers={"Content-Type": "application/json"})
+            headers={"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"})
         self.start()
 
     def run(self):
@@ -158,6 +161,12 @@ def test_the_engine_has_the_npu_and_the_head_has_no_replica(cluster):
     assert nodes.keys() == {"Engine", "SpeechServer"}
     assert len(set.union(*nodes.values())) == 1
     assert cluster.probe("worker readinessProbe", "http")
+
+
+def test_the_key_of_the_pods_is_asked_for(cluster):
+    address = f"http://127.0.0.1:{cluster.ports['http']}/v1/models"
+    assert ask(address) is None
+    assert ask(address, headers={"Authorization": f"Bearer {KEY}"}) is not None
 
 
 def test_the_dashboard_finds_rays_metrics(cluster):
