@@ -66,5 +66,3 @@ def speech(url, text, **fields):
     body = {"model": "spark-tts", "input": text, "voice": "alloy", "response_format": "pcm",
             "sample_rate": 16000, **fields}
     return httpx.stream("POST", f"{url}/v1/audio/speech", json=body, timeout=READ_SECONDS)
-
-
