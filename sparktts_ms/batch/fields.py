@@ -88,8 +88,7 @@ CHECKS: Mapping[str, Check] = {
 def parse_fields(content: bytes) -> dict[str, Any]:
     """The object of a line, without fields that are null. Raises InputError ("invalid_json")."""
     try:
-        values = json.loads(content.decode(), object_pairs_hook=_unique,
-                            parse_constant=_no_constant)
+        values = _DECODER.decode(content.decode())
     except UnicodeDecodeError:
         raise InputError("The line is not UTF-8 text.", "Save the input as UTF-8.",
                          code="invalid_json") from None
@@ -148,3 +147,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)

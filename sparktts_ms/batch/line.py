@@ -19,6 +19,7 @@ from sparktts_ms.voice import Voice
 
 SOURCES = ("voice", "prompt_speech_path", "gender")     # a voice comes from one of them
 SAMPLING = ("temperature", "top_k", "top_p", "max_new_tokens", "min_new_tokens")
+MAX_SHOWN = 1000        # characters of the text of a line that is wrong, in the manifest
 DEFAULT_ID = re.compile(r"line-\d{8,}")
 
 
@@ -61,7 +62,7 @@ class Line:
     """A line. id: unique in the output. digest: of its content. size: in bytes, in the input.
 
     error: what is wrong with it; then there is nothing else. source: of its voice; None: gender.
-    fields: those that the manifest repeats.
+    fields: as they are given, or once it is checked, those that the manifest repeats.
     """
 
     id: str
@@ -86,26 +87,41 @@ class Line:
                              split=fields.get("split", True))
 
 
-def read_line(line: InputLine, defaults: Defaults, folder: Path) -> Line:
-    """Parse and check a line. folder: where its relative paths begin."""
+def read_line(line: InputLine) -> Line:
+    """Who a line is: its id and digest, and the fields as they are given; or what is wrong."""
     default_id = f"line-{line.number:08}"
     content = line.content
     if content is None:
         error = InputError(f"The line has more than {MAX_LINE_BYTES >> 20} MB.",
                            "Cut it into several lines.", code="line_too_long")
         return Line(default_id, line.number, _digest(b""), line.size, error)
-    result = Line(default_id, line.number, _digest(content), line.size)
+    line_id = default_id
+    given = None
+    digest = _digest(content)
+    problem: SparkTTSError | None = None
     try:
         given = parse_fields(content)
-        result = replace(result, digest=_digest(json.dumps(given, sort_keys=True).encode()))
+        digest = _digest(json.dumps(given, sort_keys=True).encode())
         if "id" in given:
             check_fields({"id": given["id"]})
-            result = replace(result, id=_checked_id(str(given["id"]), default_id))
-        given = with_style(given)
-        check_fields(given)
-        return _checked(result, given, defaults, folder)
+            line_id = _checked_id(str(given["id"]), default_id)
     except SparkTTSError as error:
-        return replace(result, error=error)
+        problem = error
+    return Line(line_id, line.number, digest, line.size, problem, fields=given)
+
+
+def check_line(line: Line, defaults: Defaults, folder: Path) -> Line:
+    """What a line asks for, with what is so by default. folder: where its relative paths begin."""
+    text = (line.fields or {}).get("text")
+    shown = text[:MAX_SHOWN] if isinstance(text, str) else ""
+    if line.error is not None:
+        return replace(line, fields=None, text=shown)
+    try:
+        given = with_style(line.fields or {})
+        check_fields(given)
+        return _checked(line, given, defaults, folder)
+    except SparkTTSError as error:
+        return replace(line, error=error, fields=None, text=shown)
 
 
 def check_defaults(defaults: Defaults) -> None:

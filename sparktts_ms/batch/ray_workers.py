@@ -15,6 +15,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import socket
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -37,6 +40,9 @@ MAX_FAILED_STARTS = 3           # of workers, one after another
 WAIT_SECONDS = 1.0
 STUCK_SECONDS = 1800.0          # for one call, the compilation of graphs included
 NOTICE_SECONDS = 60.0           # without any worker
+CONNECT_SECONDS = 10.0
+UNREACHABLE = ("Is it running, with the same versions of Ray and Python, and has this machine its "
+               "token?")
 
 
 class Worker:
@@ -91,8 +97,9 @@ class RayWorkers:
     """
 
     def __init__(self, address: str | None, options: dict[str, Any], audio_format: str,
-                 count: int | None = None):
+                 count: int | None = None, worker_class: type = Worker):
         self._ray = _connect(address)
+        self._worker_class = worker_class
         self._options = options
         self._format = audio_format
         self._queue: deque[tuple[int, Work]] = deque()
@@ -175,7 +182,8 @@ class RayWorkers:
         return time.monotonic() - handle.last_reply
 
     def _start_worker(self) -> _Handle:
-        actor = self._ray.remote(**self._resources)(Worker).remote(self._options, self._format)
+        actor_class = self._ray.remote(**self._resources)(self._worker_class)
+        actor = actor_class.remote(self._options, self._format)
         handle = _Handle(actor)
         handle.calls.append(actor.load.remote())
         return handle
@@ -253,14 +261,30 @@ def _connect(address: str | None) -> Any:
         import ray
     except ImportError:
         raise InputError("Ray is not installed.", 'pip install "sparktts-ms[ray]"') from None
+    address = address or os.environ.get("RAY_ADDRESS") or None
+    _check_port(address)
     options: dict[str, Any] = {"include_dashboard": False} if address in (None, LOCAL) else {}
+    terminate = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, terminate)        # Ray has put its own there
     except (ConnectionError, RuntimeError, ValueError, OSError, AssertionError) as error:
         raise InputError(f"The Ray cluster {{subject}} cannot be reached: {one_line(error)}",
-                         "Is it running, with the same versions of Ray and Python?",
-                         subject=address or LOCAL) from None
+                         UNREACHABLE, subject=address or LOCAL) from None
     return ray
+
+
+def _check_port(address: str | None) -> None:
+    """Raise InputError where nobody listens: Ray would try for ten minutes."""
+    host, separator, port = (address or "").rpartition("://")[2].rpartition(":")
+    if not separator or not port.isdecimal() or int(port) > 65535:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise InputError(f"The Ray cluster {{subject}} cannot be reached: "
+                         f"{error.strerror or error}.", UNREACHABLE, subject=address) from None
 
 
 def model_options(model_dir: Path, **options: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from sparktts_ms.batch.input_file import InputFile
-from sparktts_ms.batch.line import Defaults, Line, VoiceSource, read_line
+from sparktts_ms.batch.line import Defaults, Line, VoiceSource, check_line, read_line
 from sparktts_ms.batch.output import Output
 from sparktts_ms.batch.progress import Progress
 from sparktts_ms.batch.voices import Voices
@@ -85,7 +85,7 @@ class BatchRun:
             self.progress.note_read(content.size, self._source.position)
             if not self.progress.lines % 1000:
                 self._report(self.progress)
-            line = read_line(content, self._defaults, self._source.folder)
+            line = read_line(content)
             claim = self._output.index.claim(line.id, line.digest, line.number)
             if claim.state == "duplicate":
                 line = _duplicate(line, claim.number)
@@ -99,7 +99,7 @@ class BatchRun:
             if claim.state == "done" or (failed and not (claim.changed or self._retry_failed)):
                 self.progress.note_skipped(content.size, failed)
                 continue
-            yield line
+            yield check_line(line, self._defaults, self._source.folder)
 
     def _start(self, line: Line) -> None:
         if line.error is not None:
