@@ -32,11 +32,15 @@ for _ in $(seq 60); do
     if RAY_AUTH_MODE=token ask >"$folder/with.log"; then break; fi
     sleep 2
 done
-RAY_AUTH_MODE=token ask >"$folder/with.log" || { echo "no cluster"; cat "$folder/start.log"; exit 1; }
+RAY_AUTH_MODE=token ask >"$folder/with.log" || {
+    cat "$folder/start.log"
+    exit 1
+}
 echo "with RAY_AUTH_MODE=token: accepted"
 if ask >"$folder/without.log"; then
     echo "without: accepted. The behaviour has changed."
     exit 1
 fi
 grep -q "Authentication required" "$folder/without.log"
-echo "without: refused: $(grep -o "RAY_AUTH_MODE is currently[^.]*" "$folder/without.log" | head -1)"
+reason=$(grep -o "RAY_AUTH_MODE is currently[^.]*" "$folder/without.log" | head -1)
+echo "without: refused: $reason"
