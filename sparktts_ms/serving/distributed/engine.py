@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from sparktts_ms.errors import AudioError
 from sparktts_ms.generation.attributes import VoiceDescription
 from sparktts_ms.generation.request import Chunks, SpeechRequest
 from sparktts_ms.service import Service
+from sparktts_ms.serving.async_service import MAX_UNREAD_SECONDS
 from sparktts_ms.serving.distributed.messages import EngineInfo, Progress
 from sparktts_ms.serving.distributed.ray_metrics import EngineMetrics
 from sparktts_ms.serving.environment import load_service
@@ -41,6 +43,8 @@ class Engine:
         self._service = load()
         self._service.warm_up()
         self._recordings: dict[str, tuple[bytes, str | None]] = {}      # to be encoded
+        self._speaking: set[str] = set()
+        self._held: dict[str, float] = {}       # until when a request waits for its reader
         self._metrics = EngineMetrics(self._service)
 
     def describe(self) -> EngineInfo:
@@ -49,8 +53,10 @@ class Engine:
         return EngineInfo(service.sample_rate, service.num_slots, service.codec_config,
                           service.languages)
 
-    async def speak(self, request: SpeechRequest, chunks: Chunks | None) -> AsyncIterator[Progress]:
-        """Samples while they are made; a caller that cancels ends the request."""
+    async def speak(self, request: SpeechRequest, chunks: Chunks | None,
+                    request_id: str) -> AsyncIterator[Progress]:
+        """Samples while they are made; a caller that cancels ends the request. request_id: see
+        `hold`."""
         loop = asyncio.get_running_loop()
         changed = asyncio.Event()
 
@@ -59,15 +65,19 @@ class Engine:
                 loop.call_soon_threadsafe(changed.set)
 
         work = loop.run_in_executor(None, lambda: self._service.submit(
-            request, chunks=chunks, keep=False, on_change=wake))
+            request, chunks=chunks, keep=False, max_unread_seconds=MAX_UNREAD_SECONDS,
+            on_change=wake))
         try:
             job = await asyncio.shield(work)
         except asyncio.CancelledError:
             work.add_done_callback(_cancel_late)
             raise
+        self._speaking.add(request_id)
         try:
             yield Progress(None, job.start_time is not None, job.usage)
             while True:
+                if (seconds := self._held.pop(request_id, 0.0) - time.monotonic()) > 0:
+                    await asyncio.sleep(seconds)
                 changed.clear()
                 try:
                     samples = job.read_nowait()
@@ -79,6 +89,14 @@ class Engine:
                     return
         finally:
             job.cancel()
+            self._held.pop(request_id, None)
+            self._speaking.discard(request_id)
+
+    async def hold(self, request_id: str, seconds: float) -> None:
+        """Send nothing of a request for so long: its reader has more than enough. Called on all
+        engines; those that do not speak it do nothing."""
+        if request_id in self._speaking:
+            self._held[request_id] = time.monotonic() + seconds
 
     async def encode_voice(self, recording: bytes, transcript: str | None) -> Voice:
         """The voice of a file's bytes. Called with their `recording_id` as the multiplexed model's

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -20,12 +21,13 @@ from sparktts_ms.config import BiCodecConfig
 from sparktts_ms.errors import InputError, ServiceClosed, SparkTTSError
 from sparktts_ms.generation.attributes import VoiceDescription
 from sparktts_ms.generation.request import Chunks, SpeechRequest
-from sparktts_ms.serving.async_service import AsyncService
+from sparktts_ms.serving.async_service import MAX_UNREAD_SECONDS, AsyncService
 from sparktts_ms.serving.distributed.engine import recording_id
 from sparktts_ms.serving.distributed.messages import EngineInfo, Progress
 from sparktts_ms.serving.speech_stream import SpeechStream
 from sparktts_ms.voice import Voice
 
+HOLD_SECONDS = 60.0         # of speech that a reader has not read, until the engine waits
 MAX_ATTEMPTS = 2            # one more, if an engine fails before the first samples
 
 
@@ -35,7 +37,7 @@ class RemoteSpeech(AsyncService):
     async def start_job(self, service: RemoteService, request: SpeechRequest,
                         chunks: Chunks | None, stream: SpeechStream) -> None:
         """Return when an engine has taken the request."""
-        job = RemoteJob(lambda: service.speak(request, chunks), stream.wake)
+        job = RemoteJob(service, request, chunks, stream.wake)
         stream.job = job        # type: ignore[assignment]
         await job.start()
 
@@ -91,9 +93,14 @@ class RemoteService:
     def close(self) -> None:
         """Serve ends the engines."""
 
-    def speak(self, request: SpeechRequest, chunks: Chunks | None) -> Any:
+    def speak(self, request: SpeechRequest, chunks: Chunks | None, request_id: str) -> Any:
         """An asynchronous generator of `Progress`, which can be cancelled."""
-        return self._streaming.speak.remote(request, chunks)
+        return self._streaming.speak.remote(request, chunks, request_id)
+
+    async def hold(self, request_id: str, seconds: float) -> None:
+        """See `Engine.hold`. If it fails, samples are sent on, and this is called again."""
+        with suppress(RayError, RayServeException):
+            await self._engines.broadcast("hold", request_id, seconds).results_async()
 
     def encode_voice(self, path: str | Path, transcript: str | None = None) -> Voice:
         """See `Service.encode_voice`. A recording goes to the engine that has encoded it before."""
@@ -129,18 +136,25 @@ class RemoteJob:
     """A request that an engine works on; `SpeechStream` reads it like a `Job`. For one event loop.
 
     If the engine fails before it has sent samples, another one does the work: the same, since the
-    request has its seed. on_change: called when there is something to read.
+    request has its seed. While the reader has a lot to read, the engine holds the rest back.
+    on_change: called when there is something to read.
     """
 
-    def __init__(self, call: Callable[[], Any], on_change: Callable[[], None]):
+    def __init__(self, service: RemoteService, request: SpeechRequest, chunks: Chunks | None,
+                 on_change: Callable[[], None]):
         self.usage = (0, 0)
         self.start_time: float | None = None        # by time.perf_counter; None before
         self.cancelled = False
         self.done = False
-        self._call = call
+        self._service = service
+        self._request = request
+        self._stream_chunks = chunks
+        self._request_id = secrets.token_hex(8)
         self._on_change = on_change
         self._chunks: deque[np.ndarray] = deque()
         self._has_samples = False
+        self._num_unread = 0                        # samples
+        self._holding: asyncio.Task | None = None
         self._error: BaseException | None = None
         self._response: Any = None
         self._loop = asyncio.get_running_loop()
@@ -155,7 +169,9 @@ class RemoteJob:
     def read_nowait(self) -> np.ndarray | None:
         """The next samples; None after the last ones. Raises queue.Empty, and what went wrong."""
         if self._chunks:
-            return self._chunks.popleft()
+            samples = self._chunks.popleft()
+            self._num_unread -= len(samples)
+            return samples
         if not self.done:
             raise Empty
         if self._error is not None and not self.cancelled:
@@ -194,7 +210,8 @@ class RemoteJob:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 with own_errors():
-                    self._response = self._call()
+                    self._response = self._service.speak(self._request, self._stream_chunks,
+                                                         self._request_id)
                     async for progress in self._response:
                         self._note(progress)
                 return
@@ -212,7 +229,17 @@ class RemoteJob:
         if progress.samples is not None:
             self._has_samples = True
             self._chunks.append(progress.samples)
+            self._num_unread += len(progress.samples)
             self._on_change()
+            self._hold_back()
+
+    def _hold_back(self) -> None:
+        """Let the engine wait if the reader has more than HOLD_SECONDS to read, until about
+        MAX_UNREAD_SECONDS are left if it reads as fast as speech is played."""
+        unread = self._num_unread / self._service.sample_rate
+        if unread > HOLD_SECONDS and (self._holding is None or self._holding.done()):
+            hold = self._service.hold(self._request_id, unread - MAX_UNREAD_SECONDS)
+            self._holding = self._loop.create_task(hold)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """A service whose speech is silence of a known length, made as fast as its text says.
 
-"fast ...": ten chunks at once. "slow ...": ten chunks, 0.2 s each. "endless ...": ten chunks, 60 s
-each but the first. "stuck ...": the step never ends.
+"fast ...": ten chunks at once. "slow ...": ten chunks, 0.2 s each. "long ...": two thousand chunks,
+5 ms each. "endless ...": ten chunks, 60 s each but the first. "stuck ...": the step never ends.
 Chunks have 0.1 s; each has the process's id as the first sample, so that a client knows who spoke.
 """
 
@@ -18,6 +18,7 @@ from sparktts_ms.voice import Voice
 
 SAMPLE_RATE = 16000
 NUM_CHUNKS = 10
+LONG_CHUNKS = 2000
 CHUNK = 1600
 
 
@@ -32,7 +33,10 @@ class FakeJob:
         threading.Thread(target=self._speak, daemon=True).start()
 
     def _speak(self):
-        for number in range(NUM_CHUNKS):
+        is_long = self._text.startswith("long")
+        for number in range(LONG_CHUNKS if is_long else NUM_CHUNKS):
+            if is_long:
+                time.sleep(0.005)
             if self._text.startswith("endless") and number:
                 time.sleep(60)
             elif self._text.startswith("slow"):
@@ -72,7 +76,7 @@ class FakeService:
     def warm_up(self):
         pass
 
-    def submit(self, request, *, chunks, keep, on_change):
+    def submit(self, request, *, chunks, keep, max_unread_seconds, on_change):
         if "refused" in request.text:
             raise InputError("This text is refused.", "Send another one.", code="too_long")
         if "stuck" in request.text:

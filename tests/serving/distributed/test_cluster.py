@@ -1,5 +1,6 @@
 """Engines on a Ray cluster, which speak what their process's number is: see fakes.py."""
 
+import asyncio
 import base64
 import json
 import os
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from queue import Empty
 
 import httpx
 import numpy as np
@@ -19,12 +21,13 @@ from ray import serve
 from websockets.sync.client import connect
 
 from sparktts_ms.errors import AudioError, InputError
+from sparktts_ms.generation.request import SpeechRequest
 from sparktts_ms.serving.distributed.engine import recording_id
-from sparktts_ms.serving.distributed.remote_speech import RemoteService
+from sparktts_ms.serving.distributed.remote_speech import RemoteJob, RemoteService
 from sparktts_ms.serving.ray_app import MAX_ONGOING, build, default_resources
 from tests.helpers import ROOT, wait_until
 from tests.serving.distributed.conftest import speech
-from tests.serving.distributed.fakes import CHUNK, NUM_CHUNKS
+from tests.serving.distributed.fakes import CHUNK, LONG_CHUNKS, NUM_CHUNKS, SAMPLE_RATE, voice
 
 
 def numbers(sound):
@@ -261,6 +264,34 @@ def test_a_client_that_leaves_ends_its_request(engines):
         next(stream)
         assert wait_until(lambda: slots_used() == 1)
     assert wait_until(lambda: slots_used() == 0)
+
+
+@pytest.mark.slow
+def test_an_engine_waits_for_a_slow_reader(engines):
+    """Speech of 200 s is made in 10 s; of it, about 60 s are sent ahead of a reader that stops."""
+    service = RemoteService(serve.get_deployment_handle("Engine", "engines"))
+    waits = []
+
+    async def read():
+        job = RemoteJob(service, SpeechRequest("long speech", voice(1)), None, lambda: None)
+        await job.start()
+        await asyncio.sleep(15)
+        unread = job._num_unread
+        count = 0
+        while True:
+            try:
+                samples = job.read_nowait()
+            except Empty:
+                waits.append(count)
+                await asyncio.sleep(0.01)
+                continue
+            if samples is None:
+                return unread, count
+            count += len(samples)
+
+    unread, count = asyncio.run(read())
+    assert 60 * SAMPLE_RATE < unread < 100 * SAMPLE_RATE
+    assert count == LONG_CHUNKS * CHUNK and waits
 
 
 def test_metrics_are_exported_by_ray(engines):
