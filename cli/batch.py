@@ -27,7 +27,7 @@ from cli.common import (
 )
 from cli.inference import level_or_number
 from cli.signals import exit_on_signals
-from sparktts_ms.errors import InputError
+from sparktts_ms.errors import InputError, ModelError
 from sparktts_ms.generation.attributes import LEVELS
 
 if TYPE_CHECKING:
@@ -102,6 +102,9 @@ def run(args: argparse.Namespace) -> int:
     """Do all lines; returns how many failed, now or in an earlier run."""
     if args.workers is not None and args.ray is None:
         raise InputError("--workers is the number of workers on a Ray cluster.", "Add --ray.")
+    if args.ray is None and not args.model_dir.is_dir():
+        raise ModelError("The model directory {subject} does not exist.", subject=args.model_dir,
+                         code="no_model_dir")
     with exit_on_signals():
         from sparktts_ms.batch.input_file import open_input
         from sparktts_ms.batch.output import open_output

@@ -23,6 +23,7 @@ from typing import Any
 
 from sparktts_ms.batch.line import Line
 from sparktts_ms.batch.line_index import LineIndex
+from sparktts_ms.batch.manifest import NAME as MANIFEST
 from sparktts_ms.batch.manifest import Manifest, read_entries
 from sparktts_ms.batch.work import SpokenLine
 from sparktts_ms.errors import InputError, OutputError, SparkTTSError, quoted
@@ -115,24 +116,31 @@ def open_output(folder: Path, audio_format: str, settings: Mapping[str, Any]) ->
 
 def _check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     path = folder / SETTINGS
+    current = json.loads(json.dumps(settings))
     if not path.exists():
-        if (folder / "manifest.jsonl").exists():
+        if (folder / MANIFEST).exists():
             raise InputError("{subject} has a manifest, but no settings.json: no such run made it.",
                              "Choose another folder.", subject=folder, code="other_settings")
-        with atomic_write(path) as file:
-            file.write((json.dumps(settings, indent=1, ensure_ascii=False) + "\n").encode())
+        _write_settings(path, current)
         return
     before = read_mapping(path, InputError)
-    current = json.loads(json.dumps(settings))
+    if current.get("model") is None:            # its folder is on other machines only
+        current["model"] = before.get("model")
+    elif before.get("model") is None:
+        before["model"] = current["model"]
+        _write_settings(path, before)
     for name in {**before, **current}:
         old = before.get(name)
         new = current.get(name)
-        if name == "model" and None in (old, new):      # not known on this machine
-            continue
         if old != new:
             raise InputError(f"{{subject}} was begun with {name} {quoted(old)}, not {quoted(new)}.",
                              "Repeat its settings (settings.json has them), or choose another "
                              "folder.", subject=folder, code="other_settings")
+
+
+def _write_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    with atomic_write(path, overwrite=True) as file:
+        file.write((json.dumps(settings, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def _clean(folder: Path) -> None:

@@ -71,6 +71,7 @@ def cluster(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")       # else Ray writes a token to the home folder
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_raylet_start_wait_time_s", "3600")    # on a busy machine
         process = subprocess.Popen(
             [sys.executable, "-c", CLUSTER, f"/tmp/r{os.getpid()}"], cwd=folder, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -170,7 +171,7 @@ def test_demo_model_with_a_worker_killed_equals_one_device(cluster, tmp_path):
                                cwd=ROOT, text=True, stderr=subprocess.PIPE)
     manifest = tmp_path / "ray" / "manifest.jsonl"
     assert wait_until(lambda: manifest.exists() and len(manifest.read_bytes().splitlines()) > 5,
-                      seconds=600)
+                      seconds=3600)
     workers = [child for child in psutil.Process(cluster[0].pid).children(recursive=True)
                if child.cmdline() and child.cmdline()[0].startswith("ray::Worker")]
     assert len(workers) == 2

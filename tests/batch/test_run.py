@@ -10,6 +10,7 @@ import pytest
 from sparktts_ms.batch import run as run_module
 from sparktts_ms.batch.line import line_seed
 from sparktts_ms.batch.manifest import read_entries
+from sparktts_ms.batch.output import open_output
 from sparktts_ms.errors import DeviceError, InputError, OutputError, SparkTTSError
 from tests.batch.conftest import entries
 from tests.batch.fake_workers import CAPACITY, FakeWorkers, fake_speech
@@ -179,6 +180,15 @@ def test_other_settings_are_refused(batch, tmp_path):
     (tmp_path / "out" / "settings.json").unlink()
     with pytest.raises(InputError, match="no settings"):
         batch(LINES[:2])
+
+
+def test_a_model_that_is_not_on_this_machine_is_compared_when_it_is(tmp_path):
+    for model in (None, "a", None, "a"):
+        with open_output(tmp_path, "wav", {"model": model}):
+            pass
+    with pytest.raises(InputError, match="model 'a', not 'b'"), \
+            open_output(tmp_path, "wav", {"model": "b"}):
+        pass
 
 
 def test_a_machine_that_fails_stops_the_run(batch, tmp_path):

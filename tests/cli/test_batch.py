@@ -26,6 +26,7 @@ from tests.helpers import PROMPT, ROOT, wait_until
 
 LINES = [{"id": f"u{n:04}", "text": f"Line {n}."} for n in range(200)]
 DEMO = ROOT / "pretrained_models" / "Spark-TTS-demo"
+LONG = 3600.0       # seconds to wait, so that a busy machine does not fail a test
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def num_entries(tmp_path):
 
 def kill_after(process, tmp_path, count, number=signal.SIGKILL):
     """Send a signal when the manifest has so many entries; returns exit status and stderr."""
-    assert wait_until(lambda: num_entries(tmp_path) >= count or process.poll() is not None)
+    assert wait_until(lambda: num_entries(tmp_path) >= count or process.poll() is not None, LONG)
     process.send_signal(number)
     _, err = process.communicate()
     return process.returncode, err
@@ -108,6 +109,7 @@ def test_failed_lines_are_counted_and_give_status_1(run):
     (("--input", "none.jsonl"), ["none.jsonl", "No such file"]),
     (("--input", "."), [".", "Is a directory"]),
     (("--output", "/proc/none"), ["/proc/none", "cannot be made"]),
+    (("--model_dir", "nowhere"), ["nowhere does not exist", "--model_dir"]),
     (("--workers", "2"), ["--workers", "Add --ray"]),
     (("--seed", "-1"), ["seed", "0 or more"]),
     (("--gender", "female"), ["voice and gender exclude each other"]),
@@ -173,7 +175,7 @@ def test_a_signal_stops_it_and_it_says_how_to_go_on(tmp_path, number):
 def test_two_processes_do_not_share_a_folder(tmp_path):
     write_lines(tmp_path / "lines.jsonl", [{**line, "voice": "alloy"} for line in LINES])
     first = start(tmp_path, line_seconds=0.05)
-    assert wait_until(lambda: num_entries(tmp_path) > 0)
+    assert wait_until(lambda: num_entries(tmp_path) > 0, LONG)
     second = start(tmp_path)
     _, err = second.communicate()
     assert second.returncode == 2
