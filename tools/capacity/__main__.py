@@ -78,9 +78,9 @@ def build_parser() -> Parser:
     machines.add_argument("--devices", type=number(1, 1e5, True), metavar="N",
                           help="predict for this number instead of looking for the smallest")
     machines.add_argument("--max_devices", type=number(1, 1e5, True), default=20_000, metavar="N")
-    machines.add_argument("--costs", default=DEFAULT_COSTS, metavar="NAME|FILE",
+    machines.add_argument("--costs", metavar="NAME|FILE",
                           help=f"{', '.join(named_costs())}, or a file of --measure, `make bench` "
-                               "or cli.doctor --json (default %(default)s)")
+                               f"or cli.doctor --json (default {DEFAULT_COSTS}; --check measures)")
     machines.add_argument("--quantize", choices=("int8", "none"), default=None,
                           help="which engine of a report of `make bench` (default int8), or how "
                                "--measure and --check load the model (default none)")
@@ -123,6 +123,10 @@ def build_parser() -> Parser:
     other.add_argument("--check", nargs="*", metavar="URL",
                        help="compare with these servers; without URL: with --devices of cli.serve, "
                             "which it starts")
+    other.add_argument("--ray", action="store_true",
+                       help="the servers of the check are replicas of Ray Serve")
+    other.add_argument("--slept", action="store_true",
+                       help="check rules only: the engines sleep as long as --costs says")
     other.add_argument("--rates", type=number(1e-3, 1e4), nargs="+", default=[0.8, 1.6, 2.4],
                        metavar="R", help="requests a second of the check")
     other.add_argument("--requests", type=number(4, 10_000, True), default=48, metavar="N",
@@ -135,8 +139,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(arguments)
     if args.measure or args.check is not None:
-        if args.model_dir is None and (args.measure or args.costs == DEFAULT_COSTS):
-            parser.error("--measure and --check need --model_dir DIR")
+        if args.model_dir is None and not (args.check and args.costs):
+            parser.error("--measure needs --model_dir DIR, and so does --check without URL and "
+                         "--costs")
+        if args.slept and args.costs is None:
+            parser.error("--slept needs --costs NAME|FILE")
         command = run_measure if args.measure else run_check
     else:
         given = [args.requests_per_second, args.streams, args.trace]
@@ -174,7 +181,8 @@ def run_prediction(args: argparse.Namespace) -> None:
             answer, predictions = simulation.find_devices(
                 costs, deployment, workload, target, args.max_devices, args.runs, args.seed,
                 lambda devices: print(f"{devices} devices ...", file=sys.stderr, flush=True))
-    print(f"\n{report.table(predictions, answer)}")
+    shown = simulation.around(predictions, answer)
+    print(f"\n{report.table(shown, answer)}")
     largest = predictions[-1]
     if largest["devices"] > largest["simulated_devices"]:
         print(f"More than {simulation.MAX_SIMULATED} devices are simulated as that many, with "
@@ -208,8 +216,8 @@ def conclusion(args: argparse.Namespace, answer: int | None) -> str:
     if answer is None:
         count = args.devices or args.max_devices
         return f"Not met by {count} devices: {target}."
-    verb = "meet" if args.devices is not None else "are needed for"
-    return f"{answer} {'device' if answer == 1 else 'devices'} {verb}: {target}."
+    count = "1 device is" if answer == 1 else f"{answer} devices are"
+    return f"{count} {'enough' if args.devices is not None else 'needed'} for: {target}."
 
 
 def run_measure(args: argparse.Namespace) -> None:
@@ -240,7 +248,8 @@ def conditions_of(args: argparse.Namespace):
 
 def chosen_costs(args: argparse.Namespace) -> Costs:
     named = named_costs()
-    return read_costs(named.get(args.costs, Path(args.costs)), args.quantize or "int8")
+    name = args.costs or DEFAULT_COSTS
+    return read_costs(named.get(name, Path(name)), args.quantize or "int8")
 
 
 def deployment_of(args: argparse.Namespace):

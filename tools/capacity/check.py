@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,13 @@ import numpy as np
 from benchmarks.serving import Plan, open_loop
 from benchmarks.serving_texts import SENTENCES
 from benchmarks.speech_client import Result, Target, request_speech
+from benchmarks.worker import ROOT
 from sparktts_ms.errors import OutputError
 from sparktts_ms.text.split import split_text
 from tools.capacity.cluster import Deployment
-from tools.capacity.costs import Costs, parse_costs, read_costs
+from tools.capacity.costs import Costs, named_costs, parse_costs, read_costs
 from tools.capacity.measure import Conditions, measure, write_costs
+from tools.capacity.other_work import OtherWork
 from tools.capacity.report import columns, costs_lines
 from tools.capacity.simulation import replay
 from tools.capacity.workload import Arrival
@@ -46,15 +49,21 @@ FIGURES = {"first_audio_p50": "first audio p50, s", "first_audio_p95": "first au
 
 @dataclass
 class Load:
-    """Of one rate: the figures of each repetition, measured and predicted."""
+    """Of one rate: the figures of each repetition, measured and predicted; and how many cores other
+    processes kept busy meanwhile."""
 
     rate: float
     measured: list[dict[str, float]] = field(default_factory=list)
     predicted: list[dict[str, float]] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
 
-    def medians(self, name: str) -> tuple[float, float]:
-        return (statistics.median(figures[name] for figures in self.predicted),
-                statistics.median(figures[name] for figures in self.measured))
+    def medians(self, name: str) -> tuple[float, float, float]:
+        """Predicted, measured, and their ratio in a repetition, which has arrivals of its own."""
+        predicted = [figures[name] for figures in self.predicted]
+        measured = [figures[name] for figures in self.measured]
+        ratios = [a / b for a, b in zip(predicted, measured, strict=True)]
+        return (statistics.median(predicted), statistics.median(measured),
+                statistics.median(ratios))
 
 
 class Servers:
@@ -79,19 +88,18 @@ def check(args: argparse.Namespace, conditions: Conditions, deployment: Deployme
         costs = checked_costs(args, conditions)
         print("\n".join(costs_lines(costs)))
         urls = args.check or start_servers(stack, args, conditions)
-        devices = args.devices or len(urls)
-        deployment = replace(deployment, devices=devices)
-        if not args.check or len(urls) > 1:             # no router in between
+        deployment = replace(deployment, devices=args.devices or len(urls))
+        if not args.ray:                        # no router in between
             deployment = replace(deployment, max_ongoing=costs.slots + deployment.max_queue)
         loads = asyncio.run(drive(urls, args, costs, deployment))
-    print(f"Load average {os.getloadavg()[0]:.1f}; {args.repeats} repetitions of {args.requests} "
-          "requests, medians")
+    print(f"{args.repeats} repetitions of {args.requests} requests, medians")
     print(table(loads))
 
 
 def checked_costs(args: argparse.Namespace, conditions: Conditions) -> Costs:
-    if conditions.model_dir is None:
-        return read_costs(Path(args.costs), args.quantize or "int8")
+    """Those of --costs, where a file or a name is given; else they are measured now."""
+    if args.costs is not None:
+        return read_costs(named_costs().get(args.costs, Path(args.costs)))
     measured = measure(conditions, log)
     if args.output is not None:
         write_costs(measured, args.output)
@@ -100,24 +108,66 @@ def checked_costs(args: argparse.Namespace, conditions: Conditions) -> Costs:
 
 def start_servers(stack: ExitStack, args: argparse.Namespace,
                   conditions: Conditions) -> list[str]:
-    """Start as many `cli.serve` as there are devices; returns their addresses."""
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="capacity-")))
-    count = args.devices or 1
-    ports = free_ports(count)
+    """Start what is checked; returns its address, of several servers all of theirs."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cap-"))
     if conditions.threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(conditions.threads)
+    if args.ray:
+        return [start_ray(stack, args, conditions, folder)]
+    return start_processes(stack, args, conditions, Path(folder))
+
+
+def start_processes(stack: ExitStack, args: argparse.Namespace, conditions: Conditions,
+                    folder: Path) -> list[str]:
+    """Start as many `cli.serve` as there are devices, or stand-ins of them."""
     urls = []
-    for number, port in enumerate(ports):
-        command = [sys.executable, "-m", "cli.serve", "--model_dir", str(conditions.model_dir),
-                   "--port", str(port), "--grpc_port", "0", "--quantize", conditions.quantize,
-                   "--voices", str(folder / f"voices-{number}")]
+    for number, port in enumerate(free_ports(args.devices or 1)):
+        model = ["--model_dir", str(conditions.model_dir), "--port", str(port)]
+        if args.slept:
+            command = ["tools.capacity.stand_in", *model, "--costs", args.costs]
+        else:
+            command = ["cli.serve", *model, "--grpc_port", "0", "--quantize", conditions.quantize,
+                       "--voices", str(folder / f"voices-{number}")]
         (folder / str(number)).mkdir()
-        server = Server(command, port, folder / str(number))
+        server = Server([sys.executable, "-m", *command], port, folder / str(number))
         stack.callback(server.close)
         log(f"Starting {server.url} ...")
         server.start()
         urls.append(server.url)
     return urls
+
+
+def start_ray(stack: ExitStack, args: argparse.Namespace, conditions: Conditions,
+              folder: str) -> str:
+    """Start a Ray cluster of this machine with NPUs that are only numbers, and the application of
+    `serving.ray_app` on it with a replica for each device."""
+    os.environ.update({
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "SPARKTTS_MODEL_DIR": str(conditions.model_dir.resolve()),
+        "SPARKTTS_DEVICE_TARGET": "CPU", "SPARKTTS_QUANTIZE": conditions.quantize,
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_worker_niceness": "0"})            # else 15: what else a machine does would go first
+    import ray
+    from ray import serve
+
+    from sparktts_ms.serving.environment import load_service
+    from sparktts_ms.serving.ray_app import application
+    from tools.capacity.stand_in import load_slept
+
+    log("Starting Ray ...")
+    devices = args.devices or 1
+    load: Any = load_service
+    if args.slept:
+        load = partial(load_slept, str(conditions.model_dir.resolve()), checked_costs(args,
+                                                                                      conditions))
+    [port] = free_ports(1)
+    ray.init(address="local", num_cpus=devices + 4, resources={"NPU": devices}, _temp_dir=folder,
+             log_to_driver=False, logging_level="ERROR", include_dashboard=False,
+             object_store_memory=200 << 20)
+    stack.callback(ray.shutdown)                # ends Serve, too
+    serve.start(http_options={"host": "127.0.0.1", "port": port})
+    serve.run(application({"NPU": 1}, devices, devices, load), name="check", route_prefix="/")
+    return f"http://127.0.0.1:{port}"
 
 
 async def drive(urls: Sequence[str], args: argparse.Namespace, costs: Costs,
@@ -137,16 +187,16 @@ async def drive(urls: Sequence[str], args: argparse.Namespace, costs: Costs,
         for number in range(args.repeats):
             for load in loads:
                 plan = Plan((), requests=args.requests, seed=SEED)
-                before = os.times()
+                other = OtherWork()
                 results = await open_loop(ask, load.rate, plan, number)
-                client_seconds = sum(os.times()[:2]) - sum(before[:2])
+                load.busy.append(other.stop())
                 arrivals = trace(load.rate, plan, number, results)
                 predicted = replay(costs, deployment, arrivals)
                 load.measured.append(measured_figures(arrivals, results))
                 load.predicted.append({name: predicted[name]["mean"] for name in FIGURES})
-                log(f"{load.rate:g} a second, repetition {number + 1}; client's CPU "
-                    f"{client_seconds:.1f} s, load average {os.getloadavg()[0]:.1f}")
-                log(table([Load(load.rate, load.measured[-1:], load.predicted[-1:])]))
+                log(f"Repetition {number + 1}:")
+                log(table([Load(load.rate, load.measured[-1:], load.predicted[-1:],
+                                load.busy[-1:])]))
     return loads
 
 
@@ -204,14 +254,13 @@ def succeeded(results: Sequence[Result]) -> list[Any]:
 
 
 def table(loads: Sequence[Load]) -> str:
-    rows = [("requests a second", "figure", "predicted", "measured", "ratio", "")]
+    rows = [("requests a second", "figure", "predicted", "measured", "ratio", "others' cores", "")]
     for load in loads:
         for name, label in FIGURES.items():
-            predicted, measured = load.medians(name)
-            ratio = predicted / measured
+            predicted, measured, ratio = load.medians(name)
             verdict = "" if abs(ratio - 1) <= TOLERANCE else "more than 20 % off"
             rows.append((f"{load.rate:g}", label, f"{predicted:.3g}", f"{measured:.3g}",
-                         f"{ratio:.2f}", verdict))
+                         f"{ratio:.2f}", f"{statistics.median(load.busy):.1f}", verdict))
     return columns(rows)
 
 

@@ -294,7 +294,7 @@ class Device:
             if job.done:
                 ended.append(job)
             if size:
-                chunk = self._decode(job, size)
+                chunk = self._decode(job, size, shared)
                 break
         for job in ended:
             self.jobs.remove(job)
@@ -338,15 +338,15 @@ class Device:
             running += 1
             count += 1
 
-    def _decode(self, job: Job, size: int) -> tuple[Job, float, float]:
+    def _decode(self, job: Job, size: int, shared: bool) -> tuple[Job, float, float]:
         sequence = job.sequences[job.emitted]
         first = job.decoded
         early = job.lookahead < DECODED_AT_ONCE.lookahead
-        known = sequence.known
         last = first + size
+        known = sequence.known if shared or sequence.finished else last + job.lookahead
         end = min(known, last + 1) if early else last
         ahead = self.costs.receptive_field if sequence.finished else job.lookahead
-        cost = self._decoding(first, end, min(known, end + ahead))
+        cost = self.decoding_seconds(first, end, min(known, end + ahead))
         job.decoded = last
         job.scheduled = DECODED_AT_ONCE.next_size(job.scheduled)
         job.lookahead = DECODED_AT_ONCE.lookahead
@@ -354,7 +354,7 @@ class Device:
         self._load.note_chunk(cost, size)
         return job, seconds, cost
 
-    def _decoding(self, first: int, last: int, end: int) -> float:
+    def decoding_seconds(self, first: int, last: int, end: int) -> float:
         """Seconds of `BiCodec.decode_frames`, of the frames first .. last - 1 with the context
         before them and up to `end`."""
         costs = self.costs

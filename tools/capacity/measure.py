@@ -7,7 +7,6 @@ then each has its part of the memory's bandwidth. The median of all processes an
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from benchmarks.worker import ROOT, Worker
 from sparktts_ms.files import atomic_write
 from sparktts_ms.service import COMPILED_LENGTHS
 from tools.capacity.costs import FORMAT, VERSION
+from tools.capacity.other_work import OtherWork
 
 BATCHES = (1, 2, 3, 4, 5, 8, 9, 16)         # before and behind each that has a graph
 CONTEXTS = (100, 500)
@@ -55,13 +55,13 @@ def measure(conditions: Conditions, log: Callable[[str], None]) -> dict[str, Any
                "--device_target", conditions.device_target, "--quantize", conditions.quantize]
     if conditions.threads is not None:
         command = ["env", f"OMP_NUM_THREADS={conditions.threads}", *command]
-    before = os.getloadavg()[0]
     with ExitStack() as stack:
         log(f"Starting {conditions.processes} of the model, with its warm-up ...")
         names = [f"costs {number}" for number in range(conditions.processes)]
         workers = _start(stack, names, command)
         gang = Gang(workers, conditions.rounds, log)
         about = workers[0].about
+        other = OtherWork()
         chunk = about["engine"]["prefill_chunk"]
         compiled = COMPILED_LENGTHS
         any_length = ANY_LENGTHS if about["engine"]["compiled_lengths"] else (64, 256)
@@ -85,11 +85,12 @@ def measure(conditions: Conditions, log: Callable[[str], None]) -> dict[str, Any
         seconds["prepare"] = gang.curve("prepare", "characters", CHARACTERS)
         seconds["poll"] = gang.ask("poll", jobs=JOBS)
         seconds["request"] = OVERHEAD
+        busy = other.stop()
     origin = {
         "model": conditions.model_dir.name, "dtype": about["dtype"], "device": about["device"],
         **machine(), "threads": conditions.threads or "default",
         "processes": conditions.processes, "commit": _commit(), "date": str(date.today()),
-        "load_average": round(before, 1), "mindspore": about["versions"]["mindspore"]}
+        "cores_busy_elsewhere": round(busy, 2), "mindspore": about["versions"]["mindspore"]}
     return {"format": FORMAT, "version": VERSION,
             "name": f"{conditions.model_dir.name}, {about['dtype']}, {about['device']}",
             "origin": origin, "engine": about["engine"], "text": about["text"],

@@ -193,6 +193,14 @@ def curve_around(devices: int) -> list[int]:
     return sorted({round(factor * devices) for factor in (0.8, 0.9, 1.0, 1.1, 1.25)})
 
 
+def around(predictions: list[dict[str, Any]], answer: int | None) -> list[dict[str, Any]]:
+    """Those of about as many devices as the answer; all without an answer."""
+    if answer is None:
+        return predictions
+    return [figures for figures in predictions
+            if answer / 2 - 1 <= figures["devices"] <= 2 * answer + 1]
+
+
 def least_devices(costs: Costs, workload: Workload) -> float:
     """Below so many devices the work takes longer than there is time: every step is full, every
     chunk as large as it can be, and no recording is encoded."""

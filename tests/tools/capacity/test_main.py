@@ -54,9 +54,10 @@ def test_trace(costs, tmp_path, capsys):
     (["--trace", "x"], "--trace needs --devices N"),
     (["--trace", "no-such-trace", "--devices", "1"], "no-such-trace cannot be read"),
     (["--streams", "5", "--costs", "no-such-costs"], "no-such-costs cannot be read"),
-    (["--measure"], "need --model_dir DIR"),
+    (["--measure"], "--measure needs --model_dir DIR"),
     (["--measure", "--model_dir", "no-such-model"], "no-such-model does not exist"),
-    (["--check"], "need --model_dir DIR"),
+    (["--check", "--slept", "--model_dir", "."], "--slept needs --costs"),
+    (["--check"], "--check without URL"),
 ])
 def test_errors_are_one_line(arguments, said, capsys):
     status, _, text = run(capsys, *arguments)
