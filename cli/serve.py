@@ -22,9 +22,10 @@ from cli.server_arguments import (
     port_argument,
     remote_host_argument,
 )
-from cli.signals import exit_on_signals, stop_on_first_signal
+from cli.signals import exit_on_signals, note_first_signal
 from sparktts_ms.errors import InputError
 
+SIGNAL_SECONDS = 0.2        # a signal waits at most
 HINTS = {"port_unavailable": "Choose another --port or --grpc_port."}
 
 
@@ -94,8 +95,7 @@ def run(args: argparse.Namespace) -> None:
     try:
         with Service(load_model(args)) as service:
             server.start(service)
-            print(f"Ready: {http.url}", flush=True)
-            wait_for_signal()
+            wait_for_signal(f"Ready: {http.url}")
             server.speech.drain()
             http.close()
     finally:
@@ -103,14 +103,14 @@ def run(args: argparse.Namespace) -> None:
         http.close()
 
 
-def wait_for_signal() -> None:
-    """Return at the first signal that stops; the next ones end the process at once."""
-    try:
-        stop_on_first_signal()
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        logging.getLogger("sparktts_ms").info("Stopping: requests in progress are finished.")
+def wait_for_signal(ready: str) -> None:
+    """Print the line, and return at the first signal, which may come before it is read; further
+    ones are ignored."""
+    stopped = note_first_signal()
+    print(ready, flush=True)
+    while not stopped():
+        time.sleep(SIGNAL_SECONDS)
+    logging.getLogger("sparktts_ms").info("Stopping: requests in progress are finished.")
 
 
 def _count(text: str) -> int:

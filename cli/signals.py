@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
@@ -50,6 +50,22 @@ def stop_on_first_signal() -> None:
     for number in STOP_SIGNALS:
         if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, stop)
+
+
+def note_first_signal() -> Callable[[], bool]:
+    """As `stop_on_first_signal`, without an exception: the function that is returned says whether
+    a signal came. Python loses an exception of a handler that runs while an object is freed."""
+    came: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        ignore_signals()
+        came.append(number)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in STOP_SIGNALS:
+            if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, note)
+    return lambda: bool(came)
 
 
 def ignore_signals() -> None:
