@@ -15,7 +15,7 @@ from typing import Any
 
 import ray
 from ray import serve
-from ray.serve.config import AutoscalingConfig
+from ray.serve.config import AutoscalingConfig, RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 
 from sparktts_ms.errors import InputError, quoted
@@ -34,6 +34,8 @@ GRACEFUL_SECONDS = 60.0     # for what is in progress when a replica is to end
 HEALTH_PERIOD, HEALTH_TIMEOUT = 10.0, 30.0      # seconds
 INGRESS_CPUS = 0.5          # not 0: then it could be placed on a head node that is to run nothing
 MAX_CPUS = 4                # of an engine, unless the configuration says more
+ROUTING = RequestRouterConfig.model_validate(
+    {"request_router_class": "sparktts_ms.serving.distributed.router.AffinityRouter"})
 ARGUMENTS = ("resources", "min_replicas", "max_replicas")
 
 
@@ -83,6 +85,7 @@ def application(resources: Mapping[str, float], min_replicas: int, max_replicas:
             target_ongoing_requests=TARGET_ONGOING),
         "max_ongoing_requests": MAX_ONGOING,
         "max_queued_requests": settings.max_queue,
+        "request_router_config": ROUTING,
         "graceful_shutdown_timeout_s": GRACEFUL_SECONDS,
         "health_check_period_s": HEALTH_PERIOD,
         "health_check_timeout_s": HEALTH_TIMEOUT,

@@ -13,7 +13,6 @@ from queue import Empty
 from typing import Any
 
 import numpy as np
-from ray import serve
 
 from sparktts_ms.errors import AudioError
 from sparktts_ms.generation.attributes import VoiceDescription
@@ -42,7 +41,7 @@ class Engine:
         self._stuck_seconds = stuck_seconds
         self._service = load()
         self._service.warm_up()
-        self._recordings: dict[str, tuple[bytes, str | None]] = {}      # to be encoded
+        self._voices: dict[str, asyncio.Task[Voice]] = {}       # by recording
         self._speaking: set[str] = set()
         self._held: dict[str, float] = {}       # until when a request waits for its reader
         self._metrics = EngineMetrics(self._service)
@@ -99,24 +98,21 @@ class Engine:
             self._held[request_id] = time.monotonic() + seconds
 
     async def encode_voice(self, recording: bytes, transcript: str | None) -> Voice:
-        """The voice of a file's bytes. Called with their `recording_id` as the multiplexed model's
-        id, so that the next request with that recording comes here, too."""
-        model_id = serve.get_multiplexed_model_id() or recording_id(recording, transcript)
-        self._recordings[model_id] = recording, transcript
-        try:
-            return await self._encoded(model_id)
-        finally:
-            self._recordings.pop(model_id, None)
-
-    @serve.multiplexed(max_num_models_per_replica=MAX_VOICES)
-    async def _encoded(self, model_id: str) -> Voice:
-        """The voice of a recording, remembered by its id."""
-        recording, transcript = self._recordings[model_id]
-        voice = await asyncio.to_thread(self._encode, recording, transcript)
-        self._metrics.note_encoded()
-        return voice
+        """The voice of a file's bytes, of which the latest are remembered. Called with their
+        `recording_id` as the multiplexed model's id, so that the next request with that recording
+        comes here, too."""
+        key = recording_id(recording, transcript)
+        voice = self._voices.pop(key, None)
+        if voice is None or voice.cancelled() or (voice.done() and voice.exception() is not None):
+            work = asyncio.to_thread(self._encode, recording, transcript)
+            voice = asyncio.create_task(work)
+        self._voices[key] = voice                   # the latest one
+        if len(self._voices) > MAX_VOICES:
+            del self._voices[next(iter(self._voices))]
+        return await asyncio.shield(voice)
 
     def _encode(self, recording: bytes, transcript: str | None) -> Voice:
+        self._metrics.note_encoded()
         with tempfile.NamedTemporaryFile(prefix="spark-tts-audio-") as file:
             file.write(recording)
             file.flush()

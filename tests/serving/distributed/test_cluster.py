@@ -207,17 +207,17 @@ def test_engines_come_and_go_with_the_load(cluster):
 def test_a_recording_is_encoded_by_one_engine(cluster, engines):
     handle = serve.get_deployment_handle("Engine", "engines")
     service = RemoteService(handle)
-    recordings = [b"recording %d" % number for number in range(8)]
+    recordings = [b"recording %d" % number for number in range(16)]
 
-    def encode(recording, affinity=True):
-        options = {"multiplexed_model_id": recording_id(recording, None)} if affinity else {}
-        voice = handle.options(**options).encode_voice.remote(recording, None).result()
+    def encode(recording):
+        engine = handle.options(multiplexed_model_id=recording_id(recording, None))
+        voice = engine.encode_voice.remote(recording, None).result()
         return int(voice.global_ids[0])         # of the process that encoded it
 
     first = [encode(recording) for recording in recordings]
-    time.sleep(3)                               # the engines tell the router what they hold
     later = [[encode(recording) for recording in recordings] for _ in range(6)]
     assert all(again == first for again in later)
+    assert len(set(first)) == 2                 # both engines have some
     assert service.num_slots == 16
 
 
