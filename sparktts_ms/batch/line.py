@@ -127,7 +127,8 @@ def check_line(line: Line, defaults: Defaults, folder: Path) -> Line:
 def check_defaults(defaults: Defaults) -> None:
     """Raise InputError for defaults with which no line could be spoken."""
     check_fields(defaults.fields)
-    Sampling(seed=defaults.seed)
+    options = {name: defaults.fields[name] for name in SAMPLING if name in defaults.fields}
+    Sampling(**options, seed=defaults.seed)
     try:
         _checked(Line("", 0, "", 0), {"text": "Text."}, defaults, Path())
     except InputError as error:
