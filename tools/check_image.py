@@ -101,7 +101,9 @@ class Checks:
 
 
 def output(*command: str) -> str:
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    # where a container runs out of memory, conmon leaves a file "oom" in the folder it starts from
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True,
+                          cwd=tempfile.gettempdir()).stdout
 
 
 def succeeds(*command: str) -> bool:
@@ -129,7 +131,7 @@ def make_base() -> None:
 
 def build(args: argparse.Namespace, tag: str) -> None:
     """The image `tag`, with this machine's way to the package index, which enters no layer."""
-    variables = [f"EXTRA={args.extra}", f"REVISION={output('git', 'rev-parse', 'HEAD').strip()}"]
+    variables = [f"EXTRA={args.extra}", f"REVISION={revision()}"]
     if args.dockerfile == "cpu":
         variables.append(f"BASE={args.base}")
     else:
@@ -148,6 +150,10 @@ def build(args: argparse.Namespace, tag: str) -> None:
         subprocess.run([*command, str(ROOT)], check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
         print(f"Built {tag} in {time.monotonic() - start:.0f} s.", flush=True)
+
+
+def revision() -> str:
+    return output("git", "-C", str(ROOT), "rev-parse", "HEAD").strip()
 
 
 def pip_settings() -> str:
