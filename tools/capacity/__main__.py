@@ -181,8 +181,7 @@ def run_prediction(args: argparse.Namespace) -> None:
             answer, predictions = simulation.find_devices(
                 costs, deployment, workload, target, args.max_devices, args.runs, args.seed,
                 lambda devices: print(f"{devices} devices ...", file=sys.stderr, flush=True))
-    shown = simulation.around(predictions, answer)
-    print(f"\n{report.table(shown, answer)}")
+    print(f"\n{report.table(predictions, answer)}")
     largest = predictions[-1]
     if largest["devices"] > largest["simulated_devices"]:
         print(f"More than {simulation.MAX_SIMULATED} devices are simulated as that many, with "

@@ -33,6 +33,7 @@ from tools.capacity.cluster import Deployment
 from tools.capacity.costs import Costs, named_costs, parse_costs, read_costs
 from tools.capacity.measure import Conditions, measure, write_costs
 from tools.capacity.other_work import OtherWork
+from tools.capacity.recorder import load_recorded, read_sums
 from tools.capacity.report import columns, costs_lines
 from tools.capacity.simulation import replay
 from tools.capacity.workload import Arrival
@@ -49,17 +50,19 @@ FIGURES = {"first_audio_p50": "first audio p50, s", "first_audio_p95": "first au
 
 @dataclass
 class Load:
-    """Of one rate: the figures of each repetition, measured and predicted; and how many cores other
-    processes kept busy meanwhile."""
+    """Of one rate: the figures of each repetition, measured and predicted, with the costs of before
+    and with those of the repetition; and how many cores other processes kept busy meanwhile."""
 
     rate: float
     measured: list[dict[str, float]] = field(default_factory=list)
     predicted: list[dict[str, float]] = field(default_factory=list)
     busy: list[float] = field(default_factory=list)
+    during: list[dict[str, float]] = field(default_factory=list)
 
-    def medians(self, name: str) -> tuple[float, float, float]:
-        """Predicted, measured, and their ratio in a repetition, which has arrivals of its own."""
-        predicted = [figures[name] for figures in self.predicted]
+    def medians(self, name: str, during: bool = False) -> tuple[float, float, float]:
+        """Predicted, measured, and their ratio in a repetition, which has arrivals of its own.
+        during: predicted with the costs of the repetition itself."""
+        predicted = [figures[name] for figures in (self.during if during else self.predicted)]
         measured = [figures[name] for figures in self.measured]
         ratios = [a / b for a, b in zip(predicted, measured, strict=True)]
         return (statistics.median(predicted), statistics.median(measured),
@@ -87,11 +90,12 @@ def check(args: argparse.Namespace, conditions: Conditions, deployment: Deployme
     with ExitStack() as stack:
         costs = checked_costs(args, conditions)
         print("\n".join(costs_lines(costs)))
-        urls = args.check or start_servers(stack, args, conditions)
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cap-"))
+        urls = args.check or start_servers(stack, args, conditions, costs, folder)
         deployment = replace(deployment, devices=args.devices or len(urls))
         if not args.ray:                        # no router in between
             deployment = replace(deployment, max_ongoing=costs.slots + deployment.max_queue)
-        loads = asyncio.run(drive(urls, args, costs, deployment))
+        loads = asyncio.run(drive(urls, args, costs, deployment, Path(folder)))
     print(f"{args.repeats} repetitions of {args.requests} requests, medians")
     print(table(loads))
 
@@ -106,14 +110,13 @@ def checked_costs(args: argparse.Namespace, conditions: Conditions) -> Costs:
     return parse_costs(measured, Path("measured"))
 
 
-def start_servers(stack: ExitStack, args: argparse.Namespace,
-                  conditions: Conditions) -> list[str]:
+def start_servers(stack: ExitStack, args: argparse.Namespace, conditions: Conditions,
+                  costs: Costs, folder: str) -> list[str]:
     """Start what is checked; returns its address, of several servers all of theirs."""
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cap-"))
     if conditions.threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(conditions.threads)
     if args.ray:
-        return [start_ray(stack, args, conditions, folder)]
+        return [start_ray(stack, args, conditions, costs, folder)]
     return start_processes(stack, args, conditions, Path(folder))
 
 
@@ -137,7 +140,7 @@ def start_processes(stack: ExitStack, args: argparse.Namespace, conditions: Cond
     return urls
 
 
-def start_ray(stack: ExitStack, args: argparse.Namespace, conditions: Conditions,
+def start_ray(stack: ExitStack, args: argparse.Namespace, conditions: Conditions, costs: Costs,
               folder: str) -> str:
     """Start a Ray cluster of this machine with NPUs that are only numbers, and the application of
     `serving.ray_app` on it with a replica for each device."""
@@ -156,10 +159,9 @@ def start_ray(stack: ExitStack, args: argparse.Namespace, conditions: Conditions
 
     log("Starting Ray ...")
     devices = args.devices or 1
-    load: Any = load_service
+    load: Any = partial(load_recorded, load_service, costs, folder)
     if args.slept:
-        load = partial(load_slept, str(conditions.model_dir.resolve()), checked_costs(args,
-                                                                                      conditions))
+        load = partial(load_slept, str(conditions.model_dir.resolve()), costs)
     [port] = free_ports(1)
     ray.init(address="local", num_cpus=devices + 4, resources={"NPU": devices}, _temp_dir=folder,
              log_to_driver=False, logging_level="ERROR", include_dashboard=False,
@@ -171,7 +173,7 @@ def start_ray(stack: ExitStack, args: argparse.Namespace, conditions: Conditions
 
 
 async def drive(urls: Sequence[str], args: argparse.Namespace, costs: Costs,
-                deployment: Deployment) -> list[Load]:
+                deployment: Deployment, folder: Path) -> list[Load]:
     """All rates in turn, `repeats` times, each simulated right after."""
     servers = Servers(urls)
     async with servers.targets[0].client() as client:
@@ -187,16 +189,21 @@ async def drive(urls: Sequence[str], args: argparse.Namespace, costs: Costs,
         for number in range(args.repeats):
             for load in loads:
                 plan = Plan((), requests=args.requests, seed=SEED)
-                other = OtherWork()
+                other, before = OtherWork(), read_sums(folder)
                 results = await open_loop(ask, load.rate, plan, number)
                 load.busy.append(other.stop())
+                await asyncio.sleep(2.0)                # the last sums are written
+                factors = (read_sums(folder) - before).factors
                 arrivals = trace(load.rate, plan, number, results)
                 predicted = replay(costs, deployment, arrivals)
                 load.measured.append(measured_figures(arrivals, results))
                 load.predicted.append({name: predicted[name]["mean"] for name in FIGURES})
-                log(f"Repetition {number + 1}:")
+                during = replay(costs.times(*factors), deployment, arrivals)
+                load.during.append({name: during[name]["mean"] for name in FIGURES})
+                log(f"Repetition {number + 1}; steps took {factors[0]:.2f}, chunks "
+                    f"{factors[1]:.2f} times what the costs say:")
                 log(table([Load(load.rate, load.measured[-1:], load.predicted[-1:],
-                                load.busy[-1:])]))
+                                load.busy[-1:], load.during[-1:])]))
     return loads
 
 
@@ -254,14 +261,21 @@ def succeeded(results: Sequence[Result]) -> list[Any]:
 
 
 def table(loads: Sequence[Load]) -> str:
-    rows = [("requests a second", "figure", "predicted", "measured", "ratio", "others' cores", "")]
+    rows = [("requests a second", "figure", "measured", "predicted", "ratio", "costs of the run",
+             "ratio", "others' cores")]
     for load in loads:
         for name, label in FIGURES.items():
             predicted, measured, ratio = load.medians(name)
-            verdict = "" if abs(ratio - 1) <= TOLERANCE else "more than 20 % off"
-            rows.append((f"{load.rate:g}", label, f"{predicted:.3g}", f"{measured:.3g}",
-                         f"{ratio:.2f}", f"{statistics.median(load.busy):.1f}", verdict))
+            during, _, ratio_during = load.medians(name, during=True)
+            rows.append((f"{load.rate:g}", label, f"{measured:.3g}", f"{predicted:.3g}",
+                         _ratio(ratio), f"{during:.3g}", _ratio(ratio_during),
+                         f"{statistics.median(load.busy):.1f}"))
     return columns(rows)
+
+
+def _ratio(ratio: float) -> str:
+    """With a mark if it is off by more than TOLERANCE."""
+    return f"{ratio:.2f}" + ("" if abs(ratio - 1) <= TOLERANCE else " !")
 
 
 def log(line: str) -> None:

@@ -12,7 +12,7 @@ import json
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,9 @@ class Curve:
         left = right - 1
         slope = (seconds[right] - seconds[left]) / (sizes[right] - sizes[left])
         return max(0.0, seconds[left] + slope * (size - sizes[left]))
+
+    def times(self, factor: float) -> Curve:
+        return Curve([(x, factor * y) for x, y in zip(self.sizes, self.seconds, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,14 @@ class Costs:
         low, high = batches[right - 1], batches[right]
         share = (sequences - low) / (high - low)
         return (1 - share) * self.step[low](context) + share * self.step[high](context)
+
+    def times(self, steps: float, chunks: float) -> Costs:
+        """With steps and chunks that take so many times as long."""
+        return replace(
+            self, step={number: curve.times(steps) for number, curve in self.step.items()},
+            prefill=self.prefill.times(steps), front_end=self.front_end.times(chunks),
+            generator=self.generator.times(chunks), front_end_any=self.front_end_any.times(chunks),
+            generator_any=self.generator_any.times(chunks))
 
     @property
     def description(self) -> str:

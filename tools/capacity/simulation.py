@@ -151,26 +151,34 @@ def find_devices(costs: Costs, deployment: Deployment, workload: Workload, targe
                  progress: Callable[[int], None] = lambda devices: None
                  ) -> tuple[int | None, list[dict[str, Any]]]:
     """The smallest number of devices up to `limit` that meets the target, or None; and the figures
-    of all numbers that were tried, ascending.
+    of the numbers around it, ascending; without an answer, of the numbers that were tried.
 
-    Above MAX_SIMULATED devices it is found to about a hundredth.
+    Up to MAX_SIMULATED devices all runs decide; above, the first one finds it to about a hundredth,
+    and all runs confirm it.
     """
-    tried: dict[int, dict[str, Any]] = {}
+    tried: dict[tuple[int, int], dict[str, Any]] = {}
+
+    def figures_of(devices: int, count: int) -> dict[str, Any]:
+        if (devices, count) not in tried:
+            progress(devices)
+            tried[devices, count] = predict(costs, replace(deployment, devices=devices), workload,
+                                            target, count, seed)
+        return tried[devices, count]
 
     def is_met(devices: int) -> bool:
-        if devices not in tried:
-            progress(devices)
-            tried[devices] = predict(costs, replace(deployment, devices=devices), workload, target,
-                                     runs, seed)
-        return target.is_met(tried[devices])
+        count = runs if devices <= MAX_SIMULATED else 1
+        return target.is_met(figures_of(devices, count))
+
+    def none() -> tuple[None, list[dict[str, Any]]]:
+        return None, [tried[key] for key in sorted(tried)]
 
     least = least_devices(costs, workload)
     low, high = 0, max(1, math.floor(least))
     if not is_met(min(high, limit)) and not is_met(min(math.ceil(IDLE * least), limit)):
-        return None, [tried[devices] for devices in sorted(tried)]
+        return none()
     while not is_met(min(high, limit)):
         if high >= limit:
-            return None, [tried[devices] for devices in sorted(tried)]
+            return none()
         low = high
         high = max(high + 1, math.ceil(1.3 * high))
     high = min(high, limit)
@@ -180,10 +188,11 @@ def find_devices(costs: Costs, deployment: Deployment, workload: Workload, targe
             high = middle
         else:
             low = middle
-    for neighbour in curve_around(high):
-        if neighbour <= limit:
-            is_met(neighbour)
-    return high, [tried[devices] for devices in sorted(tried)]
+    while not target.is_met(figures_of(high, runs)):
+        if high >= limit:
+            return none()
+        high = min(limit, math.ceil(1.01 * high))
+    return high, [figures_of(devices, runs) for devices in curve_around(high) if devices <= limit]
 
 
 def curve_around(devices: int) -> list[int]:
@@ -191,14 +200,6 @@ def curve_around(devices: int) -> list[int]:
     if devices <= 8:
         return [number for number in range(devices - 2, devices + 3) if number > 0]
     return sorted({round(factor * devices) for factor in (0.8, 0.9, 1.0, 1.1, 1.25)})
-
-
-def around(predictions: list[dict[str, Any]], answer: int | None) -> list[dict[str, Any]]:
-    """Those of about as many devices as the answer; all without an answer."""
-    if answer is None:
-        return predictions
-    return [figures for figures in predictions
-            if answer / 2 - 1 <= figures["devices"] <= 2 * answer + 1]
 
 
 def least_devices(costs: Costs, workload: Workload) -> float:
