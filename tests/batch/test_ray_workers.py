@@ -71,7 +71,7 @@ def cluster(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")       # else Ray writes a token to the home folder
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_raylet_start_wait_time_s", "3600")    # on a busy machine
+        patch.setenv("RAY_raylet_start_wait_time_s", "300")     # on a busy machine
         process = subprocess.Popen(
             [sys.executable, "-c", CLUSTER, f"/tmp/r{os.getpid()}"], cwd=folder, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
