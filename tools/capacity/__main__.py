@@ -213,8 +213,10 @@ def conclusion(args: argparse.Namespace, answer: int | None) -> str:
     if args.trace is not None:
         return ""
     if answer is None:
-        count = args.devices or args.max_devices
-        return f"Not met by {count} devices: {target}."
+        count = f"any number of devices up to {args.max_devices}"
+        if args.devices is not None:
+            count = "1 device" if args.devices == 1 else f"{args.devices} devices"
+        return f"Not met by {count}: {target}."
     count = "1 device is" if answer == 1 else f"{answer} devices are"
     return f"{count} {'enough' if args.devices is not None else 'needed'} for: {target}."
 
