@@ -24,6 +24,8 @@ VERSION = 1
 MAX_FILE = 10 << 20                 # bytes
 FIGURES = Path(__file__).resolve().parent / "figures"
 SLOTS = 16
+SHOWN = ("model", "engine", "dtype", "device", "processor", "cores", "date")     # of an origin
+COUNTED = ("commit", "threads", "processes")                # with their names
 # Overheads of the host, in seconds, where a report has none: those of figures/demo-cpu.json.
 HOST = {"poll": 4e-5, "prepare": [[20, 0.0005], [120, 0.0015]], "request": 0.01,
         "read_recording": 0.1}
@@ -127,7 +129,8 @@ class Costs:
     @property
     def description(self) -> str:
         """One line: whose figures these are."""
-        values = [str(value) for key, value in self.origin.items() if key != "note" and value]
+        values = [str(self.origin[key]) for key in SHOWN if self.origin.get(key)]
+        values += [f"{key} {self.origin[key]}" for key in COUNTED if self.origin.get(key)]
         return f"{self.name}: {', '.join(values)}"
 
 

@@ -18,6 +18,8 @@ NO_ASCEND = ("No costs of an Ascend device are known: none was there to measure.
 def costs_lines(costs: Costs) -> list[str]:
     """Whose figures a prediction is made of."""
     lines = [f"Costs of {costs.description}"]
+    if costs.origin.get("note"):
+        lines.append(f"Note: {costs.origin['note']}")
     if costs.assumed:
         lines.append(f"Assumed, because the file has no figures of it: {', '.join(costs.assumed)}")
     if not is_ascend(costs):
