@@ -108,8 +108,12 @@ def as_json(measurements: Sequence[Measurement], more: dict[str, Any]) -> dict[s
 
 
 def table(measurements: Sequence[Measurement]) -> str:
-    """One line a load; columns as wide as what they hold."""
-    rows = [HEADINGS, *(_row(measurement) for measurement in measurements)]
+    """One line a load."""
+    return columns([HEADINGS, *(_row(measurement) for measurement in measurements)])
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """The rows as lines; columns as wide as what they hold."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:

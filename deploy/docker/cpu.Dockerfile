@@ -1,7 +1,8 @@
 # Spark-TTS on CPUs: the speech server, or with arguments any other command.
 #
 #   docker build -f deploy/docker/cpu.Dockerfile -t spark-tts:cpu .
-#   docker run --read-only --tmpfs /tmp -v "$PWD/pretrained_models:/models:ro" -p 8000:8000 spark-tts:cpu
+#   docker run --read-only --tmpfs /tmp -v "$PWD/pretrained_models:/models:ro" -p 8000:8000 \
+#       spark-tts:cpu
 #   docker run --rm spark-tts:cpu cli.serve --help
 #
 # BASE and PYTHON: Debian or Ubuntu with Python 3.10 to 3.12, and the package that brings it; for an

@@ -260,7 +260,7 @@ def _connect(address: str | None) -> Any:
     try:
         import ray
     except ImportError:
-        raise InputError("Ray is not installed.", 'pip install "sparktts-ms[ray]"') from None
+        raise InputError("Ray is not installed.", "pip install -r requirements-ray.txt") from None
     address = address or os.environ.get("RAY_ADDRESS") or None
     _check_port(address)
     options: dict[str, Any] = {"include_dashboard": False} if address in (None, LOCAL) else {}

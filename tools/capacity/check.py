@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.serving import Plan, open_loop
+from benchmarks.serving_report import columns
 from benchmarks.serving_texts import SENTENCES
 from benchmarks.speech_client import Result, Target, request_speech
 from benchmarks.worker import ROOT
@@ -34,7 +35,7 @@ from tools.capacity.costs import Costs, named_costs, parse_costs, read_costs
 from tools.capacity.measure import Conditions, measure, write_costs
 from tools.capacity.other_work import OtherWork
 from tools.capacity.recorder import load_recorded, read_sums
-from tools.capacity.report import columns, costs_lines
+from tools.capacity.report import costs_lines
 from tools.capacity.simulation import replay
 from tools.capacity.workload import Arrival
 from tools.server_soak.ports import free_ports

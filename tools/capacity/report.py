@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.serving_report import columns
 from tools.capacity.costs import Costs
 
 HEADINGS = ("devices", "first audio p50 / p95 / p99", "p95 of the runs",
@@ -42,15 +43,6 @@ def table(predictions: Sequence[dict[str, Any]], answer: int | None = None) -> s
                      _share(figures["hits"]), _share(figures["utilization"]),
                      _number(figures["slots_used"]["mean"])))
     return columns(rows)
-
-
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
 
 
 def as_json(value: Any) -> Any:

@@ -21,9 +21,7 @@ import numpy as np
 from tools.capacity.costs import Costs, named_costs, read_costs
 
 FRAMES = (60, 300)              # of an utterance, least and most
-
-
-MAX_DEBT = 0.1                  # seconds that a machine with other work may be late
+MAX_LATE = 0.1                  # seconds that a machine with other work may wake up late
 
 
 class Sleeper:
@@ -34,7 +32,7 @@ class Sleeper:
 
     def sleep(self, seconds: float) -> None:
         now = time.perf_counter()
-        begin = self._end if now - self._end < MAX_DEBT else now
+        begin = self._end if now - self._end < MAX_LATE else now
         self._end = begin + seconds
         time.sleep(max(0.0, self._end - now))
 

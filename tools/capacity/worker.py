@@ -7,7 +7,6 @@ server pays. Requests and answers are those of `benchmarks.worker`.
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 
 from benchmarks.serving_texts import SENTENCES
 from benchmarks.worker import Engine as Worker
-from benchmarks.worker import serve
+from benchmarks.worker import serve, timed
 
 RECORDING = Path(__file__).resolve().parents[2] / "examples" / "sparktts" / "prompt.wav"
 WORDS = "the old mill stands behind the river and the road leads over the second bridge "
@@ -175,12 +174,7 @@ class Measured(Worker):
 def _median(action: Callable[[], object], runs: int) -> dict[str, float]:
     """Median seconds of a call, after one that is not counted."""
     action()
-    seconds = []
-    for _ in range(runs):
-        began = time.perf_counter()
-        action()
-        seconds.append(time.perf_counter() - began)
-    return {"seconds": statistics.median(seconds)}
+    return timed(action, runs)
 
 
 if __name__ == "__main__":

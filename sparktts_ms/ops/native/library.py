@@ -47,7 +47,6 @@ CPU_INFO = Path("/proc/cpuinfo")
 CHECKSUM_MARK = b"sparktts_ms sha256\0"
 
 
-
 @dataclass(frozen=True)
 class InstructionSet:
     """flags: for which the compiler uses it. features: that it takes, by Linux's names."""
