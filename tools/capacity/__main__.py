@@ -170,8 +170,8 @@ def run_prediction(args: argparse.Namespace) -> None:
         answer, workload = None, None
     else:
         workload = workload_of(args)
-        print(f"{workload.rate:g} requests a second of {workload.text_seconds:g} s: "
-              f"{workload.rate * workload.text_seconds:g} streams in playback on average")
+        print(f"{workload.rate:g} requests a second of {workload.text_seconds:g} s; on average in "
+              f"playback: {workload.rate * workload.text_seconds:g}")
         if args.devices is not None:
             deployment = replace(deployment, devices=args.devices)
             predictions = [simulation.predict(costs, deployment, workload, target,
@@ -180,7 +180,7 @@ def run_prediction(args: argparse.Namespace) -> None:
         else:
             answer, predictions = simulation.find_devices(
                 costs, deployment, workload, target, args.max_devices, args.runs, args.seed,
-                lambda devices: print(f"{devices} devices ...", file=sys.stderr, flush=True))
+                lambda devices: print(f"devices: {devices} ...", file=sys.stderr, flush=True))
     print(f"\n{report.table(predictions, answer)}")
     largest = predictions[-1]
     if largest["devices"] > largest["simulated_devices"]:

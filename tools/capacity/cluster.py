@@ -2,15 +2,15 @@
 
 A call goes to the one of two random replicas that has fewer calls, if that one has fewer than
 `max_ongoing`; else it waits in the queue. A recording that the ingress does not remember is encoded
-by a call of its own: with affinity by a replica that knows it, unless these are full for
-MATCHING_SECONDS; one that no replica knows by one of those that know the fewest. Then the speech is
-a call to any replica. Source: Ray 2.60, serve/_private/request_router.
+by a call of its own: with affinity by the first replica with room in the recording's own order of
+them (rendezvous hashing). Then the speech is a call to any replica. Source: `serving.distributed.
+router`, and Ray 2.60, serve/_private/request_router.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,6 @@ from tools.capacity.workload import Arrival
 
 ENGINE_VOICES = 1024            # distributed.engine.MAX_VOICES, which imports Ray
 INGRESS_VOICES = 64             # serving.recordings.encoder.MAX_VOICES
-MATCHING_SECONDS = 1.0          # RAY_SERVE_MULTIPLEXED_MODEL_ID_MATCHING_TIMEOUT_S
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,9 @@ class Deployment:
     """How many replicas, and how calls reach them.
 
     max_ongoing: calls in a replica. max_queue: that wait for one; more are refused (429).
-    affinity: recordings go to replicas that know them. cache_size: recordings that a replica knows;
-    ingress_size: that the ingress knows. transcripts: of recordings, so that they are encoded
-    whole. hop: seconds that a request takes beside `Costs.request`, by its way through Ray.
+    affinity: a recording goes to the same replica each time. cache_size: recordings that a replica
+    knows; ingress_size: that the ingress knows. transcripts: of recordings, so that they are
+    encoded whole. hop: seconds that a request takes beside `Costs.request`, by its way through Ray.
     """
 
     devices: int = 1
@@ -66,11 +65,10 @@ class Record:
 
 @dataclass
 class Call:
-    """Something for a replica. voice: of a recording, which some replica may know. start: gives it
-    to a replica. since: when it came to the router."""
+    """Something for a replica. start: gives it to one. voice: of a recording that has an order of
+    replicas of its own."""
 
     start: Callable[[Device], None]
-    since: float
     voice: int | None = None
 
 
@@ -85,27 +83,26 @@ class Cluster:
         self.submitted = 0
         self.devices = [Device(env, costs, deployment.cache_size, deployment.transcripts)
                         for _ in range(deployment.devices)]
+        self._seed = seed
         self._random = np.random.default_rng((seed, 1))
         self._queue: deque[Call] = deque()
         self._ingress: OrderedDict[int, None] = OrderedDict()
-        self._knowing: dict[int, OrderedDict[int, None]] = {        # by replica: voices, by use
-            index: OrderedDict() for index in range(deployment.devices)}
 
     def warm(self, voices: int) -> None:
         """Let the recordings 0 .. voices - 1 have been brought before, as often as they fit: with
-        affinity each to one replica, else to all of them."""
-        drawn = [int(voice) for voice in self._random.permutation(voices)]
+        affinity each to its own replica, else to all of them."""
+        drawn = self._random.permutation(voices).tolist()
         for voice in drawn[:self.deployment.ingress_size]:
             self._ingress[voice] = None
-        count = len(self.devices)
-        for index, device in enumerate(self.devices):
-            if self.deployment.affinity:
-                own = drawn[index::count]
-            else:
-                own = [int(voice) for voice in self._random.permutation(voices)]
+        if self.deployment.affinity:
+            known: list[list[int]] = [[] for _ in self.devices]
+            for voice in drawn:
+                known[self._ranked(voice)[0]].append(voice)
+        else:
+            known = [self._random.permutation(voices).tolist() for _ in self.devices]
+        for device, own in zip(self.devices, known, strict=True):
             for voice in own[:self.deployment.cache_size]:
                 device.cache[voice] = None
-                self._knowing[index][voice] = None
 
     def run(self, arrivals: Iterable[Arrival]) -> None:
         """Let the requests arrive, and return when all have ended."""
@@ -132,7 +129,7 @@ class Cluster:
             self._speak(job)
         else:
             encode = Call(lambda device: device.encode(voice, lambda hit: self._encoded(job, hit)),
-                          self.env.now, voice if self.deployment.affinity else None)
+                          voice if self.deployment.affinity else None)
             self._send(encode, job)
 
     def _encoded(self, job: Job, hit: bool) -> None:
@@ -145,7 +142,7 @@ class Cluster:
         self._send_waiting()
 
     def _speak(self, job: Job) -> None:
-        self._send(Call(lambda device: device.speak(job), self.env.now), job)
+        self._send(Call(lambda device: device.speak(job)), job)
 
     def _send(self, call: Call, job: Job) -> None:
         """Give a call to a replica or the queue, or refuse its request."""
@@ -156,69 +153,36 @@ class Cluster:
             self.records.append(Record(arrival.time, arrival.seconds, refused=True))
             return
         self._queue.append(call)
-        if call.voice is not None:
-            self.env.process(self._look_again())
-
-    def _look_again(self) -> Generator[simpy.Event, Any, None]:
-        yield self.env.timeout(MATCHING_SECONDS)
-        self._send_waiting()
 
     def _send_waiting(self) -> None:
-        """Send what waits, in order; a recording that may still get a replica that knows it lets
-        others pass."""
-        passed: list[Call] = []
-        while self._queue and self._has_room():
+        """Send what waits, in order."""
+        while self._queue:
             call = self._queue.popleft()
             if not self._route(call):
-                passed.append(call)
-        self._queue.extendleft(reversed(passed))
-
-    def _has_room(self) -> bool:
-        limit = self.deployment.max_ongoing
-        return any(device.ongoing < limit for device in self.devices)
+                self._queue.appendleft(call)
+                return
 
     def _route(self, call: Call) -> bool:
-        """Give a call to a replica; False if there is none for it now."""
-        if call.voice is None:
-            index = self._choose(range(len(self.devices)))
-        else:
-            index = self._choose_for(call.voice, self.env.now - call.since)
+        """Give a call to a replica; False if all are full."""
+        order = self._drawn() if call.voice is None else self._ranked(call.voice)
+        limit = self.deployment.max_ongoing
+        index = next((index for index in order if self.devices[index].ongoing < limit), None)
         if index is None:
             return False
-        if call.voice is not None:
-            knowing = self._knowing[index]
-            knowing[call.voice] = None
-            knowing.move_to_end(call.voice)
-            if len(knowing) > self.deployment.cache_size:
-                knowing.popitem(last=False)
         call.start(self.devices[index])
         return True
 
-    def _choose_for(self, voice: int, waited: float) -> int | None:
-        """A replica for a recording."""
-        knowing = [index for index, voices in self._knowing.items() if voice in voices]
-        if knowing and waited < MATCHING_SECONDS:
-            return self._choose(knowing)
-        least = min(map(len, self._knowing.values()))
-        fewest = [index for index, voices in self._knowing.items() if len(voices) == least]
-        index = self._choose(fewest)
-        return self._choose(range(len(self.devices))) if index is None else index
+    def _drawn(self) -> list[int]:
+        """All replicas: the less loaded of two, then others; the router draws again while both are
+        full."""
+        order = self._random.permutation(len(self.devices)).tolist()
+        order[:2] = sorted(order[:2], key=lambda index: self.devices[index].ongoing)
+        return order
 
-    def _choose(self, candidates: Sequence[int]) -> int | None:
-        """The less loaded of two; the router draws again while both are full."""
-        limit = self.deployment.max_ongoing
-        count = len(candidates)
-        first = int(self._random.integers(count))
-        index = candidates[first]
-        if count > 1:
-            second = int(self._random.integers(count - 1))
-            other = candidates[second + (second >= first)]
-            if self.devices[other].ongoing < self.devices[index].ongoing:
-                index = other
-        if self.devices[index].ongoing < limit:
-            return index
-        room = [index for index in candidates if self.devices[index].ongoing < limit]
-        return room[int(self._random.integers(len(room)))] if room else None
+    def _ranked(self, voice: int) -> list[int]:
+        """All replicas in the order of a recording."""
+        random = np.random.default_rng((self._seed, 2, voice))
+        return random.permutation(len(self.devices)).tolist()
 
     def _finish(self, job: Job) -> None:
         arrival = job.arrival

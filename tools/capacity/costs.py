@@ -131,7 +131,7 @@ class Costs:
         """One line: whose figures these are."""
         values = [str(self.origin[key]) for key in SHOWN if self.origin.get(key)]
         values += [f"{key} {self.origin[key]}" for key in COUNTED if self.origin.get(key)]
-        return f"{self.name}: {', '.join(values)}"
+        return f"{self.name}: {', '.join(value for value in values if value not in self.name)}"
 
 
 def read_costs(path: Path, quantize: str = "int8") -> Costs:
