@@ -59,8 +59,7 @@ def _boolean(name: str, value: Any) -> None:
 
 
 def _id(name: str, value: Any) -> None:
-    if type(value) is not int:
-        _text(MAX_ID)(name, value)
+    _text(MAX_ID)(name, str(value) if type(value) is int else value)
     if value == "":
         raise _wrong(name, value, "a string that is not empty, or a whole number")
 

@@ -25,12 +25,16 @@ class Claim:
 
 
 class LineIndex:
-    """Made anew from the manifest by every run. done, failed: lines that the manifest has."""
+    """Made anew from the manifest by every run. done, failed: lines that the manifest has. Raises
+    OutputError."""
 
     def __init__(self, folder: Path):
         self._path = folder / NAME
-        self._path.unlink(missing_ok=True)
-        self._database = sqlite3.connect(self._path, isolation_level=None)
+        try:
+            self._path.unlink(missing_ok=True)
+            self._database = sqlite3.connect(self._path, isolation_level=None)
+        except (OSError, sqlite3.Error) as error:
+            raise self._unwritable(getattr(error, "strerror", None) or error) from None
         self._execute("PRAGMA journal_mode = OFF")
         self._execute("PRAGMA synchronous = OFF")
         self._execute("CREATE TABLE lines (id TEXT PRIMARY KEY, digest TEXT, failed INT, "
@@ -68,6 +72,8 @@ class LineIndex:
         try:
             return self._database.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            raise OutputError(f"{{subject}} cannot be written: {error}.",
-                              "Free disk space or choose another folder.",
-                              subject=self._path) from None
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, reason: object) -> OutputError:
+        return OutputError(f"{{subject}} cannot be written: {reason}.",
+                           "Free disk space or choose another folder.", subject=self._path)

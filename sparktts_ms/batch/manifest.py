@@ -106,4 +106,13 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     valid = isinstance(entry, dict) and isinstance(entry.get("id"), str)
-    return entry if valid else None
+    return entry if valid and _is_unicode(entry["id"], str(entry.get("digest"))) else None
+
+
+def _is_unicode(*texts: str) -> bool:
+    """Whether no text has half a surrogate pair, which the line index cannot keep."""
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -147,9 +147,11 @@ def _clean(folder: Path) -> None:
     """Remove what a kill left half-written."""
     partial = folder / PARTIAL
     try:
-        if partial.exists():
+        if partial.is_dir() and not partial.is_symlink():
             shutil.rmtree(partial)
+        else:
+            partial.unlink(missing_ok=True)         # nothing that a run has left
         partial.mkdir()
     except OSError as error:
-        raise OutputError(f"{{subject}} cannot be written: {error.strerror}.", HINT,
+        raise OutputError(f"{{subject}} cannot be written: {error.strerror or error}.", HINT,
                           subject=partial) from None

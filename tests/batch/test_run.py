@@ -100,6 +100,37 @@ def test_a_torn_last_entry_is_mended_and_its_line_done_again(batch, tmp_path):
         assert path.read_bytes() == whole
 
 
+def test_entries_that_no_run_wrote_are_left_out(batch, tmp_path, caplog):
+    batch(LINES[:1])
+    path = tmp_path / "out" / "manifest.jsonl"
+    with path.open("ab") as file:
+        file.write(b'\xff\n[]\n' + b"[" * 100_000 + b'\n{"id": "\\ud800"}\n'
+                   b'{"id": "u1", "digest": "\\udfff"}\n')
+    progress, _ = batch(LINES[:2])
+    assert (progress.done_before, progress.done) == (1, 1)
+    assert "5 lines are damaged" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "pipe", "link"])
+@pytest.mark.parametrize("name", [".partial", ".line-index"])
+def test_what_lies_in_the_way_is_replaced_or_named(batch, tmp_path, name, kind):
+    """No run leaves it; but none may wait for it, or follow a link out of the folder."""
+    (tmp_path / "out").mkdir()
+    path = tmp_path / "out" / name
+    kept = tmp_path / "kept" / "file"
+    kept.parent.mkdir()
+    kept.write_text("kept")
+    {"folder": path.mkdir, "file": path.touch, "pipe": lambda: os.mkfifo(path),
+     "link": lambda: path.symlink_to(kept.parent)}[kind]()
+    if (name, kind) == (".line-index", "folder"):
+        with pytest.raises(OutputError, match=r"line-index cannot be written: Is a directory\."):
+            batch(LINES[:1])
+    else:
+        assert batch(LINES[:1])[0].done == 1
+        assert not path.exists()
+    assert kept.read_text() == "kept"
+
+
 def test_bad_lines_are_recorded_and_the_run_goes_on(batch, tmp_path):
     bad = {
         "not_json": (b"{text}", "invalid_json"),
@@ -130,6 +161,7 @@ def test_bad_lines_are_recorded_and_the_run_goes_on(batch, tmp_path):
         "no_file": ({"text": "A.", "voice": "none/voice.json"}, "invalid_line"),
         "same_id": ({"id": "u1", "text": "A."}, "duplicate_id"),
         "other_id": ({"id": "line-00000001", "text": "A."}, "invalid_id"),
+        "long_id": ({"id": 10**300, "text": "A."}, "text_too_long"),
         "silence": ({"text": "silence"}, "no_speech"),
     }
     lines = [LINES[0], LINES[1], *(line for line, _ in bad.values()), LINES[2]]
