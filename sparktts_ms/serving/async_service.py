@@ -106,12 +106,12 @@ class AsyncService:
             self.metrics.failure.labels(api, error.code or "invalid_request").inc()
             raise
         stream = SpeechStream(self, service.sample_rate, api, start_time)
+        self.streams.add(stream)                # waiting, until the engine has begun with it
         try:
             await self.start_job(service, request, chunks, stream)
         except BaseException as error:
             stream.end(error)
             raise
-        self.streams.add(stream)
         return stream
 
     async def start_job(self, service: Any, request: SpeechRequest, chunks: Chunks | None,

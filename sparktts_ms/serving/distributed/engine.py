@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sparktts_ms.errors import AudioError
+from sparktts_ms.errors import AudioError, OutputError
 from sparktts_ms.generation.attributes import VoiceDescription
 from sparktts_ms.generation.request import Chunks, SpeechRequest
 from sparktts_ms.service import Service
@@ -113,14 +113,17 @@ class Engine:
 
     def _encode(self, recording: bytes, transcript: str | None) -> Voice:
         self._metrics.note_encoded()
-        with tempfile.NamedTemporaryFile(prefix="spark-tts-audio-") as file:
-            file.write(recording)
-            file.flush()
-            try:
+        try:
+            with tempfile.NamedTemporaryFile(prefix="spark-tts-audio-") as file:
+                file.write(recording)
+                file.flush()
                 return self._service.encode_voice(Path(file.name), transcript)
-            except AudioError as error:
-                error.subject = "the recording"
-                raise
+        except OSError as error:
+            raise OutputError(f"The recording cannot be kept: {error.strerror or error}.",
+                              code="disk_full") from None
+        except AudioError as error:
+            error.subject = "the recording"
+            raise
 
     async def generate_voices(self, descriptions: Sequence[VoiceDescription]) -> list[Voice]:
         """See `Service.generate_voices`."""

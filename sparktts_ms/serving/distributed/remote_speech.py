@@ -18,12 +18,14 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from sparktts_ms.config import BiCodecConfig
-from sparktts_ms.errors import InputError, ServiceClosed, SparkTTSError
+from sparktts_ms.errors import InputError, ServiceClosed, SparkTTSError, one_line
 from sparktts_ms.generation.attributes import VoiceDescription
 from sparktts_ms.generation.request import Chunks, SpeechRequest
-from sparktts_ms.serving.async_service import MAX_UNREAD_SECONDS, AsyncService
+from sparktts_ms.serving.async_service import MAX_READERS, MAX_UNREAD_SECONDS, AsyncService
 from sparktts_ms.serving.distributed.engine import recording_id
 from sparktts_ms.serving.distributed.messages import EngineInfo, Progress
+from sparktts_ms.serving.monitoring.metrics import Metrics
+from sparktts_ms.serving.settings import Settings
 from sparktts_ms.serving.speech_stream import SpeechStream
 from sparktts_ms.voice import Voice
 
@@ -31,8 +33,17 @@ HOLD_SECONDS = 60.0         # of speech that a reader has not read, until the en
 MAX_ATTEMPTS = 2            # one more, if an engine fails before the first samples
 
 
+class EngineError(Exception):
+    """What nobody expected of an engine, whose log has the traceback."""
+
+
 class RemoteSpeech(AsyncService):
-    """For the coroutines of the ingress's event loop. Serve limits how many requests wait."""
+    """For the coroutines of the ingress's event loop. Serve limits how many streams wait; other
+    calls wait for a thread before they go to Serve, and are limited here."""
+
+    def __init__(self, settings: Settings, metrics: Metrics):
+        super().__init__(settings, metrics)
+        self._num_calls = 0
 
     async def start_job(self, service: RemoteService, request: SpeechRequest,
                         chunks: Chunks | None, stream: SpeechStream) -> None:
@@ -40,6 +51,18 @@ class RemoteSpeech(AsyncService):
         job = RemoteJob(service, request, chunks, stream.wake)
         stream.job = job        # type: ignore[assignment]
         await job.start()
+
+    @contextmanager
+    def in_progress(self) -> Iterator[None]:
+        """See `AsyncService.in_progress`."""
+        if self._num_calls >= MAX_READERS + self.settings.max_queue:
+            raise _busy()
+        self._num_calls += 1
+        try:
+            with super().in_progress():
+                yield
+        finally:
+            self._num_calls -= 1
 
     def _check_queue(self, service: Any) -> None:
         """The engines' queue raises InputError ("busy") when it is full."""
@@ -197,7 +220,8 @@ class RemoteJob:
         except asyncio.CancelledError:
             self.cancelled = True
         except Exception as error:
-            self._error = error
+            if not self.cancelled:      # else it is Serve's word for that
+                self._error = error
         self.done = True
         if not self._taken.done():
             if self._error is not None:
@@ -217,7 +241,7 @@ class RemoteJob:
                 return
             except ServiceClosed as error:
                 retry = error.code == "engine_failed" and not self._has_samples
-                if not retry or attempt == MAX_ATTEMPTS:
+                if not retry or self.cancelled or attempt == MAX_ATTEMPTS:
                     raise
 
     def _note(self, progress: Progress) -> None:
@@ -251,10 +275,13 @@ def own_errors() -> Iterator[None]:
         cause = error.cause
         if isinstance(cause, SparkTTSError):
             raise cause from None
-        raise
+        raise EngineError(f"{type(cause).__name__}: {one_line(cause)}") from None
     except BackPressureError:
-        raise InputError("The server is busy.", "Try again in a few seconds.",
-                         code="busy") from None
+        raise _busy() from None
     except (RayActorError, RayServeException, RayError) as error:
         raise ServiceClosed("The engine that spoke has failed.", "Send the request again.",
                             code="engine_failed") from error
+
+
+def _busy() -> InputError:
+    return InputError("The server is busy.", "Try again in a few seconds.", code="busy")

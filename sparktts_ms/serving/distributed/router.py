@@ -24,6 +24,8 @@ class AffinityRouter(RequestRouter):
         model_id = ""
         if pending_request is not None:
             model_id = pending_request.metadata.multiplexed_model_id
+            # Else Serve asks the same full engines again without a pause.
+            pending_request.routing_context.should_backoff = True
         if not model_id:
             return [random.sample(candidate_replicas, min(2, len(candidate_replicas)))]
         ranked = sorted(candidate_replicas,

@@ -5,6 +5,7 @@
 Chunks have 0.1 s; each has the process's id as the first sample, so that a client knows who spoke.
 """
 
+import errno
 import os
 import threading
 import time
@@ -79,6 +80,8 @@ class FakeService:
     def submit(self, request, *, chunks, keep, max_unread_seconds, on_change):
         if "refused" in request.text:
             raise InputError("This text is refused.", "Send another one.", code="too_long")
+        if "broken" in request.text:
+            raise ValueError("It broke.\nIn two lines.")
         if "stuck" in request.text:
             self.stuck_seconds = 1e6
             time.sleep(600)
@@ -93,6 +96,10 @@ class FakeService:
         content = Path(path).read_bytes()
         if b"noise" in content:
             raise AudioError("{subject} is no speech.", code="not_audio")
+        if b"broken" in content:
+            raise ValueError("It broke.\nIn two lines.")
+        if b"full disk" in content:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.encoded.append(content)
         return voice(os.getpid() % 4096)
 

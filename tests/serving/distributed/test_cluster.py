@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from queue import Empty
 
 import httpx
@@ -20,10 +21,10 @@ import ray
 from ray import serve
 from websockets.sync.client import connect
 
-from sparktts_ms.errors import AudioError, InputError
+from sparktts_ms.errors import AudioError, InputError, OutputError
 from sparktts_ms.generation.request import SpeechRequest
 from sparktts_ms.serving.distributed.engine import recording_id
-from sparktts_ms.serving.distributed.remote_speech import RemoteJob, RemoteService
+from sparktts_ms.serving.distributed.remote_speech import EngineError, RemoteJob, RemoteService
 from sparktts_ms.serving.ray_app import MAX_ONGOING, build, default_resources
 from tests.helpers import ROOT, wait_until
 from tests.serving.distributed.conftest import speech
@@ -228,6 +229,48 @@ def test_errors_of_an_engine_reach_the_caller(engines):
     reader = Reader(engines, "refused text")
     reader.join()
     assert reader.status == 400 and b"This text is refused." in reader.sound
+
+
+def test_what_nobody_expected_of_an_engine_is_one_line(engines):
+    service = RemoteService(serve.get_deployment_handle("Engine", "engines"))
+    with pytest.raises(EngineError, match=r"^ValueError: It broke\.$"):
+        service._call(service._engines.encode_voice, b"broken", None)
+    with pytest.raises(OutputError, match="cannot be kept: No space left on device"):
+        service._call(service._engines.encode_voice, b"full disk", None)
+    reader = Reader(engines, "broken speech")
+    reader.join()
+    assert reader.status == 500 and b"its log has the details" in reader.sound
+
+
+def leave(url):
+    """Send a request, and hang up while it waits."""
+    body = {"model": "spark-tts", "input": "fast speech", "voice": "alloy"}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{url}/v1/audio/speech", json=body, timeout=httpx.Timeout(60, read=1))
+
+
+@pytest.mark.slow
+def test_a_client_that_leaves_the_queue_makes_room(cluster):
+    url = cluster.run("left", 1, max_ongoing_requests=2, max_queued_requests=3)
+    speakers = [Reader(url, "endless speech") for _ in range(2)]
+    assert wait_until(lambda: all(reader.sound for reader in speakers))
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: leave(url), range(3)))
+
+    def accepted():
+        """Whether three requests may wait: they are not refused at once."""
+        try:
+            with ThreadPoolExecutor(3) as pool:
+                list(pool.map(lambda _: leave(url), range(3)))
+        except pytest.fail.Exception:
+            return False
+        return True
+
+    assert wait_until(accepted, 20)
+    logs = Path(ray._private.worker._global_node.get_session_dir_path(), "logs", "serve")
+    (log,) = logs.glob("replica_left_SpeechServer_*.log")
+    assert "Failed to route request after" not in log.read_text()      # 50 times, without a pause
+    serve.delete("left", _blocking=False)
 
 
 def test_websockets_speak(engines):
