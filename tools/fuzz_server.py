@@ -63,15 +63,15 @@ class FakeService:
     """What the server asks of a service. Recordings are read, and not encoded."""
 
     sample_rate = 16000
+    num_slots = 16
+    num_slots_used = 0
+    stuck_seconds = 0.0
+    languages = ("en",)
 
     def __init__(self) -> None:
-        from sparktts_ms.config import BiCodecConfig
         from sparktts_ms.config_files import read_config
 
-        config = read_config(ROOT / "pretrained_models" / "Spark-TTS-demo")
-        assert isinstance(config.bicodec, BiCodecConfig)
-        llm = SimpleNamespace(num_slots=16)
-        self.tts = SimpleNamespace(config=config, llm=llm, engine=SimpleNamespace(active=[]))
+        self.codec_config = read_config(ROOT / "pretrained_models" / "Spark-TTS-demo").bicodec
 
     def submit(self, request: Any, **_: Any) -> FakeJob:
         if not request.text.strip():
