@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import tempfile
 import time
@@ -103,13 +104,19 @@ class Engine:
         comes here, too."""
         key = recording_id(recording, transcript)
         voice = self._voices.pop(key, None)
-        if voice is None or voice.cancelled() or (voice.done() and voice.exception() is not None):
+        if voice is None:
             work = asyncio.to_thread(self._encode, recording, transcript)
             voice = asyncio.create_task(work)
+            voice.add_done_callback(functools.partial(self._forget_failed, key))
         self._voices[key] = voice                   # the latest one
         if len(self._voices) > MAX_VOICES:
             del self._voices[next(iter(self._voices))]
         return await asyncio.shield(voice)
+
+    def _forget_failed(self, key: str, voice: asyncio.Task[Voice]) -> None:
+        """Its error would keep the recording in memory."""
+        if voice.cancelled() or voice.exception() is not None:
+            self._voices.pop(key, None)
 
     def _encode(self, recording: bytes, transcript: str | None) -> Voice:
         self._metrics.note_encoded()

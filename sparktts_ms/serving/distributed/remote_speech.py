@@ -52,15 +52,29 @@ class RemoteSpeech(AsyncService):
         stream.job = job        # type: ignore[assignment]
         await job.start()
 
+    async def encode_voice(self, audio: bytes | np.ndarray,
+                           transcript: str | None = None) -> Voice:
+        """See `AsyncService.encode_voice`."""
+        with self._call():
+            return await super().encode_voice(audio, transcript)
+
+    async def tokenize(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `AsyncService.tokenize`."""
+        with self._call():
+            return await super().tokenize(samples)
+
+    async def decode(self, global_ids: np.ndarray, semantic_ids: np.ndarray) -> np.ndarray:
+        """See `AsyncService.decode`."""
+        with self._call():
+            return await super().decode(global_ids, semantic_ids)
+
     @contextmanager
-    def in_progress(self) -> Iterator[None]:
-        """See `AsyncService.in_progress`."""
+    def _call(self) -> Iterator[None]:
         if self._num_calls >= MAX_READERS + self.settings.max_queue:
             raise _busy()
         self._num_calls += 1
         try:
-            with super().in_progress():
-                yield
+            yield
         finally:
             self._num_calls -= 1
 

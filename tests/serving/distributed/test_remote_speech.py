@@ -1,8 +1,9 @@
 """The ingress's side, with engines that need no cluster."""
 
 import asyncio
-from contextlib import ExitStack
+import threading
 
+import numpy as np
 import pytest
 from ray.exceptions import ActorDiedError
 from ray.serve.exceptions import RequestCancelledError
@@ -96,16 +97,36 @@ def test_a_call_whose_engine_dies_twice_fails():
     assert engines.calls == 2
 
 
-def test_recordings_that_wait_for_a_thread_are_limited():
-    speech = RemoteSpeech(Settings(max_queue=3), Metrics())
-    speech.start(Engines(Queued))
-    with ExitStack() as stack:
-        for _ in range(MAX_READERS + 3):
-            stack.enter_context(speech.in_progress())
-        with pytest.raises(InputError) as refused, speech.in_progress():
-            pass
+class Waiting(Engines):
+    """An engine whose `tokenize` waits for `free`."""
+
+    def __init__(self):
+        super().__init__(Queued)
+        self.free = threading.Event()
+
+    def tokenize(self, samples):
+        self.free.wait()
+        return len(samples)
+
+
+def test_calls_that_wait_for_a_thread_are_limited():
+    engines = Waiting()
+
+    async def call():
+        speech = RemoteSpeech(Settings(max_queue=3), Metrics())
+        speech.start(engines)
+        calls = [asyncio.create_task(speech.tokenize(np.zeros(number)))
+                 for number in range(MAX_READERS + 3)]
+        await asyncio.sleep(0)
+        with pytest.raises(InputError) as refused:
+            await speech.encode_voice(b"recording")
         assert refused.value.code == "busy"
-        assert speech.num_requests == MAX_READERS + 3
-    with speech.in_progress():
-        assert speech.num_requests == 1
-    assert speech.num_requests == 0
+        with speech.in_progress():              # as a request of KServe, whose rows are streams
+            assert speech.num_requests == MAX_READERS + 4
+        engines.free.set()
+        assert await asyncio.gather(*calls) == list(range(MAX_READERS + 3))
+        assert await speech.tokenize(np.zeros(5)) == 5
+        assert speech.num_requests == 0
+        speech.close()
+
+    asyncio.run(call())
