@@ -13,7 +13,6 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -354,9 +353,3 @@ class _Reader:
         if len({point[0] for point in points}) < len(points):
             self.fail(f"has the same size twice in {name}")
         return Curve(points)
-
-
-@cache
-def default_costs(name: str) -> Costs:
-    """The costs of one of `named_costs`."""
-    return read_costs(named_costs()[name])

@@ -193,7 +193,7 @@ class Device:
             self.slot_seconds += seconds * len(self._active)
             yield env.timeout(seconds)
             if chunk is not None:
-                self._deliver(*chunk)
+                self._deliver(chunk[0], chunk[1])
             for job in ended:
                 self._end(job)
 
@@ -382,7 +382,7 @@ class Device:
             seconds += curve(window.size)
         return seconds
 
-    def _deliver(self, job: Job, seconds: float, cost: float) -> None:
+    def _deliver(self, job: Job, seconds: float) -> None:
         now = self.env.now
         job.playback_end = max(job.playback_end, now) + seconds
         job.chunk_times.append((now, seconds))

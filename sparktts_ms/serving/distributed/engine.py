@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from queue import Empty
 from typing import Any
 
 import numpy as np
 
-from sparktts_ms.errors import AudioError, OutputError
 from sparktts_ms.generation.attributes import VoiceDescription
 from sparktts_ms.generation.request import Chunks, SpeechRequest
 from sparktts_ms.service import Service
@@ -23,6 +20,7 @@ from sparktts_ms.serving.async_service import MAX_UNREAD_SECONDS
 from sparktts_ms.serving.distributed.messages import EngineInfo, Progress
 from sparktts_ms.serving.distributed.ray_metrics import EngineMetrics
 from sparktts_ms.serving.environment import load_service
+from sparktts_ms.serving.recordings.encoder import encode_voice
 from sparktts_ms.voice import Voice
 
 MAX_VOICES = 1024           # of recordings that an engine remembers; each has a few hundred numbers
@@ -120,17 +118,7 @@ class Engine:
 
     def _encode(self, recording: bytes, transcript: str | None) -> Voice:
         self._metrics.note_encoded()
-        try:
-            with tempfile.NamedTemporaryFile(prefix="spark-tts-audio-") as file:
-                file.write(recording)
-                file.flush()
-                return self._service.encode_voice(Path(file.name), transcript)
-        except OSError as error:
-            raise OutputError(f"The recording cannot be kept: {error.strerror or error}.",
-                              code="disk_full") from None
-        except AudioError as error:
-            error.subject = "the recording"
-            raise
+        return encode_voice(self._service, recording, transcript)
 
     async def generate_voices(self, descriptions: Sequence[VoiceDescription]) -> list[Voice]:
         """See `Service.generate_voices`."""

@@ -32,7 +32,7 @@ class RecordingEncoder:
         with self._lock:
             voice = self._voices.get(key)
         if voice is None:
-            voice = _encode_voice(service, audio, transcript)
+            voice = encode_voice(service, audio, transcript)
             with self._lock:
                 self._voices[key] = voice
                 if len(self._voices) > MAX_VOICES:
@@ -40,7 +40,8 @@ class RecordingEncoder:
         return voice
 
 
-def _encode_voice(service: Service, audio: bytes | np.ndarray, transcript: str | None) -> Voice:
+def encode_voice(service: Service, audio: bytes | np.ndarray, transcript: str | None) -> Voice:
+    """As `RecordingEncoder.encode`, without a memory."""
     try:
         with tempfile.NamedTemporaryFile(prefix="spark-tts-audio-") as file:
             if isinstance(audio, bytes):
@@ -50,7 +51,7 @@ def _encode_voice(service: Service, audio: bytes | np.ndarray, transcript: str |
             file.flush()
             return service.encode_voice(Path(file.name), transcript)
     except OSError as error:
-        raise OutputError(f"The recording cannot be kept: {error.strerror}.",
+        raise OutputError(f"The recording cannot be kept: {error.strerror or error}.",
                           code="disk_full") from None
     except AudioError as error:
         error.subject = "the recording"
