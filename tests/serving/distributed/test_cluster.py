@@ -342,6 +342,11 @@ def test_metrics_are_exported_by_ray(engines):
               "request_success_total", "time_to_first_audio_seconds_bucket",
               "audio_seconds_total", "recordings_encoded_total")
 
+    with speech(engines, "fast speech") as response:
+        response.read()
+    engine = serve.get_deployment_handle("Engine", "engines")
+    engine.encode_voice.remote(b"for the metrics", None).result()
+
     def missing():
         lines = exported()
         return [name for name in wanted
