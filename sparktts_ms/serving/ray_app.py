@@ -19,6 +19,7 @@ from ray.serve.config import AutoscalingConfig, RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 
 from sparktts_ms.errors import InputError, quoted
+from sparktts_ms.qwen2.language_model import BATCH_SIZES
 from sparktts_ms.serving.app import create_app
 from sparktts_ms.serving.distributed.engine import Engine, Load
 from sparktts_ms.serving.distributed.ray_metrics import RayMetrics
@@ -26,7 +27,7 @@ from sparktts_ms.serving.distributed.remote_speech import RemoteService, RemoteS
 from sparktts_ms.serving.environment import load_service, settings_from_environment
 from sparktts_ms.serving.server import SpeechServer
 
-NUM_SLOTS = 16              # sequences that share a decode step of an engine
+NUM_SLOTS = BATCH_SIZES[-1]     # of an engine: sequences that share its decode steps
 MAX_ONGOING = NUM_SLOTS + 4     # of an engine: a few more encode recordings, or wait for a slot
 MAX_CONNECTIONS = 4096      # of an ingress replica
 TARGET_ONGOING = 8.0        # of an engine; more of them start another one
