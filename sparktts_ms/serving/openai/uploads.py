@@ -73,7 +73,7 @@ async def uploaded(request: Request, max_bytes: int) -> AsyncIterator[Upload]:
         raise InputError("The form cannot be read: its charset is not that of its text.",
                          "Send UTF-8.", code="invalid_form") from None
     except OSError as error:            # large files go through the temporary folder
-        raise OutputError(f"The recording cannot be kept: {error.strerror}.",
+        raise OutputError(f"The recording cannot be kept: {error.strerror or error}.",
                           code="disk_full") from None
     try:
         yield Upload(form, max_bytes)
