@@ -40,32 +40,29 @@ def exit_now(number: int, frame: object) -> None:
 def stop_on_first_signal() -> None:
     """The first of the signals raises KeyboardInterrupt, the others are ignored. SIGHUP stays
     ignored where it is, as nohup does it."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-
-    def stop(*_) -> NoReturn:
-        ignore_signals()
+    def stop() -> NoReturn:
         raise KeyboardInterrupt
 
-    for number in STOP_SIGNALS:
-        if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, stop)
+    _on_first_signal(stop)
 
 
 def note_first_signal() -> Callable[[], bool]:
     """As `stop_on_first_signal`, without an exception: the function that is returned says whether
     a signal came. Python loses an exception of a handler that runs while an object is freed."""
-    came: list[int] = []
+    came: list[bool] = []
+    _on_first_signal(lambda: came.append(True))
+    return lambda: bool(came)
 
-    def note(number: int, frame: object) -> None:
+
+def _on_first_signal(act: Callable[[], object]) -> None:
+    def handle(number: int, frame: object) -> None:
         ignore_signals()
-        came.append(number)
+        act()
 
     if threading.current_thread() is threading.main_thread():
         for number in STOP_SIGNALS:
             if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, note)
-    return lambda: bool(came)
+                signal.signal(number, handle)
 
 
 def ignore_signals() -> None:

@@ -21,10 +21,10 @@ from sparktts_ms.serving.distributed.messages import EngineInfo, Progress
 from sparktts_ms.serving.distributed.ray_metrics import EngineMetrics
 from sparktts_ms.serving.environment import load_service
 from sparktts_ms.serving.recordings.encoder import encode_voice
+from sparktts_ms.serving.settings import Settings
 from sparktts_ms.voice import Voice
 
 MAX_VOICES = 1024           # of recordings that an engine remembers; each has a few hundred numbers
-STUCK_SECONDS = 300.0       # that a step may take: a graph of a new shape is compiled meanwhile
 
 Load = Callable[[], Service]
 
@@ -32,11 +32,11 @@ Load = Callable[[], Service]
 class Engine:
     """Methods are called through a Serve handle.
 
-    load: returns the service on the replica's device. stuck_seconds: see `check_health`. Errors of
-    the kind SparkTTSError reach the caller as the cause of Ray's error.
+    load: returns the service on the replica's device. stuck_seconds: see `Settings`. Errors of the
+    kind SparkTTSError reach the caller as the cause of Ray's error.
     """
 
-    def __init__(self, load: Load = load_service, stuck_seconds: float = STUCK_SECONDS):
+    def __init__(self, load: Load = load_service, stuck_seconds: float = Settings.stuck_seconds):
         self._stuck_seconds = stuck_seconds
         self._service = load()
         self._service.warm_up()

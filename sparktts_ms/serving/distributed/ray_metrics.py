@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from ray.serve import metrics as ray_metrics
@@ -21,7 +22,7 @@ class RayMetrics(Metrics):
     def __init__(self) -> None:
         self._values: list[tuple[Any, Callable[[], float]]] = []
         super().__init__()
-        threading.Thread(target=self._set_gauges, name="gauges", daemon=True).start()
+        keep_set(self._values)
 
     def observe(self, gauge: Any, value: Callable[[], float]) -> None:
         """Let a gauge be whatever `value` returns, every GAUGE_SECONDS."""
@@ -30,12 +31,6 @@ class RayMetrics(Metrics):
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """Nothing: Ray exports the values of all replicas on each node."""
         return b"# Ray exports the metrics of this server.\n", TEXT
-
-    def _set_gauges(self) -> None:
-        while True:
-            for gauge, value in list(self._values):
-                gauge.set(float(value()))
-            threading.Event().wait(GAUGE_SECONDS)
 
     def _gauge(self, name: str, text: str) -> Any:
         return ray_metrics.Gauge(PREFIX + name, text)
@@ -51,21 +46,25 @@ class EngineMetrics:
     """Of an engine: slots in use, and recordings that were encoded."""
 
     def __init__(self, service: Service):
-        self._slots = ray_metrics.Gauge(
-            f"{PREFIX}num_slots_used", "Slots of the KV cache in use.")
+        slots = ray_metrics.Gauge(f"{PREFIX}num_slots_used", "Slots of the KV cache in use.")
         self._encoded = ray_metrics.Counter(
             f"{PREFIX}recordings_encoded", "Recordings that were not in the engine's cache.")
-        self._service = service
-        threading.Thread(target=self._set_gauges, name="gauges", daemon=True).start()
+        keep_set([(slots, lambda: service.num_slots_used)])
 
     def note_encoded(self) -> None:
         """A recording has been encoded."""
         self._encoded.inc()
 
-    def _set_gauges(self) -> None:
+
+def keep_set(values: Sequence[tuple[Any, Callable[[], float]]]) -> None:
+    """Set each gauge to its value, every GAUGE_SECONDS, in a thread of its own."""
+    def keep() -> None:
         while True:
-            self._slots.set(self._service.num_slots_used)
-            threading.Event().wait(GAUGE_SECONDS)
+            for gauge, value in list(values):
+                gauge.set(float(value()))
+            time.sleep(GAUGE_SECONDS)
+
+    threading.Thread(target=keep, name="gauges", daemon=True).start()
 
 
 class _Labelled:

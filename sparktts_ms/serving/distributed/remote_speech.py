@@ -13,7 +13,7 @@ from queue import Empty
 from typing import Any
 
 import numpy as np
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
@@ -172,8 +172,8 @@ class RemoteService:
 class RemoteJob:
     """A request that an engine works on; `SpeechStream` reads it like a `Job`. For one event loop.
 
-    If the engine fails before it has sent samples, another one does the work: the same, since the
-    request has its seed. While the reader has a lot to read, the engine holds the rest back.
+    If the engine fails before it has sent samples, another one does the work. While the reader has
+    a lot to read, the engine holds the rest back.
     on_change: called when there is something to read.
     """
 
@@ -292,7 +292,7 @@ def own_errors() -> Iterator[None]:
         raise EngineError(f"{type(cause).__name__}: {one_line(cause)}") from None
     except BackPressureError:
         raise _busy() from None
-    except (RayActorError, RayServeException, RayError) as error:
+    except (RayError, RayServeException) as error:
         raise ServiceClosed("The engine that spoke has failed.", "Send the request again.",
                             code="engine_failed") from error
 
