@@ -1,4 +1,4 @@
-"""The worker of this package: python -m benchmarks.ours MODEL_DIR --quantize {none,int8}"""
+"""The worker of this package: python -m benchmarks.ours MODEL_DIR --quantize {none,int8,int4}"""
 
 from __future__ import annotations
 
@@ -136,6 +136,6 @@ def _sampling(tokens: int):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model_dir", type=Path)
-    parser.add_argument("--quantize", choices=("none", "int8"), default="none")
+    parser.add_argument("--quantize", choices=("none", "int8", "int4"), default="none")
     args = parser.parse_args()
     serve(lambda: Ours(args.model_dir, args.quantize))

@@ -30,7 +30,7 @@ CHOICES = {
     "device_target": ("auto", "Ascend", "CPU"),
     "mode": ("graph", "pynative"),
     "dtype": (None, "float32", "bfloat16"),     # float16 overflows in the language model
-    "quantize": ("none", "int8"),
+    "quantize": ("none", "int8", "int4"),
 }
 
 
@@ -40,7 +40,7 @@ class Runtime:
 
     device_target: str      # "Ascend" or "CPU"
     graph_mode: bool        # networks are compiled
-    llm_dtype: str          # of the language model, with "int8"; the codec is always float32
+    llm_dtype: str          # of the language model, also "int8" or "int4"; the codec's is float32
     capture: bool = False   # decode steps are captured
     graphs: list[str] = field(default_factory=list)     # names of those compiled so far
     shapes: set[tuple] = field(default_factory=set)     # seen by networks without a graph
@@ -51,7 +51,7 @@ class Runtime:
               capture: bool | None = None) -> Runtime:
         """Configure a device; the parameters are those of `SparkTTS.from_pretrained`.
 
-        Without the CPU kernels `quantize` "int8" falls back to float32 with a warning. Raises
+        Without the CPU kernels quantized weights fall back to float32 with a warning. Raises
         DeviceError for a device that is not available, or a value that it does not support.
         """
         for name, value in (("device_target", device_target), ("mode", mode), ("dtype", dtype),
@@ -65,8 +65,8 @@ class Runtime:
                 logger.warning("%s cannot be opened by this user; the CPU is used.", closed)
         if dtype == "bfloat16" and device_target == "CPU":
             raise DeviceError("bfloat16 has no kernels on the CPU.", "Use float32 there.")
-        if quantize == "int8" and device_target == "Ascend":
-            raise DeviceError("8-bit weights are computed by CPU kernels only.",
+        if quantize != "none" and device_target == "Ascend":
+            raise DeviceError("Quantized weights are computed by CPU kernels only.",
                               "Use quantize='none' on Ascend.")
         if capture and (device_target == "CPU" or mode == "pynative"):
             raise DeviceError("Launches are captured in graph mode on Ascend only.")
@@ -77,10 +77,10 @@ class Runtime:
             _set_capture(capture)
         if dtype is None:
             dtype = "bfloat16" if device_target == "Ascend" else "float32"
-        if quantize == "int8" and not library.enabled():
-            logger.warning("8-bit weights need the compiled CPU kernels; float32 is used.")
-        elif quantize == "int8":
-            dtype = "int8"
+        if quantize != "none" and not library.enabled():
+            logger.warning("Quantized weights need the compiled CPU kernels; float32 is used.")
+        elif quantize != "none":
+            dtype = quantize
         return cls(device_target, mode == "graph", dtype, bool(capture))
 
     @property

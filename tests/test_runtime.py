@@ -13,13 +13,14 @@ from sparktts_ms.runtime import MAX_SHAPES, Runtime
 from tests.helpers import ROOT
 
 
-def test_int8_on_ascend_is_refused():
-    with pytest.raises(DeviceError, match="8-bit"):
-        Runtime.start("Ascend", quantize="int8")
+@pytest.mark.parametrize("quantize", ["int8", "int4"])
+def test_quantized_weights_on_ascend_are_refused(quantize):
+    with pytest.raises(DeviceError, match="Quantized"):
+        Runtime.start("Ascend", quantize=quantize)
 
 
 @pytest.mark.parametrize("options", [
-    {"device_target": "GPU"}, {"mode": "fast"}, {"dtype": "float16"}, {"quantize": "int4"}])
+    {"device_target": "GPU"}, {"mode": "fast"}, {"dtype": "float16"}, {"quantize": "int2"}])
 def test_unknown_values_are_refused(options):
     with pytest.raises(DeviceError, match=next(iter(options))):
         Runtime.start(**options)

@@ -24,8 +24,8 @@ class Linear(nn.Cell):
     """y = x W + b on rows, float32 in and out. `matrix` is (out, in), as in checkpoints.
 
     dtype: of the stored matrix, "float32", "bfloat16" (Ascend only; then also of x and y), or
-    "int8" (CPU kernels only). eps: x passes an RMS norm first. gelu: y is activated. A second
-    argument of `construct` is added to y.
+    "int8" or "int4" (CPU kernels only). eps: x passes an RMS norm first. gelu: y is activated. A
+    second argument of `construct` is added to y.
     """
 
     def __init__(self, matrix: np.ndarray, bias: np.ndarray | None = None, dtype: str = "float32",
@@ -38,7 +38,7 @@ class Linear(nn.Cell):
         self.gelu = gelu
         self.eps = Tensor(np.array([eps or 0.0], np.float32))
         if self.native:
-            self.weight = weight(library.pack(matrix, dtype == "int8"))
+            self.weight = weight(library.pack(matrix, dtype))
             self.bias = weight(np.zeros(outputs, np.float32) if bias is None else bias)
             name = "linear_gelu" if gelu else "linear_bias"
             self.fused = custom_op("rms_norm_linear" if self.has_norm else name, outputs)
@@ -93,7 +93,7 @@ class SwiGLU(nn.Cell):
         self.native = library.enabled()
         self.eps = Tensor(np.array([eps], np.float32))
         if self.native:
-            self.weight = weight(library.pack(interleave(gate, up), dtype == "int8"))
+            self.weight = weight(library.pack(interleave(gate, up), dtype))
             self.fused = custom_op("rms_norm_swiglu", self.inner)
         else:
             self.ascend = ascend.on_ascend()
@@ -132,7 +132,7 @@ class LogitsProjection(nn.Cell):
         self.native = library.enabled()
         self.eps = Tensor(np.array([eps], np.float32))
         if self.native:
-            self.weight = weight(library.pack(matrix, dtype == "int8"))
+            self.weight = weight(library.pack(matrix, dtype))
             self.fused = custom_op("rms_norm_logits", self.outputs)
         else:
             self.ascend = ascend.on_ascend()

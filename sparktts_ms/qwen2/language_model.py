@@ -199,8 +199,10 @@ class LMHead:
         self.runtime = model.runtime
         self.token_to_row = np.full(model.config.vocab_size, -1, np.int32)
         self.token_to_row[ids] = np.arange(len(ids), dtype=np.int32)
+        dtype = self.runtime.llm_dtype
         self.projection = LogitsProjection(model.output_embedding[ids] * model.final_norm_gain,
-                                           self.runtime.llm_dtype, model.config.rms_norm_eps)
+                                           "int8" if dtype == "int4" else dtype,
+                                           model.config.rms_norm_eps)
         step = DecodeStep(model.network, self.projection, min(DEVICE_TOP_K, len(ids)))
         self._step = self.runtime.compile_decode_step(
             step, f"decode step ({len(ids)} ids)", *model.network.step_inputs.shapes(

@@ -66,7 +66,7 @@ def test_logits_outside_all_ranges_are_minus_infinity(form):
     assert np.isneginf(projection(Tensor(x), logit_ranges(empty)).asnumpy()).all()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("dtype", ["float32", "int8", "int4"])
 def test_linear_is_batch_invariant(kernels, dtype):
     x = normal(64, 200)
     layer = Linear(normal(150, 200), normal(150), dtype, eps=1e-6)

@@ -4,10 +4,7 @@
 // to back once for up to kRows rows. A tile is some rows times one panel, summed in registers over
 // all of K, each row in the same order for any number of rows: results are batch-invariant.
 //
-//   float32   panel: K x 32 weights.
-//   int8      panel: blocks of 64 inputs: 32 bfloat16 scales, then 16 x 32 x 4 weights + 128 (four
-//             inputs side by side, as `dot4` reads them). Rows are quantized to int8, with a scale
-//             for each block of 64 too.
+// Here the float32 product: a panel is K x 32 weights. quantized.h has weights of 8 and 4 bits.
 #pragma once
 
 #include "kernel.h"
@@ -17,17 +14,14 @@
 namespace sparktts {
 
 constexpr int kPanel = 2 * kLanes;
-constexpr int kBlock = 64;
-constexpr int64_t kBlockBytes = kPanel * 2 + kPanel * kBlock;
 constexpr int64_t kTaskBytes = 128 << 10;   // of weights: microseconds, more than a task's overhead
 #if defined(__AVX512F__)
-constexpr int kRows = 10, kRows8 = 6;       // as many as have their sums in registers
+constexpr int kRows = 10;                   // as many as have their sums in registers
 #else
-constexpr int kRows = 3, kRows8 = 2;
+constexpr int kRows = 3;
 #endif
 
 inline int64_t panels(int64_t outputs) { return (outputs + kPanel - 1) / kPanel; }
-inline int64_t blocks(int64_t inputs) { return (inputs + kBlock - 1) / kBlock; }
 
 // The rows of a product: row r begins at x + r * stride and has `taps` segments of `width`, at a
 // distance of `tap_stride` (more than one for convolutions).
@@ -58,92 +52,6 @@ struct Rows {
           sums[r][0] += v * w0;
           sums[r][1] += v * w1;
         }
-      }
-    }
-    for (int r = 0; r < R; ++r) {
-      store(out + r * kPanel, sums[r][0]);
-      store(out + r * kPanel + kLanes, sums[r][1]);
-    }
-  }
-};
-
-// Rows quantized to int8: values [rows, blocks * 64], and for each block a scale and the initial
-// sum, -128 times the sum of the block's values, because the packed weights are 128 too large.
-struct Rows8 {
-  const int8_t* x;
-  const float* scales;
-  const int32_t* initial;
-  int64_t count;            // blocks a row
-
-  static constexpr int kMaxRows = kRows8;
-  static int64_t bytes(int64_t rows, int64_t inputs) {
-    return rows * blocks(inputs) * (kBlock + 8);
-  }
-  Rows8 from(int64_t row) const {
-    return {x + row * count * kBlock, scales + row * count, initial + row * count, count};
-  }
-
-  // In `memory` (of `bytes`), for rows that `quantize` writes.
-  Rows8(void* memory, int64_t rows, int64_t inputs) : count(blocks(inputs)) {
-    x = static_cast<int8_t*>(memory);
-    scales = reinterpret_cast<const float*>(x + rows * count * kBlock);
-    initial = reinterpret_cast<const int32_t*>(scales + rows * count);
-  }
-  Rows8(const int8_t* x, const float* scales, const int32_t* initial, int64_t count)
-      : x(x), scales(scales), initial(initial), count(count) {}
-
-  void quantize(int64_t row, const float* values, int64_t inputs) const {
-    int8_t* out = const_cast<int8_t*>(x) + row * count * kBlock;
-    for (int64_t b = 0; b < count; ++b, out += kBlock) {
-      alignas(64) float block[kBlock] = {};
-      const int64_t width = std::min<int64_t>(kBlock, inputs - b * kBlock);
-      std::memcpy(block, values + b * kBlock, width * sizeof(float));
-      float max = 0.0f;
-#pragma omp simd reduction(max : max)
-      for (int i = 0; i < kBlock; ++i) max = std::max(max, std::fabs(block[i]));
-      const float inverse_scale = max > 0.0f ? 127.0f / max : 0.0f;
-      int32_t sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (int i = 0; i < kBlock; ++i) {
-        const auto value = static_cast<int32_t>(std::nearbyint(block[i] * inverse_scale));
-        out[i] = static_cast<int8_t>(value);
-        sum += value;
-      }
-      const_cast<float*>(scales)[row * count + b] = max / 127.0f;
-      const_cast<int32_t*>(initial)[row * count + b] = -128 * sum;
-    }
-  }
-
-  template <int R>
-  void tile(const void* panel, float* out) const {
-    const auto* w = static_cast<const uint8_t*>(panel);
-    f32x16 sums[R][2] = {};
-    for (int64_t b = 0; b < count; ++b) {
-      const f32x16 scale0 = bf16_to_float(reinterpret_cast<const uint16_t*>(w));
-      const f32x16 scale1 = bf16_to_float(reinterpret_cast<const uint16_t*>(w) + kLanes);
-      w += 2 * kPanel;
-      i32x16 dots[R][2];
-#pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) dots[r][0] = dots[r][1] = broadcast(initial[r * count + b]);
-      const int8_t* four = x + b * kBlock;
-#pragma GCC unroll 4
-      for (int q = 0; q < kBlock / 4; ++q, w += 4 * kPanel, four += 4) {
-        if (R <= 4) {
-          __builtin_prefetch(w + 4096);
-          __builtin_prefetch(w + 4160);
-        }
-        const u8x64 w0 = load<u8x64>(w), w1 = load<u8x64>(w + 64);
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) {
-          dots[r][0] = dot4(dots[r][0], w0, four + r * count * kBlock);
-          dots[r][1] = dot4(dots[r][1], w1, four + r * count * kBlock);
-        }
-      }
-#pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) {
-        const f32x16 scale = broadcast(scales[r * count + b]);
-        sums[r][0] += to_float(dots[r][0]) * (scale0 * scale);
-        sums[r][1] += to_float(dots[r][1]) * (scale1 * scale);
       }
     }
     for (int r = 0; r < R; ++r) {

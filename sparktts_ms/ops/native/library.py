@@ -44,6 +44,8 @@ CPU_QUOTAS = (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us
 PORTABLE_VARIABLE = "SPARKTTS_KERNELS"      # names the folder of `build_portable`
 CPU_INFO = Path("/proc/cpuinfo")
 
+BITS = {"float32": 32, "int8": 8, "int4": 4}       # of a packed weight
+
 CHECKSUM_MARK = b"sparktts_ms sha256\0"
 
 
@@ -133,15 +135,17 @@ def custom_op(name: str, columns: int | None = None,
     return operator
 
 
-def pack(matrix: np.ndarray, int8: bool = False) -> np.ndarray:
-    """A matrix [outputs, inputs] as gemm.h packs it, flat: float32, or uint8 for int8 weights."""
+def pack(matrix: np.ndarray, dtype: str = "float32") -> np.ndarray:
+    """A matrix [outputs, inputs] as packing.cc packs it, flat. dtype: "float32", or "int8" or
+    "int4", which are uint8."""
     assert _library is not None
     matrix = np.ascontiguousarray(matrix, np.float32)
     outputs, inputs = map(ctypes.c_int64, matrix.shape)
-    packed = allocate(_library.sparktts_packed_bytes(outputs, inputs, ctypes.c_int(int8)))
-    fill = _library.sparktts_pack_int8 if int8 else _library.sparktts_pack_float32
-    fill(ctypes.c_void_p(matrix.ctypes.data), outputs, inputs, ctypes.c_void_p(packed.ctypes.data))
-    return packed if int8 else packed.view(np.float32)
+    bits = ctypes.c_int(BITS[dtype])
+    packed = allocate(_library.sparktts_packed_bytes(outputs, inputs, bits))
+    _library.sparktts_pack(ctypes.c_void_p(matrix.ctypes.data), outputs, inputs, bits,
+                           ctypes.c_void_p(packed.ctypes.data))
+    return packed.view(np.float32) if dtype == "float32" else packed
 
 
 def available_cores() -> int:

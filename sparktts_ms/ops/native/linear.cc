@@ -1,9 +1,9 @@
 // Linear layers with what comes before (RMS norm) and after (bias, GELU, SwiGLU, residual) fused.
 //
-// x [T, K] and y [T, N] are float32. Packed matrices are flat: float32, or uint8 for int8 weights
-// (see gemm.h).
+// x [T, K] and y [T, N] are float32. Packed matrices are flat (packing.cc); their size tells whether
+// weights have 32, 8 or 4 bits.
 
-#include "gemm.h"
+#include "quantized.h"
 
 using namespace sparktts;
 
@@ -20,39 +20,60 @@ void rms_norm_row(const float* x, int64_t size, float eps, float* out) {
 
 struct Matrix {
   const char* packed;
-  bool int8;
-  int64_t outputs;
+  int64_t bytes, outputs;
 };
 
-Matrix matrix(void** tensors, const char** dtypes, int index, int64_t outputs) {
-  return {at<const char>(tensors, index), std::strcmp(dtypes[index], "uint8") == 0, outputs};
+// The packed matrix of an input: float32, or uint8 for weights of 8 and 4 bits.
+Matrix matrix(void** tensors, int64_t** shapes, const char** dtypes, int index, int64_t outputs) {
+  const int64_t size = std::strcmp(dtypes[index], "uint8") == 0 ? 1 : 4;
+  return {at<const char>(tensors, index), shapes[index][0] * size, outputs};
 }
 
-// x [rows, inputs], RMS-normalised if `eps` is given, times the panels first .. last - 1 of `w`
+// `prepare(row, r)` for each row r of x [rows, inputs], RMS-normalised into `normed` if `eps` is given
+template <typename Prepare>
+void normalize(const float* x, int64_t rows, int64_t inputs, const float* eps, float* normed,
+               int64_t row_floats, const Prepare& prepare) {
+  parallel_ranges(rows, rows < 16 ? rows : 4, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const float* row = x + r * inputs;
+      if (eps) {
+        rms_norm_row(row, inputs, *eps, normed + r * row_floats);
+        row = normed + r * row_floats;
+      }
+      prepare(row, r);
+    }
+  });
+}
+
+// x [rows, inputs], RMS-normalised if `eps` is given, times the panels first .. last - 1 of `w`,
+// whose groups are of this format
+template <typename Format, typename Epilogue>
+void quantized_linear(const float* x, int64_t rows, int64_t inputs, const float* eps,
+                      const Matrix& w, int64_t first, int64_t last, const Epilogue& epilogue) {
+  const int64_t row_floats = (inputs + 15) / 16 * 16, normed = eps ? rows * row_floats * 4 : 0;
+  Scratch scratch(normed + QuantizedRows<Format>::bytes(rows, inputs));
+  const QuantizedRows<Format> quantized(scratch.as<char>(normed), rows, inputs);
+  normalize(x, rows, inputs, eps, scratch.as<float>(), row_floats,
+            [&](const float* row, int64_t r) { quantized.quantize(r, row, inputs); });
+  multiply(quantized, rows, w.packed, groups<Format>(inputs) * Format::kGroupBytes, first, last,
+           epilogue);
+}
+
 template <typename Epilogue>
 void linear(const float* x, int64_t rows, int64_t inputs, const float* eps, const Matrix& w,
             int64_t first, int64_t last, const Epilogue& epilogue) {
-  const int64_t row_floats = (inputs + 15) / 16 * 16, step = rows < 16 ? rows : 4;
-  const int64_t normed_bytes = eps ? rows * row_floats * 4 : 0;
-  Scratch scratch(normed_bytes + (w.int8 ? Rows8::bytes(rows, inputs) : 0));
+  const int64_t panel_bytes = w.bytes / panels(w.outputs);
+  if (panel_bytes == groups<Int8>(inputs) * Int8::kGroupBytes)
+    return quantized_linear<Int8>(x, rows, inputs, eps, w, first, last, epilogue);
+  if (panel_bytes == groups<Int4>(inputs) * Int4::kGroupBytes)
+    return quantized_linear<Int4>(x, rows, inputs, eps, w, first, last, epilogue);
+  const int64_t row_floats = (inputs + 15) / 16 * 16;
+  Scratch scratch(eps ? rows * row_floats * 4 : 0);
   float* normed = scratch.as<float>();
-  const Rows8 rows8(scratch.as<char>(normed_bytes), rows, inputs);
-  if (eps || w.int8)
-    parallel_ranges(rows, step, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const float* row = x + r * inputs;
-        if (eps) {
-          rms_norm_row(row, inputs, *eps, normed + r * row_floats);
-          row = normed + r * row_floats;
-        }
-        if (w.int8) rows8.quantize(r, row, inputs);
-      }
-    });
-  if (w.int8)
-    multiply(rows8, rows, w.packed, blocks(inputs) * kBlockBytes, first, last, epilogue);
-  else
-    multiply(Rows{eps ? normed : x, eps ? row_floats : inputs, inputs}, rows, w.packed,
-             inputs * kPanel * 4, first, last, epilogue);
+  if (eps)
+    normalize(x, rows, inputs, eps, normed, row_floats, [](const float*, int64_t) {});
+  multiply(Rows{eps ? normed : x, eps ? row_floats : inputs, inputs}, rows, w.packed,
+           inputs * kPanel * 4, first, last, epilogue);
 }
 
 template <typename Epilogue>
@@ -68,7 +89,7 @@ KERNEL(linear_bias) {
   const float* bias = at<const float>(tensors, 2);
   const int64_t outputs = shapes[3][1];
   linear(at<const float>(tensors, 0), shapes[0][0], shapes[0][1], nullptr,
-         matrix(tensors, dtypes, 1, outputs),
+         matrix(tensors, shapes, dtypes, 1, outputs),
          store_outputs(at<float>(tensors, 3), outputs,
                        [=](float sum, int64_t o, int64_t) { return sum + bias[o]; }));
   return 0;
@@ -79,7 +100,7 @@ KERNEL(linear_gelu) {
   const float* bias = at<const float>(tensors, 2);
   const int64_t outputs = shapes[3][1];
   linear(at<const float>(tensors, 0), shapes[0][0], shapes[0][1], nullptr,
-         matrix(tensors, dtypes, 1, outputs),
+         matrix(tensors, shapes, dtypes, 1, outputs),
          store_outputs(at<float>(tensors, 3), outputs,
                        [=](float sum, int64_t o, int64_t) { return gelu_erf(sum + bias[o]); }));
   return 0;
@@ -91,7 +112,7 @@ KERNEL(linear_add) {
   const int64_t outputs = shapes[4][1];
   auto add = [=](float sum, int64_t o, int64_t i) { return residual[i] + (sum + bias[o]); };
   linear(at<const float>(tensors, 0), shapes[0][0], shapes[0][1], nullptr,
-         matrix(tensors, dtypes, 1, outputs), store_outputs(at<float>(tensors, 4), outputs, add));
+         matrix(tensors, shapes, dtypes, 1, outputs), store_outputs(at<float>(tensors, 4), outputs, add));
   return 0;
 }
 
@@ -100,7 +121,7 @@ KERNEL(rms_norm_linear) {
   const float* bias = at<const float>(tensors, 3);
   const int64_t outputs = shapes[4][1];
   linear(at<const float>(tensors, 0), shapes[0][0], shapes[0][1], at<const float>(tensors, 1),
-         matrix(tensors, dtypes, 2, outputs),
+         matrix(tensors, shapes, dtypes, 2, outputs),
          store_outputs(at<float>(tensors, 4), outputs,
                        [=](float sum, int64_t o, int64_t) { return sum + bias[o]; }));
   return 0;
@@ -112,7 +133,7 @@ KERNEL(rms_norm_swiglu) {
   const int64_t outputs = shapes[3][1];
   float* y = at<float>(tensors, 3);
   linear(at<const float>(tensors, 0), shapes[0][0], shapes[0][1], at<const float>(tensors, 1),
-         matrix(tensors, dtypes, 2, (outputs + kLanes - 1) / kLanes * kPanel),
+         matrix(tensors, shapes, dtypes, 2, (outputs + kLanes - 1) / kLanes * kPanel),
          [=](const float* sums, int64_t row, int64_t n, int64_t panel) {
            const int64_t first = panel * kLanes;
            const int64_t width = std::min<int64_t>(kLanes, outputs - first);
@@ -140,59 +161,11 @@ KERNEL(rms_norm_logits) {
   std::fill(y, y + rows * outputs, -INFINITY);
   if (begin < end)
     linear(at<const float>(tensors, 0), rows, shapes[0][1], at<const float>(tensors, 1),
-           matrix(tensors, dtypes, 2, outputs), begin / kPanel, panels(end),
+           matrix(tensors, shapes, dtypes, 2, outputs), begin / kPanel, panels(end),
            store_outputs(y, outputs, [](float sum, int64_t, int64_t) { return sum; }));
   Pool::shared().suspend();     // the end of a decode step
   return 0;
 }
 
-// Called through ctypes. `matrix` is [outputs, inputs], as in checkpoints.
-
+// Called through ctypes.
 extern "C" void sparktts_set_threads(int threads) { Pool::shared().resize(threads); }
-
-extern "C" int64_t sparktts_packed_bytes(int64_t outputs, int64_t inputs, int int8) {
-  return panels(outputs) * (int8 ? blocks(inputs) * kBlockBytes : inputs * kPanel * 4);
-}
-
-extern "C" void sparktts_pack_float32(const float* matrix, int64_t outputs, int64_t inputs,
-                                      float* packed) {
-  parallel(panels(outputs), [&](int64_t p) {
-    float* out = packed + p * inputs * kPanel;
-    for (int64_t k = 0; k < inputs; ++k)
-      for (int64_t i = 0; i < kPanel; ++i, ++out)
-        *out = p * kPanel + i < outputs ? matrix[(p * kPanel + i) * inputs + k] : 0.0f;
-  });
-}
-
-extern "C" void sparktts_pack_int8(const float* matrix, int64_t outputs, int64_t inputs,
-                                   uint8_t* packed) {
-  const int64_t count = blocks(inputs);
-  parallel(panels(outputs), [&](int64_t p) {
-    for (int64_t b = 0; b < count; ++b) {
-      uint8_t* block = packed + (p * count + b) * kBlockBytes;
-      auto* scales = reinterpret_cast<uint16_t*>(block);
-      uint8_t* out = block + 2 * kPanel;
-      const int64_t k0 = b * kBlock, width = std::min<int64_t>(kBlock, inputs - k0);
-      for (int64_t i = 0; i < kPanel; ++i) {
-        const int64_t o = p * kPanel + i;
-        const int64_t start = o * inputs + k0;
-        float max = 0.0f;
-        if (o < outputs)
-          for (int64_t k = 0; k < width; ++k) max = std::max(max, std::fabs(matrix[start + k]));
-        // the scale as bfloat16, rounded up so that no weight exceeds 127
-        float scale = max / 127.0f;
-        uint32_t bits;
-        std::memcpy(&bits, &scale, 4);
-        bits = (bits + 0xffffu) & 0xffff0000u;
-        std::memcpy(&scale, &bits, 4);
-        scales[i] = static_cast<uint16_t>(bits >> 16);
-        for (int64_t k = 0; k < kBlock; ++k) {
-          const bool inside = o < outputs && k < width && scale > 0.0f;
-          const float value = inside ? std::nearbyint(matrix[start + k] / scale) : 0.0f;
-          out[(k / 4) * 4 * kPanel + i * 4 + k % 4] =
-              static_cast<uint8_t>(128 + static_cast<int>(value));
-        }
-      }
-    }
-  });
-}

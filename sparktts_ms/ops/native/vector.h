@@ -1,7 +1,7 @@
 // Vectors of sixteen lanes, which the compiler maps to the machine's, and functions on them.
 //
-// All in the portable vector extensions of GCC and clang except `dot4`, whose instruction has a
-// different name on each architecture.
+// All in the portable vector extensions of GCC and clang except `dot4` and `lookup`, whose
+// instructions have a different name on each architecture.
 #pragma once
 
 #include <algorithm>
@@ -88,6 +88,31 @@ inline i32x16 dot4(i32x16 sums, u8x64 weights, const int8_t* x) {
   for (int lane = 0; lane < kLanes; ++lane)
     for (int i = 0; i < 4; ++i) sums[lane] += weights[4 * lane + i] * x[i];
   return sums;
+#endif
+}
+
+// For each byte of `codes`, below 16, the entry of `table`.
+inline u8x64 lookup(const uint8_t* table, u8x64 codes) {
+#if defined(__AVX512BW__)
+  const __m512i entries = _mm512_broadcast_i32x4(_mm_load_si128((const __m128i*)table));
+  return (u8x64)_mm512_shuffle_epi8(entries, (__m512i)codes);
+#elif defined(__AVX2__)
+  __m256i halves[2];
+  std::memcpy(halves, &codes, sizeof codes);
+  const __m256i entries = _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)table));
+  for (auto& half : halves) half = _mm256_shuffle_epi8(entries, half);
+  std::memcpy(&codes, halves, sizeof codes);
+  return codes;
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+  uint8x16_t parts[4];
+  std::memcpy(parts, &codes, sizeof codes);
+  const uint8x16_t entries = vld1q_u8(table);
+  for (auto& part : parts) part = vqtbl1q_u8(entries, part);
+  std::memcpy(&codes, parts, sizeof codes);
+  return codes;
+#else
+  for (int i = 0; i < 64; ++i) codes[i] = table[codes[i]];
+  return codes;
 #endif
 }
 

@@ -17,7 +17,7 @@ pytest.importorskip("ziglang")
 
 NATIVE = ROOT / "sparktts_ms" / "ops" / "native"
 PROBE = """
-#include "gemm.h"
+#include "quantized.h"
 using namespace sparktts;
 extern "C" void* memset(void* to, int byte, unsigned long n) {
   for (volatile char* p = (char*)to; n--;) *p++ = byte;
@@ -34,8 +34,13 @@ extern "C" void dots(const unsigned char* weights, const signed char* x, const i
 }
 extern "C" void tile8(const signed char* x, const float* scales, const int* initial,
                       const unsigned char* panel, float* out) {
-  Rows8(x, scales, initial, 2).tile<2>(panel, out);
+  QuantizedRows<Int8>(x, scales, initial, 2).tile<2>(panel, out);
 }
+extern "C" void tile4(const signed char* x, const float* scales, const int* initial,
+                      const unsigned char* panel, float* out) {
+  QuantizedRows<Int4>(x, scales, initial, 2).tile<2>(panel, out);
+}
+extern "C" void codebook(unsigned char* out) { memcpy(out, kCodebook, 16); }
 extern "C" void tile(const float* x, const float* panel, float* out) {
   Rows{x, 40, 40}.tile<3>(panel, out);
 }
@@ -141,4 +146,23 @@ def test_int8_tile(machine):
     actual = machine.run("tile8", values.astype(np.int8), scales, initial,
                          np.frombuffer(packed, np.uint8), out=np.zeros((2, 32), np.float32))
     expected = np.einsum("rbk,bko,rb,bo->ro", values, weights, scales, weight_scales)
+    np.testing.assert_allclose(actual, expected, rtol=2e-6)
+
+
+def test_int4_tile(machine):
+    random = np.random.default_rng(3)
+    codebook = machine.run("codebook", out=np.zeros(16, np.uint8)).astype(np.int64) - 128
+    values = random.integers(-127, 128, (2, 2, 32))
+    codes = random.integers(0, 16, (2, 32, 32))
+    scales = random.random((2, 2)).astype(np.float32)
+    weight_scales = (2.0 ** random.integers(-8, 0, (2, 32))).astype(np.float32)    # exact in bf16
+    packed = b""
+    for b in range(2):
+        packed += (weight_scales[b].view(np.uint32) >> 16).astype(np.uint16).tobytes()
+        quads = codes[b].reshape(8, 4, 2, 16).transpose(2, 0, 3, 1)     # half, quad, output, input
+        packed += (quads[0] | quads[1] << 4).astype(np.uint8).tobytes()
+    initial = (-128 * values.sum(-1)).astype(np.int32)
+    actual = machine.run("tile4", values.astype(np.int8), scales, initial,
+                         np.frombuffer(packed, np.uint8), out=np.zeros((2, 32), np.float32))
+    expected = np.einsum("rbk,bko,rb,bo->ro", values, codebook[codes], scales, weight_scales)
     np.testing.assert_allclose(actual, expected, rtol=2e-6)

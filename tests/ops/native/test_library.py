@@ -17,6 +17,7 @@ from sparktts_ms.runtime import Runtime
 from tests.helpers import assert_close, random_normal
 
 normal = functools.partial(random_normal, np.random.default_rng(5))
+LINEAR_SOURCES = (library.FOLDER / "linear.cc", library.FOLDER / "packing.cc")
 TARGETS = ["native", "-march=x86-64-v3", "-march=x86-64-v2"]    # here AVX-512 with VNNI; AVX2; SSE
 
 
@@ -57,7 +58,7 @@ def test_products_on_each_processor(kernels, monkeypatch, target):
     if target != "native":
         if library.platform.machine() != "x86_64":
             pytest.skip("no such processor here")
-        monkeypatch.setattr(library, "SOURCES", (library.FOLDER / "linear.cc",))
+        monkeypatch.setattr(library, "SOURCES", LINEAR_SOURCES)
     path = library.build(*([] if target == "native" else [target]))
     for rows, (outputs, inputs) in itertools.product((1, 2, 7, 20), ((64, 128), (33, 70))):
         check_products(path, rows, outputs, inputs)
@@ -70,7 +71,7 @@ def check_products(path, rows, outputs, inputs):
     x[0, :min(64, inputs)] = 0                          # a block of zeros
     w[0] *= 100                                         # one large row must not affect the others
     dtypes = ["float32", "uint8", "float32"]
-    arrays = [x, library.pack(w, int8=True), bias]
+    arrays = [x, library.pack(w, "int8"), bias]
     actual = call_kernel(path, "linear_bias", arrays, dtypes, (rows, outputs))
     assert_close(actual, int8_product(x, w) + bias, 1e-5, scale=1.0)
     exact = x.astype(np.float64) @ w.T + bias
@@ -262,7 +263,7 @@ def test_where_libraries_are_portable_nothing_is_compiled(portable, monkeypatch,
 def test_libraries_of_other_sources_are_not_taken(portable, monkeypatch):
     monkeypatch.setattr(library, "cpu_features", lambda: library._V4 | {"asimd"})
     assert library.find_portable(portable)
-    monkeypatch.setattr(library, "SOURCES", (library.FOLDER / "linear.cc",))
+    monkeypatch.setattr(library, "SOURCES", LINEAR_SOURCES)
     assert library.find_portable(portable) is None
 
 

@@ -1,0 +1,144 @@
+// Rows times a packed matrix of 8-bit or 4-bit weights.
+//
+// A panel of 32 outputs is a sequence of groups of consecutive inputs, 64 or 32. A group is 32
+// bfloat16 scales, one an output, then its weights, four inputs side by side as `dot4` reads them:
+//
+//   int8   groups of 64: 16 x 32 x 4 bytes, the weight + 128.
+//   int4   groups of 32: 8 x 16 x 4 bytes: the lower half of a byte is the code of an output of the
+//          first 16, the upper half that of the one 16 further on. kCodebook has what it stands for.
+//
+// Rows are quantized to int8, with a scale for each group too.
+#pragma once
+
+#include "gemm.h"
+
+namespace sparktts {
+
+// What the sixteen codes of 4-bit weights stand for, + 128.
+alignas(16) constexpr uint8_t kCodebook[16] = {0,   16,  32,  48,  64,  80,  96,  112,
+                                               128, 144, 160, 176, 192, 208, 224, 240};
+
+struct Int8 {
+  static constexpr int kGroup = 64;
+  static constexpr int64_t kGroupBytes = kPanel * 2 + kPanel * kGroup;
+  static constexpr int kQuadBytes = 4 * kPanel;     // of four inputs
+
+  static void load_quad(const uint8_t* w, u8x64* outputs) {
+    outputs[0] = load<u8x64>(w);
+    outputs[1] = load<u8x64>(w + 64);
+  }
+};
+
+struct Int4 {
+  static constexpr int kGroup = 32;
+  static constexpr int64_t kGroupBytes = kPanel * 2 + kPanel * kGroup / 2;
+  static constexpr int kQuadBytes = 2 * kPanel;
+
+  static void load_quad(const uint8_t* w, u8x64* outputs) {
+    const u8x64 codes = load<u8x64>(w);
+    outputs[0] = lookup(kCodebook, codes & 15);
+    outputs[1] = lookup(kCodebook, codes >> 4);
+  }
+};
+
+template <typename Format>
+inline int64_t groups(int64_t inputs) {
+  return (inputs + Format::kGroup - 1) / Format::kGroup;
+}
+
+// Rows quantized to int8: values [rows, groups * kGroup], and for each group a scale and the initial
+// sum, -128 times the sum of the group's values, because the weights that are multiplied are 128 too
+// large.
+template <typename Format>
+struct QuantizedRows {
+  static constexpr int kGroup = Format::kGroup;
+#if defined(__AVX512F__)
+  static constexpr int kMaxRows = 6;
+#else
+  static constexpr int kMaxRows = 2;
+#endif
+
+  const int8_t* x;
+  const float* scales;
+  const int32_t* initial;
+  int64_t count;            // groups a row
+
+  static int64_t bytes(int64_t rows, int64_t inputs) {
+    return rows * groups<Format>(inputs) * (kGroup + 8);
+  }
+  QuantizedRows from(int64_t row) const {
+    return {x + row * count * kGroup, scales + row * count, initial + row * count, count};
+  }
+
+  // In `memory` (of `bytes`), for rows that `quantize` writes.
+  QuantizedRows(void* memory, int64_t rows, int64_t inputs) : count(groups<Format>(inputs)) {
+    x = static_cast<int8_t*>(memory);
+    scales = reinterpret_cast<const float*>(x + rows * count * kGroup);
+    initial = reinterpret_cast<const int32_t*>(scales + rows * count);
+  }
+  QuantizedRows(const int8_t* x, const float* scales, const int32_t* initial, int64_t count)
+      : x(x), scales(scales), initial(initial), count(count) {}
+
+  void quantize(int64_t row, const float* values, int64_t inputs) const {
+    int8_t* out = const_cast<int8_t*>(x) + row * count * kGroup;
+    for (int64_t b = 0; b < count; ++b, out += kGroup) {
+      alignas(64) float group[kGroup] = {};
+      const int64_t width = std::min<int64_t>(kGroup, inputs - b * kGroup);
+      std::memcpy(group, values + b * kGroup, width * sizeof(float));
+      float max = 0.0f;
+#pragma omp simd reduction(max : max)
+      for (int i = 0; i < kGroup; ++i) max = std::max(max, std::fabs(group[i]));
+      const float inverse_scale = max > 0.0f ? 127.0f / max : 0.0f;
+      int32_t sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (int i = 0; i < kGroup; ++i) {
+        const auto value = static_cast<int32_t>(std::nearbyint(group[i] * inverse_scale));
+        out[i] = static_cast<int8_t>(value);
+        sum += value;
+      }
+      const_cast<float*>(scales)[row * count + b] = max / 127.0f;
+      const_cast<int32_t*>(initial)[row * count + b] = -128 * sum;
+    }
+  }
+
+  template <int R>
+  void tile(const void* panel, float* out) const {
+    const auto* w = static_cast<const uint8_t*>(panel);
+    f32x16 sums[R][2] = {};
+    for (int64_t b = 0; b < count; ++b) {
+      const f32x16 scale0 = bf16_to_float(reinterpret_cast<const uint16_t*>(w));
+      const f32x16 scale1 = bf16_to_float(reinterpret_cast<const uint16_t*>(w) + kLanes);
+      w += 2 * kPanel;
+      i32x16 dots[R][2];
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) dots[r][0] = dots[r][1] = broadcast(initial[r * count + b]);
+      const int8_t* four = x + b * kGroup;
+#pragma GCC unroll 4
+      for (int q = 0; q < kGroup / 4; ++q, w += Format::kQuadBytes, four += 4) {
+        if (R <= 4) {
+          __builtin_prefetch(w + 4096);
+          if (Format::kQuadBytes > 64) __builtin_prefetch(w + 4160);
+        }
+        u8x64 quad[2];
+        Format::load_quad(w, quad);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+          dots[r][0] = dot4(dots[r][0], quad[0], four + r * count * kGroup);
+          dots[r][1] = dot4(dots[r][1], quad[1], four + r * count * kGroup);
+        }
+      }
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const f32x16 scale = broadcast(scales[r * count + b]);
+        sums[r][0] += to_float(dots[r][0]) * (scale0 * scale);
+        sums[r][1] += to_float(dots[r][1]) * (scale1 * scale);
+      }
+    }
+    for (int r = 0; r < R; ++r) {
+      store(out + r * kPanel, sums[r][0]);
+      store(out + r * kPanel + kLanes, sums[r][1]);
+    }
+  }
+};
+
+}  // namespace sparktts
