@@ -2,7 +2,9 @@
 # marked slow; `make test-all` runs every test. Both set up what they need in .venv.
 # `make test-ascend` runs what both run on MindSpore's Ascend backend, with a stand-in for CANN.
 # `make test-checkpoints` reads model folders that transformers, peft and PyTorch write meanwhile.
-# `make bench` measures speed; after `make peers` it measures PyTorch and llama.cpp, too.
+# `make bench` measures speed; after `make peers` it measures PyTorch and llama.cpp, too, and with
+# BENCH="--against REV" another revision. `make peers TORCH_INDEX=https://download.pytorch.org/whl/cpu`
+# takes PyTorch's CPU build (0.2 GB) from there; PyPI alone has one with CUDA for x86-64 (3 GB).
 # `make ascend-rehearsal` counts what our networks ask of an Ascend device, without one, also beside
 # another revision: REHEARSAL="--against REV"; `make ascend-peer` counts it of MindSpore ONE's.
 # `make eval` evaluates the demo model, `make eval EVAL="--model_dir DIR"` another English model.
@@ -23,6 +25,8 @@ RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 CHECKPOINTS := .venv-checkpoints
 PEERS := .venv-peers
+TORCH_INDEX ?=
+PEERS_PIP = $(PEERS)/bin/python -m pip install --quiet --timeout 15 --retries 2
 ASCEND_PEER := .venv-ascend-peer
 NORMALIZERS := .venv-normalizers
 GRADIO_CLIENTS := 1.4.0 1.5.4 1.7.2 2.7.2
@@ -90,7 +94,8 @@ peers: $(PEERS)/.ready
 
 $(PEERS)/.ready: requirements-bench.txt
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet -r requirements-bench.txt --extra-index-url https://download.pytorch.org/whl/cpu
+	$(if $(TORCH_INDEX),$(PEERS_PIP) --index-url $(TORCH_INDEX) "$$(grep '^torch==' $<)")
+	CMAKE_ARGS="-DGGML_NATIVE=ON $$CMAKE_ARGS" $(PEERS_PIP) -r $<
 	@touch $@
 
 ascend-rehearsal: $(RUN_READY)

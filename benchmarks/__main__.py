@@ -13,31 +13,97 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from benchmarks.command_line import CommandError
+from benchmarks.long_text import CHARACTERS, growth_line
 from benchmarks.plan import (
     BFLOAT16,
     CLONE_MEMORY,
+    COMMAND,
     COMMAND_MEMORY,
     FIRST_RECORDING,
-    FLOAT,
     GRAPHS,
+    INT4,
     INT8,
+    LIMITS,
     LLAMA,
+    LLAMA_Q4_0,
+    LLAMA_Q4_K_M,
     LOADING,
+    LONG_MEMORY,
+    LONG_TEXT,
     MEMORY,
+    OURS,
     TABLES,
     TORCH,
     Results,
     Task,
+    float_of,
+    int8_of,
     task_groups,
 )
 from benchmarks.report import as_json, machine, ratio_table, spread, table
-from benchmarks.runner import MAX_BUSY_CORES, log, run_all
+from benchmarks.revision import RevisionError, checked_out
+from benchmarks.runner import MAX_BUSY_CORES, Measured, OurEngine, log, measure_long, run_all
+from benchmarks.selection import SelectionError, select
+from benchmarks.targets import target_table, targets, targets_as_json
 from benchmarks.worker import ROOT
+
+if TYPE_CHECKING:
+    from benchmarks.limits import Limits
 
 
 def main() -> None:
+    parser = argument_parser()
+    args = parser.parse_args()
+    peer = shutil.which(args.peer_python)
+    if peer is None:
+        parser.error(f"{args.peer_python} is not a program; --peer_python names a Python.")
+    if args.model_dir is not None and not args.model_dir.is_dir():
+        parser.error(f"--model_dir {args.model_dir} is no folder.")
+    groups = task_groups(args.quick, args.against)
+    try:
+        selection = select(args.only, groups, targets(args.against), args.against)
+        against = checked_out(args.against) if args.against else None
+        model_dir = (args.model_dir or generated_model(ROOT / ".cache" / "full-model")).resolve()
+        ours = our_engines(model_dir, args.against, against)
+        peers = peer_commands(model_dir, str(Path(peer).absolute()))
+        rounds = min(args.rounds, 2) if args.quick else args.rounds
+        results = Results()
+        measured = Measured()
+        stages = bool(args.only) or not args.long
+        if stages:
+            measured = run_all(ours, peers, groups, rounds, selection, results)
+        if args.long:
+            engines = [INT4] if args.against is None else [INT4, int8_of(args.against)]
+            measure_long(ours, engines, args.model_dir is None, results, measured)
+    except (CommandError, RevisionError, SelectionError) as error:
+        sys.exit(f"error: {error}")
+    limits = None
+    if stages and (measured.bytes_read or selection.has(LIMITS)):
+        from benchmarks.limits import measure_limits  # late: it loads MindSpore
+
+        log("The machine's peak ...")
+        limits = measure_limits(model_dir, measured.bytes_read, results)
+    tasks = [LOADING, COMMAND, FIRST_RECORDING]
+    for group in groups:
+        tasks += group
+    tasks += [MEMORY, CLONE_MEMORY, COMMAND_MEMORY, GRAPHS, LONG_TEXT, LONG_MEMORY]
+    more = {
+        "rounds": rounds, "against": args.against, "versions": measured.versions,
+        "int8_quality": measured.quality.get(INT8, {}),
+        "int4_quality": measured.quality.get(INT4, {}), "long_text_memory_growth": measured.growth,
+        "targets": targets_as_json(args.against, results),
+        "limits": None if limits is None else limits.as_json()}
+    args.json.parent.mkdir(parents=True, exist_ok=True)
+    report = json.dumps(as_json(tasks, results, more, args.against), indent=2)
+    args.json.write_text(report + "\n", encoding="utf-8")
+    engines = [*ours, *peers]
+    print_report(tasks, engines, results, measured, args.against, limits)
+
+
+def argument_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument(
@@ -48,45 +114,45 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="two rounds, no long utterances")
     parser.add_argument(
+        "--against", metavar="REV", help="also measure this git revision, in the same turns")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME",
+        help="only these tasks (or the beginning of their names, as decode) and targets (or a part "
+             "of their names)")
+    parser.add_argument(
+        "--long", action="store_true",
+        help=f"a text of {CHARACTERS:,} characters, in int4 and by --against in int8; nothing else "
+             "without --only")
+    parser.add_argument(
         "--json", type=Path, default=ROOT / ".cache" / "bench.json", help="write everything here")
-    args = parser.parse_args()
-    peer = shutil.which(args.peer_python)
-    if peer is None:
-        parser.error(f"{args.peer_python} is not a program; --peer_python names a Python.")
-    model_dir = (args.model_dir or generated_model(ROOT / ".cache" / "full-model")).resolve()
-    rounds = min(args.rounds, 2) if args.quick else args.rounds
-    groups = task_groups(args.quick)
-    results = Results()
-    commands = engine_commands(model_dir, str(Path(peer).absolute()))
-    versions, quality = run_all(commands, groups, rounds, results)
-    tasks = [LOADING, FIRST_RECORDING]
-    for group in groups:
-        tasks += group
-    tasks += [MEMORY, CLONE_MEMORY, COMMAND_MEMORY, GRAPHS]
-    more = {"rounds": rounds, "versions": versions, "int8_quality": quality}
-    args.json.parent.mkdir(parents=True, exist_ok=True)
-    report = json.dumps(as_json(tasks, results, more), indent=2)
-    args.json.write_text(report + "\n", encoding="utf-8")
-    print_report(tasks, list(versions), results, quality)
+    return parser
 
 
-def print_report(
-    tasks: list[Task], engines: list[str], results: Results, quality: dict[str, Any]
-) -> None:
+def print_report(tasks: list[Task], engines: list[str], results: Results, measured: Measured,
+                 against: str | None, limits: Limits | None) -> None:
     print(" · ".join(map(str, machine().values())))
     for title in TABLES:
         rows = [task for task in tasks if task.table == title]
         names = [name for name in engines if any(results.of(task.name, name) for task in rows)]
-        print(f"\n{table(title, rows, names, results)}")
-    print(f"\n{ratio_table(results)}\n")
-    if quality:
-        print("int8 against float32, {positions} positions: KL divergence {mean_kl:.2g} nats "
+        if names:
+            print(f"\n{table(title, rows, names, results)}")
+    for name, growth in measured.growth.items():
+        print(growth_line(name, growth))
+    ratios = ratio_table(results, against)
+    if ratios:
+        print(f"\n{ratios}")
+    if limits is not None:
+        print(f"\n{limits.table()}")
+    print(f"\n{target_table(against, results)}\n")
+    for name, quality in measured.quality.items():
+        print("{name} against float32, {positions} positions: KL divergence {mean_kl:.2g} nats "
               "(largest {largest_kl:.2g}), same best id at {same_best:.0%}, "
-              "entropy {entropy:.1f} nats".format(**quality))
+              "entropy {entropy:.1f} nats".format(name=name, **quality))
     busy = results.all_busy()
-    disturbed = sum(cores > MAX_BUSY_CORES for cores in busy)
-    print(f"Other processes kept {spread(busy)} cores busy; more than {MAX_BUSY_CORES} during "
-          f"{disturbed} of {len(busy)} figures")
+    if busy:
+        disturbed = sum(cores > MAX_BUSY_CORES for cores in busy)
+        print(f"Other processes kept {spread(busy)} cores busy; more than {MAX_BUSY_CORES} during "
+              f"{disturbed} of {len(busy)} figures")
 
 
 def generated_model(folder: Path) -> Path:
@@ -101,17 +167,27 @@ def generated_model(folder: Path) -> Path:
     return folder
 
 
-def engine_commands(model_dir: Path, peer: str) -> dict[str, list[str]]:
+def our_engines(model_dir: Path, revision: str | None, folder: Path | None) -> dict[str, OurEngine]:
+    """Ours, and those of another revision, whose files are in `folder`."""
+    engines = {name: OurEngine(ROOT, model_dir, quantize)
+               for name, quantize in zip(OURS, ("none", "int8", "int4"), strict=True)}
+    if revision is not None and folder is not None:
+        engines[float_of(revision)] = OurEngine(folder, model_dir, "none")
+        engines[int8_of(revision)] = OurEngine(folder, model_dir, "int8")
+    return engines
+
+
+def peer_commands(model_dir: Path, peer: str) -> dict[str, list[str]]:
     """Engine -> the command line of its worker."""
-    def command(python: str, module: str, *options: str) -> list[str]:
-        return [python, "-m", f"benchmarks.{module}", str(model_dir), *options]
+    def command(module: str, *options: str) -> list[str]:
+        return [peer, "-m", f"benchmarks.{module}", str(model_dir), *options]
 
     return {
-        FLOAT: command(sys.executable, "ours", "--quantize", "none"),
-        INT8: command(sys.executable, "ours", "--quantize", "int8"),
-        TORCH: command(peer, "pytorch", "--dtype", "float32"),
-        BFLOAT16: command(peer, "pytorch", "--dtype", "bfloat16"),
-        LLAMA: command(peer, "llama"),
+        TORCH: command("pytorch", "--dtype", "float32"),
+        BFLOAT16: command("pytorch", "--dtype", "bfloat16"),
+        LLAMA: command("llama", "--kind", "Q8_0"),
+        LLAMA_Q4_0: command("llama", "--kind", "Q4_0"),
+        LLAMA_Q4_K_M: command("llama", "--kind", "Q4_K_M"),
     }
 
 

@@ -1,7 +1,7 @@
-"""The worker of llama.cpp: python -m benchmarks.llama MODEL_DIR
+"""The worker of llama.cpp: python -m benchmarks.llama MODEL_DIR --kind {Q8_0,Q4_0,Q4_K_M}
 
-The language model in Q8_0, 8 bits a weight as ours with int8. The GGUF file is written into the
-model directory on first use.
+The language model in Q8_0, 8 bits a weight as ours with int8, or in 4 bits (see gguf_file.py). The
+GGUF file is written into the model directory on first use.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.gguf_file import KINDS, gguf_path
 from benchmarks.worker import Engine, serve, timed
 
 CAPACITY = 4096     # positions
 
 
 class Llama(Engine):
-    def __init__(self, model_dir: Path):
+    def __init__(self, model_dir: Path, kind: str):
         import llama_cpp
 
-        file = model_dir / "LLM-Q8_0.gguf"
+        file = gguf_path(model_dir, kind)
         if not file.exists():           # in a process of its own, whose memory is not measured
             importlib.import_module("gguf")
             convert = [sys.executable, "-m", "benchmarks.gguf_file"]
-            subprocess.run([*convert, str(model_dir / "LLM"), str(file)], check=True)
+            subprocess.run([*convert, str(model_dir / "LLM"), str(file), kind], check=True)
         threads = os.cpu_count() or 1
         began = time.perf_counter()
         self.llm = llama_cpp.Llama(
@@ -67,5 +68,6 @@ class Llama(Engine):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model_dir", type=Path)
+    parser.add_argument("--kind", choices=KINDS, default="Q8_0")
     args = parser.parse_args()
-    serve(lambda: Llama(args.model_dir))
+    serve(lambda: Llama(args.model_dir, args.kind))

@@ -11,18 +11,34 @@ from typing import Any
 
 FLOAT = "ours float32"
 INT8 = "ours int8"
+INT4 = "ours int4"
 TORCH = "PyTorch float32"
 BFLOAT16 = "PyTorch bfloat16"
 LLAMA = "llama.cpp Q8_0"
-OURS = (FLOAT, INT8)
+LLAMA_Q4_0 = "llama.cpp Q4_0"
+LLAMA_Q4_K_M = "llama.cpp Q4_K_M"
+OURS = (FLOAT, INT8, INT4)
+FOUR_BIT_PEERS = (LLAMA_Q4_0, LLAMA_Q4_K_M)
+PEERS = (TORCH, BFLOAT16, LLAMA, *FOUR_BIT_PEERS)
 STAGES = "Stages"
 GROWTH = "Growth"
-TABLES = (STAGES, GROWTH)
+LONG = "Long text"
+TABLES = (STAGES, GROWTH, LONG)
 
 TOKENS_PER_SECOND = 50
 TOKENS_PER_WORD = 15                # 200 words a minute
 BATCH_SIZES = (1, 2, 4, 8, 16)
 WARM_UP_PREFIX = "first "           # of a task's name: its first run, kept apart
+
+
+def float_of(revision: str) -> str:
+    """The engine of another revision of ours, in float32."""
+    return f"{revision} float32"
+
+
+def int8_of(revision: str) -> str:
+    """The engine of another revision of ours, in int8."""
+    return f"{revision} int8"
 
 
 def milliseconds(seconds: float) -> float:
@@ -75,50 +91,54 @@ class Ratio:
     unit: str = ""
 
 
-def task_groups(quick: bool) -> list[list[Task]]:
-    """What is measured. The tasks of a group take turns, because their figures are compared."""
-    all_engines = (*OURS, TORCH, BFLOAT16, LLAMA)
+def task_groups(quick: bool, against: str | None = None) -> list[list[Task]]:
+    """What is measured. The tasks of a group take turns, because their figures are compared.
+
+    against: another revision of ours, which measures what the targets compare, in the same turns.
+    """
+    older = () if against is None else (float_of(against), int8_of(against))
+    older_int8 = older[1:]
+    all_engines = (*OURS, *older, *PEERS)
     recording = Row("recording of 6 s to ids (PyTorch: wav2vec 2.0 only)")
+    first_audio = Row("text to first audio, known voice")
     groups = [
-        [Task("encode", {}, (*OURS, TORCH), (recording,))],
+        [Task("encode", {}, (*OURS, *older[:1], TORCH), (recording,))],
         [Task("prefill", {"context": 400}, all_engines, (Row("prompt of 400 tokens read"),))],
-        [decode(400, streams) for streams in BATCH_SIZES],
+        [decode(400, 1, (*all_engines,)),
+         *(decode(400, streams, (*OURS, *older_int8)) for streams in BATCH_SIZES[1:])],
         [Task("sample", {"draws": 200}, OURS, (Row("sampling a token", "ms", milliseconds),))],
-        [wave(frames) for frames in (50, 250)],
-        [Task("first_audio", {"tokens": 250}, OURS, (Row("text to first audio, known voice"),))],
+        [wave(50, (*OURS, TORCH)), wave(250, (*OURS, *older[:1], TORCH))],
+        [Task("first_audio", {"tokens": 250}, (*OURS, *older_int8), (first_audio,))],
     ]
-    groups += [[utterance(seconds)] for seconds in ((5,) if quick else (5, 20))]
-    groups.append([decode(context, 1, GROWTH) for context in (0, 500, 1000, 2000, 3000)])
-    lengths = ((10, 1),) if quick else ((10, 3), (50, 2), (200, 1))
-    groups += [[text(words, rounds)] for words, rounds in lengths]
+    lengths = (5,) if quick else (5, 20)
+    groups += [[utterance(seconds, (*OURS, *older_int8))] for seconds in lengths]
+    groups.append([decode(context, 1, OURS, GROWTH) for context in (0, 500, 1000, 2000, 3000)])
+    texts = ((10, 1),) if quick else ((10, 3), (50, 2), (200, 1))
+    groups += [[text(words, rounds)] for words, rounds in texts]
     return groups
 
 
-def decode(context: int, streams: int, table: str = STAGES) -> Task:
+def decode(context: int, streams: int, engines: tuple[str, ...], table: str = STAGES) -> Task:
     label = f"a token at {context} positions"
     if streams > 1:
         label = f"a token each of {streams} at {context} positions"
     rows = [Row(label, "ms", milliseconds)]
-    engines: tuple[str, ...] = OURS
     if table == STAGES:
         label = "1 stream" if streams == 1 else f"{streams} streams"
         rows.append(Row(label, "tokens/s", lambda seconds: streams / seconds))
-        if streams == 1:
-            engines = (*OURS, TORCH, BFLOAT16, LLAMA)
     arguments = {"context": context, "streams": streams, "steps": 20}
     return Task("decode", arguments, engines, tuple(rows), table)
 
 
-def wave(frames: int) -> Task:
-    row = Row(f"{frames} frames to waveform")
-    return Task("wave", {"frames": frames}, (*OURS, TORCH), (row,))
+def wave(frames: int, engines: tuple[str, ...]) -> Task:
+    return Task("wave", {"frames": frames}, engines, (Row(f"{frames} frames to waveform"),))
 
 
-def utterance(length: int) -> Task:
+def utterance(length: int, engines: tuple[str, ...]) -> Task:
     label = f"utterance of {length} s, known voice"
     work = Row(f"{label}: work a second of speech", convert=lambda seconds: seconds / length)
     arguments = {"tokens": length * TOKENS_PER_SECOND}
-    return Task("speak", arguments, OURS, (Row(label), work), rounds=3, warm_up=False)
+    return Task("speak", arguments, engines, (Row(label), work), rounds=3, warm_up=False)
 
 
 def text(words: int, rounds: int) -> Task:
@@ -128,10 +148,13 @@ def text(words: int, rounds: int) -> Task:
     return Task("speak", arguments, OURS, (row,), GROWTH, rounds, warm_up=False)
 
 
-# Measured by the runner itself.
+# Measured by the runner itself. Of ours, a start is the second or a later one: kernels are
+# compiled, and packed weights are in the cache, where the revision has one.
 LOADING = Task("load", {}, (), (Row("load, to speak (PyTorch, llama.cpp: LLM only)"),))
 FIRST_RECORDING = Task(
     f"{WARM_UP_PREFIX}encode", {}, (), (Row("the first recording (loads wav2vec 2.0)"),))
+COMMAND = Task(
+    "command", {}, (), (Row("typed command to wav file, 1 s of speech, known voice"),))
 MEMORY = Task("memory", {}, (), (Row("peak memory, all of the above", "GB", gigabytes),))
 CLONE_MEMORY = Task(
     "memory", {"after": "cloning"}, (),
@@ -140,27 +163,49 @@ COMMAND_MEMORY = Task(
     "memory", {"after": "command"}, (),
     (Row("peak memory, cli.inference with recording and transcript", "GB", gigabytes),))
 GRAPHS = Task("graphs", {}, (), (Row("graphs compiled", ""),))
+QUALITY = Task("quality", {}, (), ())
+LIMITS = Task("limits", {}, (), ())
+LONG_TEXT = Task("long", {}, (), (Row("work a second of speech"),), LONG)
+LONG_MEMORY = Task(
+    "memory", {"after": "long"}, (), (Row("peak memory", "GB", gigabytes),), LONG)
+
+TOKEN = "decode 400 1 20"
+TOKENS_OF_16 = "decode 400 16 20"
+PREFILL = "prefill 400"
+SPEAK = "speak 250"
+FIRST_AUDIO = "first_audio 250"
 
 
-def ratios() -> list[Ratio]:
-    one = decode(400, 1).name
-    eight = decode(400, 8).name
-    speak = utterance(5).name
-    prefill = "prefill 400"
+def ratios(against: str | None = None) -> list[Ratio]:
+    eight = "decode 400 8 20"
     comparisons = [
-        Ratio("a token: ours float32 / PyTorch float32", (one, FLOAT), (one, TORCH)),
-        Ratio("a token: ours float32 / PyTorch bfloat16", (one, FLOAT), (one, BFLOAT16)),
-        Ratio("a token: ours int8 / llama.cpp Q8_0", (one, INT8), (one, LLAMA)),
-        Ratio("prompt of 400: ours float32 / PyTorch float32", (prefill, FLOAT), (prefill, TORCH)),
-        Ratio("prompt of 400: ours int8 / llama.cpp Q8_0", (prefill, INT8), (prefill, LLAMA)),
-        Ratio("tokens/s of 8 streams / of 1: ours float32", (one, FLOAT), (eight, FLOAT), 8),
-        Ratio("tokens/s of 8 streams / of 1: ours int8", (one, INT8), (eight, INT8), 8),
+        Ratio("a token: ours float32 / PyTorch float32", (TOKEN, FLOAT), (TOKEN, TORCH)),
+        Ratio("a token: ours float32 / PyTorch bfloat16", (TOKEN, FLOAT), (TOKEN, BFLOAT16)),
+        Ratio("a token: ours int8 / llama.cpp Q8_0", (TOKEN, INT8), (TOKEN, LLAMA)),
+        Ratio("a token: ours int4 / ours int8", (TOKEN, INT4), (TOKEN, INT8)),
+        Ratio("a token: ours int4 / llama.cpp Q4_0", (TOKEN, INT4), (TOKEN, LLAMA_Q4_0)),
+        Ratio("a token: ours int4 / llama.cpp Q4_K_M", (TOKEN, INT4), (TOKEN, LLAMA_Q4_K_M)),
+        Ratio("prompt of 400: ours float32 / PyTorch float32", (PREFILL, FLOAT), (PREFILL, TORCH)),
+        Ratio("prompt of 400: ours int8 / llama.cpp Q8_0", (PREFILL, INT8), (PREFILL, LLAMA)),
+        Ratio("tokens/s of 8 streams / of 1: ours float32", (TOKEN, FLOAT), (eight, FLOAT), 8),
+        Ratio("tokens/s of 8 streams / of 1: ours int8", (TOKEN, INT8), (eight, INT8), 8),
         Ratio("recording to ids: ours / PyTorch wav2vec 2.0", ("encode", FLOAT), ("encode", TORCH)),
         Ratio("250 frames: ours / PyTorch float32", ("wave 250", FLOAT), ("wave 250", TORCH)),
     ]
+    if against is not None:
+        older = int8_of(against)
+        comparisons += [
+            Ratio(f"load: ours int4 / {older}", (LOADING.name, INT4), (LOADING.name, older)),
+            Ratio(f"command to wav file: ours int4 / {older}",
+                  (COMMAND.name, INT4), (COMMAND.name, older)),
+            Ratio(f"a token: ours float32 / {float_of(against)}",
+                  (TOKEN, FLOAT), (TOKEN, float_of(against))),
+            Ratio(f"long text, work: ours int4 / {older}",
+                  (LONG_TEXT.name, INT4), (LONG_TEXT.name, older)),
+        ]
     alone = [
-        ("work a second of speech (5 s)", speak, 1 / 5, ""),
-        ("first audio", "first_audio 250", 1.0, "s"),
+        ("work a second of speech (5 s)", SPEAK, 1 / 5, ""),
+        ("first audio", FIRST_AUDIO, 1.0, "s"),
         ("peak memory, cli.inference with transcript", COMMAND_MEMORY.name, 1e-9, "GB"),
         ("peak memory", MEMORY.name, 1e-9, "GB"),
         ("peak memory, clone of a known voice", CLONE_MEMORY.name, 1e-9, "GB"),

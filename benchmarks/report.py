@@ -44,17 +44,19 @@ def table(title: str, tasks: Sequence[Task], engines: Sequence[str], results: Re
     return "\n".join(lines)
 
 
-def ratio_table(results: Results) -> str:
+def ratio_table(results: Results, against: str | None = None) -> str:
+    """Empty if none was measured."""
     lines = [f"{'Ratios':{LABEL_WIDTH}s}"]
-    for ratio in ratios():
+    for ratio in ratios(against):
         figures = results.ratio(ratio)
         if figures:
             label = _label(Row(ratio.label, ratio.unit))
             lines.append(f"{label:{LABEL_WIDTH}s}" + _columns([spread(figures)]))
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 1 else ""
 
 
-def as_json(tasks: Sequence[Task], results: Results, more: dict[str, Any]) -> dict[str, Any]:
+def as_json(tasks: Sequence[Task], results: Results, more: dict[str, Any],
+            against: str | None = None) -> dict[str, Any]:
     """Raw figures in seconds, bytes and counts; median, least and largest of what tables show."""
     shown: dict[str, dict[str, Any]] = {}
     for task in tasks:
@@ -65,7 +67,7 @@ def as_json(tasks: Sequence[Task], results: Results, more: dict[str, Any]) -> di
             for engine, figures in results.figures[task.name].items():
                 summaries[engine] = _summary([row.convert(figure) for figure in figures])
     ratio_summaries = {}
-    for ratio in ratios():
+    for ratio in ratios(against):
         figures = results.ratio(ratio)
         if figures:
             ratio_summaries[ratio.label] = _summary(figures)

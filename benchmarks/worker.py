@@ -22,6 +22,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 
 
+class WorkerDied(RuntimeError):
+    """With the end of the worker's log. reason: its last line."""
+
+    def __init__(self, name: str, text: str):
+        super().__init__(f"The worker {name!r} died:\n{text[-3000:]}")
+        self.reason = (text.strip().splitlines() or ["it said nothing"])[-1]
+
+
 class Worker:
     """An engine's process, seen from the runner.
 
@@ -48,7 +56,7 @@ class Worker:
         self.close()
 
     def request(self, measure: str, **arguments: Any) -> dict[str, Any]:
-        """Let the engine measure. Raises RuntimeError with the end of its log if it died."""
+        """Let the engine measure. Raises WorkerDied."""
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):      # _answer raises
             self.process.stdin.write(json.dumps({"measure": measure, **arguments}) + "\n")
@@ -73,7 +81,7 @@ class Worker:
         if not line:
             self.process.wait(30)       # its last words say why
             self.log.seek(0)
-            raise RuntimeError(f"The worker {self.name!r} died:\n{self.log.read()[-3000:]}")
+            raise WorkerDied(self.name, self.log.read())
         return json.loads(line)
 
 
