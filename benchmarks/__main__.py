@@ -99,8 +99,7 @@ def main() -> None:
     args.json.parent.mkdir(parents=True, exist_ok=True)
     report = json.dumps(as_json(tasks, results, more, args.against), indent=2)
     args.json.write_text(report + "\n", encoding="utf-8")
-    engines = [*ours, *peers]
-    print_report(tasks, engines, results, measured, args.against, limits)
+    print_report(tasks, list(ours), list(peers), results, measured, args.against, limits)
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -128,14 +127,15 @@ def argument_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def print_report(tasks: list[Task], engines: list[str], results: Results, measured: Measured,
-                 against: str | None, limits: Limits | None) -> None:
+def print_report(tasks: list[Task], ours: list[str], peers: list[str], results: Results,
+                 measured: Measured, against: str | None, limits: Limits | None) -> None:
     print(" · ".join(map(str, machine().values())))
     for title in TABLES:
         rows = [task for task in tasks if task.table == title]
-        names = [name for name in engines if any(results.of(task.name, name) for task in rows)]
-        if names:
-            print(f"\n{table(title, rows, names, results)}")
+        for group in (ours, peers):                     # side by side they would be too wide
+            names = [name for name in group if any(results.of(task.name, name) for task in rows)]
+            if names:
+                print(f"\n{table(title, rows, names, results)}")
     for name, growth in measured.growth.items():
         print(growth_line(name, growth))
     ratios = ratio_table(results, against)

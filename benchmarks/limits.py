@@ -37,6 +37,7 @@ TOOM_COOK = toom_cook.SIZE / toom_cook.OUTPUTS  # products an output of a convol
 STAGE_BACKBONE_LAYERS = 2                       # of the backbone after each resampling block
 CONTEXT = 400
 LABEL_WIDTH = 44
+UNPRINTED = tuple(f"a token each of {batch} " for batch in BATCH_SIZES[1:-1])
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,13 @@ class Limits:
     shares: list[Share]
 
     def table(self) -> str:
-        """The machine's peak, and one line a stage."""
+        """The machine's peak, and one line a stage; of decode steps those of 1 and 16."""
         peak = self.peak
         tiles = f", {peak.int8_tile_macs / 1e9:.0f} G with tiles" if peak.int8_tile_macs else ""
         lines = [f"Limits: memory {peak.read / 1e9:.1f} GB/s; products a second: float32 "
                  f"{peak.float_macs / 1e9:.0f} G, int8 {peak.int8_macs / 1e9:.0f} G{tiles}"]
-        return "\n".join([*lines, *(share.line for share in self.shares)])
+        return "\n".join([*lines, *(share.line for share in self.shares
+                          if not share.label.startswith(UNPRINTED))])
 
     def as_json(self) -> dict[str, Any]:
         """machine: see MachinePeak. stages: see Share."""

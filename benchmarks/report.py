@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.plan import Results, Row, Task, ratios
 
 LABEL_WIDTH = 56
-COLUMN_WIDTH = 22
+COLUMN_WIDTH = 24
 
 
 def spread(figures: Sequence[float]) -> str:

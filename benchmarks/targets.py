@@ -35,10 +35,11 @@ LABEL_WIDTH = 62
 
 @dataclass(frozen=True)
 class Target:
-    """What is measured: the smallest of the ratios (`higher_is_better`: the largest) to each of
-    `denominators`, engines; without any, the numerator times `factor`.
+    """What `engine` has to reach in `task`.
 
-    task: what both measure. must, aim: of the figure.
+    denominators: the engines beside which it is measured, in the same task; of several the fastest
+    counts. Without any, the figure is its own, times `factor`. must, aim: of the figure, at most;
+    with `higher_is_better`, at least. unit: of a figure that is no ratio.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Target:
         return (self.engine, *self.denominators)
 
     def figure(self, results: Results) -> float | None:
-        """None if not measured. Beside several peers: the worst, that is the fastest peer's."""
+        """The median of the rounds; None if not measured."""
         own = (self.task, self.engine)
         ratios = [Ratio(self.name, own, None, self.factor)]
         if self.denominators:
