@@ -138,6 +138,8 @@ def add_model_arguments(
                            help="Ascend: record the launches of a decode step, replay them as one")
         group.add_argument("--quantize", choices=("none", "int8", "int4"), default="none",
                            help="CPU: language model in 8 or 4 bits, three or five times as fast")
+        group.add_argument("--no_weight_cache", dest="weight_cache", action="store_false",
+                           help="CPU: do not keep packed weights for a fast start next time")
 
 
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
@@ -160,7 +162,8 @@ def load_model(args: argparse.Namespace) -> SparkTTS:
 
     return SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode,
                                     args.dtype, getattr(args, "quantize", "none"),
-                                    getattr(args, "capture", None))
+                                    getattr(args, "capture", None),
+                                    getattr(args, "weight_cache", True))
 
 
 def error_message(error: SparkTTSError, hints: Mapping[str, str] = HINTS) -> str:

@@ -56,7 +56,7 @@ class SparkTTS:
     @classmethod
     def from_pretrained(cls, model_dir: str | Path, device_target: str = "auto", device_id: int = 0,
                         mode: str = "graph", dtype: str | None = None, quantize: str = "none",
-                        capture: bool | None = None) -> SparkTTS:
+                        capture: bool | None = None, weight_cache: bool = True) -> SparkTTS:
         """Load a model directory in the released layout (SparkAudio/Spark-TTS-0.5B).
 
         device_target: "auto" (Ascend where there is one), "Ascend" or "CPU".
@@ -66,6 +66,8 @@ class SparkTTS:
         from a quarter of the memory.
         capture: record the launches of a decode step and replay them as one (Ascend, graph mode);
         None: as the settings of `cli.doctor` say, else not.
+        weight_cache: keep packed weights in a cache folder, so that later starts take a second
+        (CPU; see docs/performance.md).
         Networks are loaded when they are first needed (see `load`). Raises ModelError for a
         directory that is missing, incomplete or damaged, DeviceError for the other arguments.
         """
@@ -78,7 +80,8 @@ class SparkTTS:
                              subject=folder, code="no_model_dir")
         try:
             config = read_config(folder)
-            runtime = Runtime.start(device_target, device_id, mode, dtype, quantize, capture)
+            runtime = Runtime.start(device_target, device_id, mode, dtype, quantize, capture,
+                                    weight_cache)
             if runtime.device_target == "CPU":
                 warn_of_memory(folder, runtime.llm_dtype == "int8")
             return cls(folder, config, runtime)

@@ -12,15 +12,21 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import mindspore as ms
 
 from sparktts_ms.errors import DeviceError
 from sparktts_ms.ops import ascend
-from sparktts_ms.ops.native import library
+from sparktts_ms.ops.native import huge_pages, library
 from sparktts_ms.ops.padding import padded_length
+from sparktts_ms.ops.parameter import construct
+from sparktts_ms.weights.checkpoint import Checkpoint
+from sparktts_ms.weights.weight_cache import WeightCache, default_folder
 
 logger = logging.getLogger("sparktts_ms")
+
+T = TypeVar("T")
 
 # PyNative mode keeps an operator for each set of input shapes, for ever: 3.3 MB for each length of
 # an utterance. They are freed when so many sets of shapes have been seen.
@@ -42,13 +48,14 @@ class Runtime:
     graph_mode: bool        # networks are compiled
     llm_dtype: str          # of the language model, also "int8" or "int4"; the codec's is float32
     capture: bool = False   # decode steps are captured
+    weight_cache: WeightCache | None = None     # of packed weights, with the CPU kernels
     graphs: list[str] = field(default_factory=list)     # names of those compiled so far
     shapes: set[tuple] = field(default_factory=set)     # seen by networks without a graph
 
     @classmethod
     def start(cls, device_target: str = "auto", device_id: int = 0, mode: str = "graph",
               dtype: str | None = None, quantize: str = "none",
-              capture: bool | None = None) -> Runtime:
+              capture: bool | None = None, weight_cache: bool = False) -> Runtime:
         """Configure a device; the parameters are those of `SparkTTS.from_pretrained`.
 
         Without the CPU kernels quantized weights fall back to float32 with a warning. Raises
@@ -81,7 +88,11 @@ class Runtime:
             logger.warning("Quantized weights need the compiled CPU kernels; float32 is used.")
         elif quantize != "none":
             dtype = quantize
-        return cls(device_target, mode == "graph", dtype, bool(capture))
+        folder = default_folder() if weight_cache and library.enabled() else None
+        cache = None
+        if folder is not None:
+            cache = WeightCache(folder, library.version(), library.available_cores())
+        return cls(device_target, mode == "graph", dtype, bool(capture), cache)
 
     @property
     def cache_dtype(self):
@@ -101,6 +112,16 @@ class Runtime:
     def padded_length(self, length: int, buckets: Sequence[int]) -> int:
         """The length at which to compute."""
         return length if self.variable_length else padded_length(length, buckets)
+
+    def construct(self, network: Callable[[Checkpoint], T], weights: Checkpoint, *settings: object,
+                  mapped: bool = False) -> T:
+        """network(weights), with what it packs from the weight cache where that has it.
+
+        settings: what its constants depend on beside weights and code. mapped: the file of the
+        cache is mapped, else read into huge pages. Raises WeightsError.
+        """
+        allocate = None if mapped else huge_pages.allocate_huge
+        return construct(network, weights, self.weight_cache, *settings, allocate=allocate)
 
     def release_memory(self) -> None:
         """Free networks that are not referenced: PyNative mode remembers every Parameter."""

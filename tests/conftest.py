@@ -8,6 +8,9 @@ from pathlib import Path
 if "PYTEST_XDIST_WORKER" in os.environ:         # the workers share the cores: one thread each
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Tests keep nothing in the user's cache of weights; those of the cache name a folder.
+os.environ["SPARKTTS_WEIGHT_CACHE"] = "0"
+
 import pytest
 from hypothesis import settings
 

@@ -24,7 +24,7 @@ IMPORTS = {
     "audio": {"errors", "files"},
     "weights": {"errors", "config", "files"},
     "ops": {"errors", "weights"},
-    "runtime": {"errors", "ops"},
+    "runtime": {"errors", "weights", "ops"},
     "qwen2": NETWORK,
     "bicodec": NETWORK,
     "wav2vec2": NETWORK,

@@ -6,6 +6,7 @@ Source: arXiv 2503.01710, upstream `models/bicodec.py`.
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from mindspore import Tensor, nn
@@ -20,6 +21,8 @@ from sparktts_ms.config import BiCodecConfig
 from sparktts_ms.ops.padding import PROMPT_FRAME_BUCKETS, pad_rows, padding_mask
 from sparktts_ms.runtime import PaddedNetwork, Runtime
 from sparktts_ms.weights.checkpoint import Checkpoint, Layout
+
+T = TypeVar("T")
 
 SPEECH_FRAME_BUCKETS = (64, 256, 1024, 3072)    # 1.3 s to 60 s, the default of max_new_tokens
 
@@ -80,26 +83,35 @@ class BiCodec:
 
     @cached_property
     def semantic_encoder(self) -> Callable:
-        weights = Checkpoint(self.path, LAYOUT)
-        encoder = SemanticEncoder(weights.at("encoder"), weights.at("quantizer.in_project"),
-                                  self.config.encoder, self.config.quantizer)
-        finish(weights, "semantic_encoder")
+        def construct(weights: Checkpoint) -> SemanticEncoder:
+            encoder = SemanticEncoder(weights.at("encoder"), weights.at("quantizer.in_project"),
+                                      self.config.encoder, self.config.quantizer)
+            finish(weights, "semantic_encoder")
+            return encoder
+
+        encoder = self._construct(construct, "semantic encoder")
         return self.runtime.compile_padded(encoder, "semantic encoder")
 
     @cached_property
     def speaker_encoder(self) -> Callable:
-        weights = Checkpoint(self.path, LAYOUT)
-        encoder = SpeakerEncoder(weights.at("speaker_encoder"), self.config.speaker_encoder)
-        finish(weights, "speaker_encoder")
+        def construct(weights: Checkpoint) -> SpeakerEncoder:
+            encoder = SpeakerEncoder(weights.at("speaker_encoder"), self.config.speaker_encoder)
+            finish(weights, "speaker_encoder")
+            return encoder
+
+        encoder = self._construct(construct, "speaker encoder")
         return self.runtime.compile_padded(encoder, "speaker encoder")
 
     def load_decoder(self) -> tuple[PaddedNetwork, PaddedNetwork]:
         """Front end and wave generator, loaded on first use."""
-        if self._decoder is None:
-            weights = Checkpoint(self.path, LAYOUT)
+        def construct(weights: Checkpoint) -> tuple[DecoderFrontEnd, WaveGenerator]:
             front_end = DecoderFrontEnd(weights, self.config)
             generator = WaveGenerator(weights.at("decoder"), self.config.decoder)
             finish(weights, "decoder")
+            return front_end, generator
+
+        if self._decoder is None:
+            front_end, generator = self._construct(construct, "decoder")
             self._decoder = (self.runtime.compile_padded(front_end, "prenet"),
                              self.runtime.compile_padded(generator, "wave generator"))
         return self._decoder
@@ -203,6 +215,9 @@ class BiCodec:
             valid = slice((window.valid_start - window.start) * rate,
                           (window.valid_end - window.start) * rate)
             yield samples.asnumpy()[valid]
+
+    def _construct(self, network: Callable[[Checkpoint], T], part: str) -> T:
+        return self.runtime.construct(network, Checkpoint(self.path, LAYOUT), part, self.config)
 
     def _mask(self, valid: int, length: int) -> Tensor | None:
         return None if self.runtime.variable_length else Tensor(padding_mask(valid, length))

@@ -12,7 +12,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from sparktts_ms.ops.native import library
 from sparktts_ms.ops.native.huge_pages import zero_pages
 from sparktts_ms.ops.native.library import custom_op
-from sparktts_ms.ops.parameter import weight
+from sparktts_ms.ops.parameter import parameter, weight
 from sparktts_ms.ops.rotary import rotate_half_matrix
 from sparktts_ms.weights.checkpoint import Checkpoint
 
@@ -139,5 +139,5 @@ def allocate_cache(shape: tuple[int, int], dtype) -> Parameter:
     """Zeros of `shape`; on the CPU they take memory only where they are written."""
     if library.enabled():
         zeros = zero_pages(shape[0] * shape[1] * 4).view(np.float32).reshape(shape)
-        return weight(zeros, dtype)
-    return weight(np.zeros(shape, np.float32), dtype)
+        return parameter(zeros, dtype)
+    return parameter(np.zeros(shape, np.float32), dtype)

@@ -7,10 +7,13 @@ generated, so most of the output matrix (vocabulary x hidden size) is never in m
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from mindspore import Tensor, nn
@@ -22,9 +25,11 @@ from sparktts_ms.ops.padding import pad_rows, padded_length
 from sparktts_ms.qwen2.model import Qwen2
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.weights.checkpoint import Checkpoint, Layout
+from sparktts_ms.weights.meta_array import MetaArray
 
 logger = logging.getLogger("sparktts_ms")
 
+HEAD = "lm_head.weight"
 LAYOUT = Layout("model.", "embed_tokens.weight", ("lm_head.",))
 MAX_LENGTH = 4096                   # positions of a sequence in the KV cache
 BATCH_SIZES = (1, 2, 4, 8, 16)      # of a decode step: one graph each, compiled when first needed
@@ -58,11 +63,17 @@ class LanguageModel:
         self.embedding = weights.at("model.embed_tokens").take_view(
             "weight", config.vocab_size, config.hidden_size)
         self.final_norm_gain = weights.at("model.norm").take("weight", config.hidden_size)
-        self.network = Qwen2(weights.at("model"), config, self.num_slots, self.max_length,
-                             runtime.llm_dtype, runtime.cache_dtype)
-        self.output_embedding = self.embedding if is_tied(weights, config) else weights.take_view(
-            "lm_head.weight", config.vocab_size, config.hidden_size)
-        weights.finish((r"lm_head\.weight",))
+        check_head(weights, config)
+        self.weights = weights
+
+        def construct(weights: Checkpoint) -> Qwen2:
+            network = Qwen2(weights.at("model"), config, self.num_slots, self.max_length,
+                            runtime.llm_dtype, runtime.cache_dtype)
+            weights.finish((r"lm_head\.weight",))
+            return network
+
+        self.network = runtime.construct(construct, weights, config, self.max_length,
+                                         runtime.llm_dtype)
         network = self.network
         step_inputs = network.step_inputs
         # One call for several sequences: the CPU kernels take any rows, plain attention and
@@ -75,6 +86,13 @@ class LanguageModel:
 
         self._prefill = runtime.compile_padded(prefill, "prefill")
         self._compiled = False
+
+    @cached_property
+    def output_embedding(self) -> np.ndarray:
+        """The output matrix [vocabulary, C], a view of the file."""
+        config = self.config
+        return self.embedding if is_tied(self.weights, config) else self.weights.take_view(
+            HEAD, config.vocab_size, config.hidden_size)
 
     def head(self, ids: np.ndarray) -> LMHead:
         """The decode step for sequences of the token ids `ids` [N]."""
@@ -115,18 +133,21 @@ class LanguageModel:
         return list(map(Tensor, packed))
 
 
+def check_head(weights: Checkpoint, config: Qwen2Config) -> None:
+    """Raise WeightsError if the configuration says that there is a head, and there is none."""
+    if config.tie_word_embeddings is False and not weights.has(HEAD):
+        raise WeightsError(
+            f"{{subject}} lacks {HEAD}, which its config.json asks for.", "If the output is "
+            "the embedding, set tie_word_embeddings to true there.", subject=weights.path)
+
+
 def is_tied(weights: Checkpoint, config: Qwen2Config) -> bool:
     """Whether the output matrix is the embedding.
 
-    A head of its own is used where the configuration does not say that they are one. Raises
-    WeightsError if it says that there is one, and there is none.
+    A head of its own is used where the configuration does not say that they are one.
     """
-    head, embedding = "lm_head.weight", "model.embed_tokens.weight"
+    head, embedding = HEAD, "model.embed_tokens.weight"
     if not weights.has(head):
-        if config.tie_word_embeddings is False:
-            raise WeightsError(
-                f"{{subject}} lacks {head}, which its config.json asks for.", "If the output is "
-                "the embedding, set tie_word_embeddings to true there.", subject=weights.path)
         return True
     if not weights.has(embedding) or weights.equal(head, embedding):
         return True
@@ -200,9 +221,17 @@ class LMHead:
         self.token_to_row = np.full(model.config.vocab_size, -1, np.int32)
         self.token_to_row[ids] = np.arange(len(ids), dtype=np.int32)
         dtype = self.runtime.llm_dtype
-        self.projection = LogitsProjection(model.output_embedding[ids] * model.final_norm_gain,
-                                           "int8" if dtype == "int4" else dtype,
-                                           model.config.rms_norm_eps)
+        dtype = "int8" if dtype == "int4" else dtype
+
+        def construct(weights: Checkpoint) -> LogitsProjection:
+            matrix: np.ndarray | MetaArray = MetaArray((len(ids), model.config.hidden_size))
+            if weights.has_values:
+                matrix = model.output_embedding[ids] * model.final_norm_gain
+            return LogitsProjection(cast(np.ndarray, matrix), dtype, model.config.rms_norm_eps)
+
+        self.projection = self.runtime.construct(
+            construct, model.weights, "head", dtype, model.config,
+            hashlib.sha256(ids.astype("<i8").tobytes()).hexdigest())
         step = DecodeStep(model.network, self.projection, min(DEVICE_TOP_K, len(ids)))
         self._step = self.runtime.compile_decode_step(
             step, f"decode step ({len(ids)} ids)", *model.network.step_inputs.shapes(

@@ -16,6 +16,7 @@ from sparktts_ms.ops.convolution import PositionalConv, conv, to_conv_layout, to
 from sparktts_ms.ops.linear import Linear
 from sparktts_ms.ops.normalization import LayerNorm
 from sparktts_ms.ops.self_attention import SelfAttention, attention_mask
+from sparktts_ms.runtime import Runtime
 from sparktts_ms.weights.checkpoint import Checkpoint, Layout, fuse_weight_norm
 
 POSITIONAL_CONV = "wav2vec2.encoder.pos_conv_embed.conv"
@@ -106,13 +107,21 @@ class Wav2Vec2(nn.Cell):
         return total / len(self.mixed_layers)
 
 
-def load_wav2vec2(path: Path, config: Wav2Vec2Config) -> Wav2Vec2:
+def load_wav2vec2(path: Path, config: Wav2Vec2Config,
+                  runtime: Runtime | None = None) -> Wav2Vec2:
     """The network from a Wav2Vec2ForPreTraining checkpoint, without the layers that are not used.
 
-    Raises WeightsError for a checkpoint that does not fit `config`.
+    runtime: keeps the packed weights, where it has a cache. Raises WeightsError for a checkpoint
+    that does not fit `config`.
     """
-    weights = Checkpoint(path, LAYOUT)
-    network = Wav2Vec2(weights, config)
     unused = "|".join(str(n) for n in range(config.used_layers, config.num_hidden_layers))
-    weights.finish((*UNUSED_TENSORS, rf"wav2vec2\.encoder\.layers\.({unused})\..*"))
-    return network
+
+    def construct(weights: Checkpoint) -> Wav2Vec2:
+        network = Wav2Vec2(weights, config)
+        weights.finish((*UNUSED_TENSORS, rf"wav2vec2\.encoder\.layers\.({unused})\..*"))
+        return network
+
+    weights = Checkpoint(path, LAYOUT)
+    if runtime is None:
+        return construct(weights)
+    return runtime.construct(construct, weights, config, mapped=True)

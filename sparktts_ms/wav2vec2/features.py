@@ -18,7 +18,7 @@ class FeatureExtractor:
     def __init__(self, path: Path, config: Wav2Vec2Config, runtime: Runtime):
         self.config = config
         self.runtime = runtime
-        self.network: Callable = load_wav2vec2(path, config)
+        self.network: Callable = load_wav2vec2(path, config, runtime)
         # On the CPU there is no graph even without the kernels: it would save a fifth of the time,
         # but take seconds to compile for each bucket and keep 0.9 GB of weights in memory.
         wrap = runtime.bound_memory if runtime.device_target == "CPU" else runtime.compile

@@ -12,12 +12,13 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from sparktts_ms.errors import ModelError, WeightsError, quoted
 from sparktts_ms.weights import formats
+from sparktts_ms.weights.meta_array import MetaArray
 from sparktts_ms.weights.safetensors_file import (
     FLOAT_HINT,
     SafetensorsFile,
@@ -67,12 +68,21 @@ class Checkpoint:
         self.file = open_weights(path)
         self.taken: set[str] = set()
         self.layout = layout
+        self.has_values = True
         self.stored_names: dict[str, str] = {}      # name in the release -> name in the file
         for stored, name in _released_names(self.file.info, layout).items():
             if name in self.stored_names:
                 raise self._misfit(f"has {quoted(name)} twice: as {quoted(stored)} and as "
                                    f"{quoted(self.stored_names[name])}.", "Save one of them.")
             self.stored_names[name] = stored
+
+    def without_values(self) -> Checkpoint:
+        """The same tensors, taken as far as these are; `take` checks them and returns a MetaArray,
+        and nothing is read."""
+        view = copy.copy(self)
+        view.taken = set(self.taken)
+        view.has_values = False
+        return view
 
     def at(self, prefix: str) -> Checkpoint:
         """The tensors whose names begin with `prefix` and a dot, without it."""
@@ -90,6 +100,8 @@ class Checkpoint:
         Raises WeightsError if it is missing, has another shape, or is no float.
         """
         stored = self._take(name, shape)
+        if not self.has_values:
+            return cast(np.ndarray, MetaArray(shape))
         if self.file.info[stored].dtype == "F32":
             # Read, not mapped: pages of a mapping would count as memory beside networks' copies.
             return self.file.read_bytes(stored).view(np.float32).reshape(shape)

@@ -72,6 +72,11 @@ class WeightsFile:
         except (OSError, ValueError) as error:
             raise self._error(f"cannot be read: {error}") from error
 
+    @property
+    def paths(self) -> list[Path]:
+        """The files that hold names and tensors."""
+        return [self.path]
+
     def _find_tensors(self) -> None:
         """Fill `info` and `_starts`. Raises ValueError, OSError or WeightsError."""
         raise NotImplementedError

@@ -52,6 +52,11 @@ class ShardedFile(WeightsFile):
                 raise WeightsError(f"{{subject}}: {file_name} lacks the tensor {quoted(name)}.",
                                    "Download or copy all files of the model.", subject=path)
 
+    @property
+    def paths(self) -> list[Path]:
+        shards = {shard.path for shard in self._shards.values()}
+        return [self.path, *sorted(shards)]
+
     def read(self, name: str) -> np.ndarray:
         return self._shard(name).read(name)
 

@@ -25,6 +25,11 @@ def allocate(size: int) -> np.ndarray:
     return array
 
 
+def allocate_huge(size: int) -> np.ndarray:
+    """`size` bytes of zeros, uint8, in a block of their own."""
+    return zero_pages(size, huge=True)
+
+
 def zero_pages(size: int, huge: bool = False) -> np.ndarray:
     """`size` bytes of zeros that take memory only once they are written to."""
     block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

@@ -20,12 +20,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from mindspore import ops
 
 from sparktts_ms.ops.native.huge_pages import allocate
+from sparktts_ms.weights.meta_array import MetaArray
 
 logger = logging.getLogger("sparktts_ms")
 
@@ -116,6 +117,12 @@ def enabled() -> bool:
     return _library is not None
 
 
+def version() -> str:
+    """Of the kernels and of how they pack; the same name is the same code, for one instruction
+    set."""
+    return "" if _path is None else _path.name
+
+
 def custom_op(name: str, columns: int | None = None,
               rows: Callable[[int], int] | None = None) -> Any:
     """The kernel `name` as an operator, or None without the library.
@@ -142,10 +149,14 @@ def pack(matrix: np.ndarray, dtype: str = "float32") -> np.ndarray:
     """A matrix [outputs, inputs] as packing.cc packs it, flat. dtype: "float32", or "int8" or
     "int4", which are uint8."""
     assert _library is not None
-    matrix = np.ascontiguousarray(matrix, np.float32)
     outputs, inputs = map(ctypes.c_int64, matrix.shape)
     bits = ctypes.c_int(BITS[dtype])
-    packed = allocate(_library.sparktts_packed_bytes(outputs, inputs, bits))
+    size = _library.sparktts_packed_bytes(outputs, inputs, bits)
+    if isinstance(matrix, MetaArray):
+        array = MetaArray([size // 4]) if dtype == "float32" else MetaArray([size], np.uint8)
+        return cast(np.ndarray, array)
+    matrix = np.ascontiguousarray(matrix, np.float32)
+    packed = allocate(size)
     _library.sparktts_pack(ctypes.c_void_p(matrix.ctypes.data), outputs, inputs, bits,
                            ctypes.c_void_p(packed.ctypes.data))
     return packed.view(np.float32) if dtype == "float32" else packed
