@@ -145,10 +145,16 @@ def custom_op(name: str, columns: int | None = None,
     return operator
 
 
-def pack(matrix: np.ndarray, dtype: str = "float32") -> np.ndarray:
+def pack(matrix: np.ndarray, dtype: str = "float32",
+         factor: np.ndarray | None = None) -> np.ndarray:
     """A matrix [outputs, inputs] as packing.cc packs it, flat. dtype: "float32", or "int8" or
-    "int4", which are uint8."""
+    "int4", which are uint8.
+
+    factor: float32 [inputs, inputs], of the mean product of two inputs (see pack_int4 in
+    packing.cc): 4-bit weights are rounded so that products change least, not weights.
+    """
     assert _library is not None
+    assert factor is None or (factor.shape == (matrix.shape[1],) * 2 and dtype == "int4")
     outputs, inputs = map(ctypes.c_int64, matrix.shape)
     bits = ctypes.c_int(BITS[dtype])
     size = _library.sparktts_packed_bytes(outputs, inputs, bits)
@@ -157,7 +163,10 @@ def pack(matrix: np.ndarray, dtype: str = "float32") -> np.ndarray:
         return cast(np.ndarray, array)
     matrix = np.ascontiguousarray(matrix, np.float32)
     packed = allocate(size)
+    if factor is not None:
+        factor = np.ascontiguousarray(factor, np.float32)
     _library.sparktts_pack(ctypes.c_void_p(matrix.ctypes.data), outputs, inputs, bits,
+                           ctypes.c_void_p(None if factor is None else factor.ctypes.data),
                            ctypes.c_void_p(packed.ctypes.data))
     return packed.view(np.float32) if dtype == "float32" else packed
 
