@@ -37,16 +37,19 @@ inline bool amx_permitted() {
 //   6 7   weights of 16 outputs each: a row is 64 bytes of input, 4 (int8) or 2 (bf16) an output
 //
 // The first and the second rows are up to 16 each; a product takes as many cycles as it has rows.
+// A row of values is `value_bytes`, up to 64, for which 6 and 7 have a quarter as many rows.
 class Tiles {
  public:
-  explicit Tiles(int first_rows = kTileRows, int second_rows = kTileRows) {
+  explicit Tiles(int first_rows = kTileRows, int second_rows = kTileRows,
+                 int value_bytes = kTileBytes) {
     Configuration configuration = {};
     configuration.palette = 1;
     const int rows[8] = {first_rows, first_rows, second_rows, second_rows,
-                         first_rows, second_rows, kTileRows, kTileRows};
+                         first_rows, second_rows, value_bytes / 4, value_bytes / 4};
     for (int tile = 0; tile < 8; ++tile)
       if (rows[tile] > 0) {
-        configuration.row_bytes[tile] = kTileBytes;
+        const bool values = tile == 4 || tile == 5;
+        configuration.row_bytes[tile] = static_cast<uint16_t>(values ? value_bytes : kTileBytes);
         configuration.rows[tile] = static_cast<uint8_t>(rows[tile]);
       }
     // GCC 12 takes the instruction to read only a part of the configuration

@@ -55,8 +55,13 @@ void quantized_linear(const float* x, int64_t rows, int64_t inputs, const float*
   const QuantizedRows<Format> quantized(scratch.as<char>(normed), rows, inputs);
   normalize(x, rows, inputs, eps, scratch.as<float>(), row_floats,
             [&](const float* row, int64_t r) { quantized.quantize(r, row, inputs); });
-  multiply(quantized, rows, w.packed, groups<Format>(inputs) * Format::kGroupBytes, first, last,
-           epilogue);
+  const int64_t panel_bytes = groups<Format>(inputs) * Format::kGroupBytes;
+#if SPARKTTS_AMX
+  if (rows >= TiledRows<Format>::kMinRows && amx_permitted())
+    return multiply(TiledRows<Format>(quantized), rows, w.packed, panel_bytes, first, last,
+                    epilogue);
+#endif
+  multiply(quantized, rows, w.packed, panel_bytes, first, last, epilogue);
 }
 
 template <typename Epilogue>

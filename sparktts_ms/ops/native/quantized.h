@@ -10,6 +10,7 @@
 // Rows are quantized to int8, with a scale for each group too.
 #pragma once
 
+#include "amx.h"
 #include "gemm.h"
 
 namespace sparktts {
@@ -30,6 +31,8 @@ struct Int8 {
     outputs[0] = load<u8x64>(w);
     outputs[1] = load<u8x64>(w + 64);
   }
+  // The weights of a group, 8 bits each: where they are, or in `buffer`
+  static const uint8_t* decode(const uint8_t* w, uint8_t*) { return w; }
 };
 
 struct Int4 {
@@ -41,6 +44,15 @@ struct Int4 {
     const u8x64 codes = load<u8x64>(w);
     outputs[0] = lookup(kCodebook, codes & 15);
     outputs[1] = lookup(kCodebook, codes >> 4);
+  }
+  static const uint8_t* decode(const uint8_t* w, uint8_t* buffer) {
+    for (int q = 0; q < kGroup / 4; ++q) {
+      u8x64 quad[2];
+      load_quad(w + q * kQuadBytes, quad);
+      store(buffer + q * 128, quad[0]);
+      store(buffer + q * 128 + 64, quad[1]);
+    }
+    return buffer;
   }
 };
 
@@ -143,5 +155,106 @@ struct QuantizedRows {
     }
   }
 };
+
+#if SPARKTTS_AMX
+
+// The same product with tiles of 16 rows. The dots of a group are exact, and they are scaled and
+// added in the same order, so results are those of QuantizedRows bit for bit.
+template <typename Format>
+struct TiledRows : QuantizedRows<Format> {
+  using Base = QuantizedRows<Format>;
+  static constexpr int kGroup = Format::kGroup;
+  static constexpr int kMaxRows = 4 * kTileRows;
+  static constexpr int kMinRows = 7;            // below, QuantizedRows is as fast
+  static constexpr int64_t kAhead = 4096;       // bytes of weights
+
+  explicit TiledRows(const Base& rows) : Base(rows) {}
+  TiledRows from(int64_t row) const { return TiledRows(Base::from(row)); }
+
+  struct Dots {
+    alignas(64) int32_t of[2][kTileRows][kLanes];     // outputs 0 .. 15, then 16 .. 31
+  };
+
+  // `rows` rows, at most kMaxRows, times one panel -> out [rows, 32]
+  void multiply_panel(int64_t rows, const uint8_t* w, float* out) const {
+    const Tiles tiles(kTileRows, static_cast<int>(rows % kTileRows), kGroup);
+    const int64_t stride = this->count * kGroup;
+    std::memset(out, 0, rows * kPanel * sizeof(float));
+    alignas(64) uint8_t decoded[2][kGroup * kPanel];
+    // A tile's dots are used while the next one's are computed.
+    Dots dots[2];
+    int parity = 0;
+    int64_t last_group = -1, last_row = 0;
+    const uint8_t* weights = Format::decode(w + 2 * kPanel, decoded[0]);
+    for (int64_t b = 0; b < this->count; ++b, w += Format::kGroupBytes) {
+      asm volatile("" ::: "memory");      // GCC 12 does not know that tiles are loaded from memory
+      _tile_loadd(6, weights, 2 * kTileBytes);
+      _tile_loadd(7, weights + kTileBytes, 2 * kTileBytes);
+      if (b + 1 < this->count)
+        weights = Format::decode(w + Format::kGroupBytes + 2 * kPanel, decoded[(b + 1) % 2]);
+      for (int64_t i = 0; i < Format::kGroupBytes; i += 64) __builtin_prefetch(w + kAhead + i);
+      for (int64_t row = 0; row < rows; row += kTileRows) {
+        const int8_t* values = this->x + row * stride + b * kGroup;
+        Dots& current = dots[parity];
+        if (rows - row >= kTileRows) {
+          _tile_loadd(4, values, stride);
+          _tile_zero(0);
+          _tile_zero(1);
+          _tile_dpbsud(0, 4, 6);
+          _tile_dpbsud(1, 4, 7);
+          _tile_stored(0, current.of[0], kTileBytes);
+          _tile_stored(1, current.of[1], kTileBytes);
+        } else {
+          _tile_loadd(5, values, stride);
+          _tile_zero(2);
+          _tile_zero(3);
+          _tile_dpbsud(2, 5, 6);
+          _tile_dpbsud(3, 5, 7);
+          _tile_stored(2, current.of[0], kTileBytes);
+          _tile_stored(3, current.of[1], kTileBytes);
+        }
+        parity ^= 1;
+        if (last_group >= 0) {
+          const uint8_t* scales = row ? w : w - Format::kGroupBytes;
+          add_scaled(dots[parity], last_group, last_row, rows, scales, out);
+        }
+        last_group = b;
+        last_row = row;
+      }
+    }
+    add_scaled(dots[parity ^ 1], last_group, last_row, rows, w - Format::kGroupBytes, out);
+  }
+
+ private:
+  // out [rows, 32] += the dots of group b, scaled, for up to 16 rows from `first` on
+  void add_scaled(const Dots& dots, int64_t b, int64_t first, int64_t rows, const uint8_t* scales,
+                  float* out) const {
+    const auto* weight_scales = reinterpret_cast<const uint16_t*>(scales);
+    const f32x16 scale0 = bf16_to_float(weight_scales);
+    const f32x16 scale1 = bf16_to_float(weight_scales + kLanes);
+    const int64_t n = std::min<int64_t>(kTileRows, rows - first), stride = this->count;
+    const float* row_scales = this->scales + first * stride + b;
+    const int32_t* initials = this->initial + first * stride + b;
+    out += first * kPanel;
+#pragma GCC unroll 4
+    for (int64_t r = 0; r < n; ++r, out += kPanel) {
+      const f32x16 scale = broadcast(row_scales[r * stride]);
+      const i32x16 initial = broadcast(initials[r * stride]);
+      f32x16 sum0 = load<f32x16>(out), sum1 = load<f32x16>(out + kLanes);
+      sum0 += to_float(load<i32x16>(dots.of[0][r]) + initial) * (scale0 * scale);
+      sum1 += to_float(load<i32x16>(dots.of[1][r]) + initial) * (scale1 * scale);
+      store(out, sum0);
+      store(out + kLanes, sum1);
+    }
+  }
+};
+
+// For `multiply`
+template <int R, typename Format>
+inline void run_tile(const TiledRows<Format>& x, int64_t rows, const void* panel, float* out) {
+  x.multiply_panel(rows, static_cast<const uint8_t*>(panel), out);
+}
+
+#endif
 
 }  // namespace sparktts

@@ -43,8 +43,13 @@ inline f32x16 to_float(i32x16 x) { return __builtin_convertvector(x, f32x16); }
 
 // Sixteen bfloat16 as float32.
 inline f32x16 bf16_to_float(const uint16_t* p) {
+#if defined(__AVX512F__)
+  const __m512i bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p));
+  return (f32x16)_mm512_slli_epi32(bits, 16);
+#else
   const u32x16 bits = __builtin_convertvector(load<u16x16>(p), u32x16) << 16;
   return load<f32x16>(&bits);
+#endif
 }
 
 // sums + for each lane the dot product of its four weights (unsigned) with the four bytes at `x`.

@@ -1,9 +1,10 @@
-"""The compiled library: int8 products on each kind of processor, and doing without a compiler."""
+"""The compiled library: quantized products on each kind of processor, and doing without a compiler."""
 
 import ctypes
 import functools
 import itertools
 import logging
+import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -21,21 +22,43 @@ LINEAR_SOURCES = (library.FOLDER / "linear.cc", library.FOLDER / "packing.cc")
 TARGETS = ["native", "-march=x86-64-v3", "-march=x86-64-v2"]    # here AVX-512 with VNNI; AVX2; SSE
 
 
-def int8_product(x, w, block=64):
-    """x @ w.T with 8-bit weights and activations: each block's largest value is 127, weight scales
-    are rounded up to bfloat16."""
-    def blocks(a):
-        padded = np.pad(a.astype(np.float64), ((0, 0), (0, -a.shape[1] % block)))
-        return padded.reshape(len(a), -1, block)
+def blocks(a, size):
+    """Rows of `a`, in float64, in blocks of `size` columns, padded with zeros."""
+    padded = np.pad(a.astype(np.float64), ((0, 0), (0, -a.shape[1] % size)))
+    return padded.reshape(len(a), -1, size)
 
-    x = blocks(x)
-    w = blocks(w)
+
+def quantized_blocks(x, size):
+    """8-bit values [T, blocks, size], and the scale of each block: its largest value is 127."""
+    x = blocks(x, size)
     x_max = np.abs(x).max(-1, keepdims=True)
     x_int = np.rint(x * np.where(x_max > 0, 127 / np.maximum(x_max, 1e-30), 0))
+    return x_int, x_max[..., 0] / 127
+
+
+def int8_product(x, w):
+    """x @ w.T with 8-bit weights and activations; weight scales are rounded up to bfloat16."""
+    x_int, x_scale = quantized_blocks(x, 64)
+    w = blocks(w, 64)
     scale = (np.abs(w).max(-1, keepdims=True).astype(np.float32) / np.float32(127))
     scale = ((scale.view(np.uint32) + 0xFFFF) & 0xFFFF0000).view(np.float32)
     w_int = np.rint(w / np.where(scale > 0, scale, 1))
-    return np.einsum("tbk,obk,tb,ob->to", x_int, w_int, x_max[..., 0] / 127, scale[..., 0])
+    return np.einsum("tbk,obk,tb,ob->to", x_int, w_int, x_scale, scale[..., 0])
+
+
+def int4_product(x, packed, outputs):
+    """x @ w.T with the 4-bit weights that `packed` holds, as quantized.h describes them."""
+    x_int, x_scale = quantized_blocks(x, 32)
+    groups = packed.reshape(-1, x_int.shape[1], 64 + 512)       # of each panel of 32 outputs
+    scale = groups[..., :64].copy().view(np.uint16).astype(np.uint32) << 16
+    quads = groups[..., 64:].reshape(*groups.shape[:2], 8, 16, 4)
+    codes = np.stack([quads & 15, quads >> 4], 3)               # [..., quad, half, output, input]
+    source = (library.FOLDER / "quantized.h").read_text()
+    codebook = re.search(r"kCodebook\[16\] = \{([^}]*)", source)[1].split(",")
+    w = np.array(codebook, np.int64)[codes.transpose(0, 3, 4, 1, 2, 5)] - 128
+    w = w.reshape(-1, x_int.shape[1], 32)[:outputs]
+    w_scale = scale.view(np.float32).transpose(0, 2, 1).reshape(-1, x_int.shape[1])[:outputs]
+    return np.einsum("tbk,obk,tb,ob->to", x_int, w, x_scale, w_scale)
 
 
 def call_kernel(path, name, arrays, dtypes, shape):
@@ -60,7 +83,9 @@ def test_products_on_each_processor(kernels, monkeypatch, target):
             pytest.skip("no such processor here")
         monkeypatch.setattr(library, "SOURCES", LINEAR_SOURCES)
     path = library.build(*([] if target == "native" else [target]))
-    for rows, (outputs, inputs) in itertools.product((1, 2, 7, 20), ((64, 128), (33, 70))):
+    # rows: of a tile of vectors or of AMX, of several, and one more
+    rows_shapes = itertools.product((1, 2, 6, 7, 16, 20, 65), ((64, 128), (33, 70)))
+    for rows, (outputs, inputs) in rows_shapes:
         check_products(path, rows, outputs, inputs)
 
 
@@ -77,6 +102,9 @@ def check_products(path, rows, outputs, inputs):
     exact = x.astype(np.float64) @ w.T + bias
     error = np.sqrt(((actual - exact)[:, 1:] ** 2).mean())
     assert error < 0.012 * np.sqrt((exact[:, 1:] ** 2).mean())
+    packed = library.pack(w, "int4")
+    actual = call_kernel(path, "linear_bias", [x, packed, bias], dtypes, (rows, outputs))
+    assert_close(actual, int4_product(x, packed, outputs) + bias, 1e-5, scale=1.0)
     arrays = [x, library.pack(w), bias]
     actual = call_kernel(path, "linear_bias", arrays, ["float32"] * 3, (rows, outputs))
     assert_close(actual, exact, 3e-6, scale=1.0)
