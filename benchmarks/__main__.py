@@ -49,6 +49,8 @@ from benchmarks.runner import MAX_BUSY_CORES, Measured, OurEngine, log, measure_
 from benchmarks.selection import SelectionError, select
 from benchmarks.targets import target_table, targets, targets_as_json
 from benchmarks.worker import ROOT
+from sparktts_ms.config_files import read_config
+from sparktts_ms.errors import SparkTTSError
 
 if TYPE_CHECKING:
     from benchmarks.limits import Limits
@@ -67,6 +69,7 @@ def main() -> None:
         selection = select(args.only, groups, targets(args.against), args.against)
         against = checked_out(args.against) if args.against else None
         model_dir = (args.model_dir or generated_model(ROOT / ".cache" / "full-model")).resolve()
+        read_config(model_dir)                  # raises for a folder that is no model
         ours = our_engines(model_dir, args.against, against)
         peers = peer_commands(model_dir, str(Path(peer).absolute()))
         rounds = min(args.rounds, 2) if args.quick else args.rounds
@@ -78,7 +81,7 @@ def main() -> None:
         if args.long:
             engines = [INT4] if args.against is None else [INT4, int8_of(args.against)]
             measure_long(ours, engines, args.model_dir is None, results, measured)
-    except (CommandError, RevisionError, SelectionError) as error:
+    except (CommandError, RevisionError, SelectionError, SparkTTSError) as error:
         sys.exit(f"error: {error}")
     limits = None
     if stages and (measured.bytes_read or selection.has(LIMITS)):
@@ -99,7 +102,8 @@ def main() -> None:
     args.json.parent.mkdir(parents=True, exist_ok=True)
     report = json.dumps(as_json(tasks, results, more, args.against), indent=2)
     args.json.write_text(report + "\n", encoding="utf-8")
-    print_report(tasks, list(ours), list(peers), results, measured, args.against, limits)
+    print_report(tasks, list(ours), list(peers), results, measured, args.against, limits,
+                 whole=not args.only and not args.long)
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -128,7 +132,9 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def print_report(tasks: list[Task], ours: list[str], peers: list[str], results: Results,
-                 measured: Measured, against: str | None, limits: Limits | None) -> None:
+                 measured: Measured, against: str | None, limits: Limits | None,
+                 whole: bool) -> None:
+    """whole: nothing was left out."""
     print(" · ".join(map(str, machine().values())))
     for title in TABLES:
         rows = [task for task in tasks if task.table == title]
@@ -143,7 +149,8 @@ def print_report(tasks: list[Task], ours: list[str], peers: list[str], results: 
         print(f"\n{ratios}")
     if limits is not None:
         print(f"\n{limits.table()}")
-    print(f"\n{target_table(against, results)}\n")
+    reached = target_table(against, results, whole)
+    print(f"\n{reached}\n" if reached else "")
     for name, quality in measured.quality.items():
         print("{name} against float32, {positions} positions: KL divergence {mean_kl:.2g} nats "
               "(largest {largest_kl:.2g}), same best id at {same_best:.0%}, "

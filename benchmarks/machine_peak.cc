@@ -101,16 +101,18 @@ double multiply_floats() {
 
 double multiply_bytes() {
   constexpr int kSteps = 20000;
-  alignas(64) static const uint8_t bytes[64] = {3};
+  uint8_t bytes[8][64] = {};            // not the same in each step, else it is computed once
   const int8_t x[4] = {1, -2, 3, -4};
-  sparktts::i32x16 sums[kSums] = {};
-  const uint8_t* weights = bytes;
+  keep(bytes);
+  sparktts::i32x16 sums[kSums];
+  for (int s = 0; s < kSums; ++s) sums[s] = sparktts::broadcast(s);     // equal ones are merged
   for (int n = 0; n < kSteps; ++n) {
-    asm volatile("" : "+r"(weights));       // maybe others: else the product is computed once
-    const auto loaded = sparktts::load<sparktts::u8x64>(weights);
-    for (auto& sum : sums) sum = sparktts::dot4(sum, loaded, x);
+    const auto weights = sparktts::load<sparktts::u8x64>(bytes[n % 8]);
+    for (auto& sum : sums) sum = sparktts::dot4(sum, weights, x);
   }
-  for (auto& sum : sums) keep(sum);
+  sparktts::i32x16 total = {};
+  for (auto& sum : sums) total += sum;
+  keep(total);
   return double(kSteps) * kSums * 64;
 }
 

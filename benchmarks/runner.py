@@ -163,7 +163,7 @@ def measure_commands(ours: Mapping[str, OurEngine], rounds: int, selection: Sele
     with tempfile.TemporaryDirectory() as name_of_folder:
         folder = Path(name_of_folder)
         voice = folder / "voice.json"
-        if ours:
+        if selection.has(COMMAND):
             write_voice(next(iter(ours.values())).model_dir, voice)
         for name, engine in ours.items():
             if not selection.has(COMMAND_MEMORY, name) or name not in OURS:

@@ -109,16 +109,21 @@ def targets(against: str | None) -> list[Target]:
     ]
 
 
-def target_table(against: str | None, results: Results) -> str:
-    """One line a target: what must be reached, what is aimed at, what was measured, the verdict."""
+def target_table(against: str | None, results: Results, whole: bool = True) -> str:
+    """One line a target: what must be reached, what is aimed at, what was measured, the verdict.
+
+    whole: also those that were not measured. Empty without a line.
+    """
     lines = [f"{'Targets':{LABEL_WIDTH}s}{'must':>10s}{'aim':>10s}{'measured':>10s}  verdict"]
     for target in targets(against):
         figure = target.figure(results)
+        if figure is None and not whole:
+            continue
         bounds = [_with_unit(bound, target) for bound in (target.must, target.aim)]
         measured = "-" if figure is None else _with_unit(figure, target)
         cells = "".join(f"{cell:>10s}" for cell in (*bounds, measured))
         lines.append(f"{target.name:{LABEL_WIDTH}s}{cells}  {target.verdict(figure)}")
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 1 else ""
 
 
 def targets_as_json(against: str | None, results: Results) -> list[dict[str, Any]]:

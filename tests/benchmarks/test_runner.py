@@ -195,7 +195,8 @@ def test_a_long_run_measures_nothing_else(run_program, fakes, capsys):
 
 @pytest.mark.parametrize("arguments, message", [
     (("--against", "absent"), "git has no revision absent"),
-    (("--only", "nonsense"), "no task and no target")])
+    (("--only", "nonsense"), "no task and no target"),
+    (("--model_dir", "examples"), "examples")])
 def test_errors_are_one_line(run_program, arguments, message):
     with pytest.raises(SystemExit, match=f"error: .*{message}"):
         run_program(*arguments)

@@ -67,6 +67,7 @@ def test_memory_is_in_gb():
 def test_what_was_not_measured_is_said():
     table = target_table(None, Results())
     assert table.count("not measured") == len(targets(None)) == 12
+    assert target_table(None, Results(), whole=False) == ""
     assert {entry["ratio"] for entry in targets_as_json(None, Results())} == {None}
 
 
