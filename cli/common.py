@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cli.mindspore_import import import_mindspore
 from cli.signals import exit_on_signals
 from sparktts_ms.errors import InputError, OutputError, SparkTTSError, one_line, printable, quoted
 
@@ -158,6 +159,10 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
 def load_model(args: argparse.Namespace) -> SparkTTS:
     """The model that the arguments of `add_model_arguments` describe."""
     with exit_on_signals():             # MindSpore cannot be interrupted while it is imported
+        import sparktts_ms
+
+        sparktts_ms.check_environment()
+        import_mindspore()
         from sparktts_ms import SparkTTS
 
     return SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode,

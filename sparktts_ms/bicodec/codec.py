@@ -217,7 +217,8 @@ class BiCodec:
             yield samples.asnumpy()[valid]
 
     def _construct(self, network: Callable[[Checkpoint], T], part: str) -> T:
-        return self.runtime.construct(network, Checkpoint(self.path, LAYOUT), part, self.config)
+        weights = Checkpoint(self.path, LAYOUT)
+        return self.runtime.construct(network, weights, part, self.config, mapped=True)
 
     def _mask(self, valid: int, length: int) -> Tensor | None:
         return None if self.runtime.variable_length else Tensor(padding_mask(valid, length))

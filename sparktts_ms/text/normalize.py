@@ -9,15 +9,25 @@ one rule a line, each with its example. What no rule matches stays as it is, so 
 
 import re
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import NamedTuple
 
-from sparktts_ms.text import normalize_en, normalize_zh
 from sparktts_ms.text.language import clause_languages
-from sparktts_ms.text.rules import PLAIN_CHARACTERS, Rule
+from sparktts_ms.text.rules import PLAIN_CHARACTERS, Grammar, Rule
 from sparktts_ms.text.syllables import CJK
 from sparktts_ms.text.traditional import is_traditional, to_simplified, to_traditional
+from sparktts_ms.text.triggers import TRIGGERS
 
-GRAMMARS = {"zh": normalize_zh.GRAMMAR, "en": normalize_en.GRAMMAR}
+
+class _Grammars(dict[str, Grammar]):
+    """By language; imported when they are first needed."""
+
+    def __missing__(self, language: str) -> Grammar:
+        self[language] = import_module(f"sparktts_ms.text.normalize_{language}").GRAMMAR
+        return self[language]
+
+
+GRAMMARS = _Grammars()
 
 # Rules see at most so many characters at once, which bounds the time of every pattern.
 MAX_PIECE = 400
@@ -127,9 +137,10 @@ class _Trace:
 
 
 def _apply_grammar(name: str, text: str, traditional: bool, trace: _Trace | None = None) -> str:
-    grammar = GRAMMARS.get(name)
-    if grammar is None or not grammar.trigger.search(text):
+    trigger = TRIGGERS.get(name)
+    if trigger is None or not trigger.search(text):
         return text
+    grammar = GRAMMARS[name]
     convert = traditional and name == "zh"
     if convert:
         text = to_simplified(text)

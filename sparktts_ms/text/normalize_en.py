@@ -15,6 +15,7 @@ from sparktts_ms.text.numbers_en import (
     year,
 )
 from sparktts_ms.text.rules import NUMBER, Grammar, after_digit, rule, words
+from sparktts_ms.text.triggers import DAY, MONTH
 from sparktts_ms.text.units_en import UNIT
 
 _BEGIN = r"(?<!\w)(?<!\d[.,])"
@@ -31,10 +32,6 @@ _VERSIONED = (
     "[Vv]ersion|Python|Java|PHP|Node|Ruby|Perl|Go|Rust|Kotlin|Swift|Ubuntu|Debian|Fedora|Android|"
     "iOS|iPadOS|macOS|watchOS|Django|Flask|CUDA|PyTorch|TensorFlow|MindSpore|NumPy|Linux|Kernel|"
     "kernel|Firefox|Chrome|Safari|Windows|Unity|Unreal|Blender|GCC|LLVM|CMake|release|Release")
-_DAYS = (
-    "Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday"
-    "|Sunday")
-_MONTHS = "|".join([*times_en.MONTHS, *(month[:3] for month in times_en.MONTHS), "Sept"])
 _TITLES = {
     "Dr": "Doctor", "Prof": "Professor", "Gen": "General", "Col": "Colonel", "Capt": "Captain",
     "Lt": "Lieutenant", "Sgt": "Sergeant", "Maj": "Major", "Rev": "Reverend", "Sen": "Senator",
@@ -140,9 +137,9 @@ RULES = (
     rule("St. Louis -> Saint Louis", r"(?<![a-z\d] )(?<!\w)St\. (?=[A-Z][a-z])", "Saint ",
          needs="."),
     rule("Tom vs. Jerry -> Tom versus Jerry", r"(?<=[^\s,;] )vs\b\.?(?= \S)", "versus", needs="v"),
-    rule("Mon-Fri -> Mon to Fri", rf"\b({_DAYS})\.? ?[-–] ?(?=(?:{_DAYS})\b)", r"\1 to ",
+    rule("Mon-Fri -> Mon to Fri", rf"\b({DAY})\.? ?[-–] ?(?=(?:{DAY})\b)", r"\1 to ",
          needs="–-"),
-    rule("May–June -> May to June", rf"\b({_MONTHS})\.? ?[-–] ?(?=(?:{_MONTHS})\b)", r"\1 to ",
+    rule("May–June -> May to June", rf"\b({MONTH})\.? ?[-–] ?(?=(?:{MONTH})\b)", r"\1 to ",
          needs="–-"),
     *times_en.RULES,
     *roman_en.RULES,
@@ -225,8 +222,4 @@ RULES = (
     rule("two @ ten -> two at ten", " @ ", " at ", needs="@"),
     rule("a ninety ° turn -> a ninety degrees turn", r"(?<=\w) ?°", " degrees", needs="°"),
 )
-TRIGGER = re.compile(
-    r"[^\w\s'\",.!?;:()-]|[0-9]|\w\.[A-Za-z]{2}|[IVXLC]{2}|[A-Za-z] [IVX]\b|[VX](?:th|st)\b|"
-    r"\b(?:Dr|Prof|Gen|Col|Capt|Lt|Sgt|Maj|Rev|Sen|Gov|Rep|[SMF]t)\. |\b(?:St|Ave|Blvd|Rd|Hwy)\b|"
-    rf"\bvs\b|\w:[\\/]|\b[A-F]-(?!\w)|(?:{_DAYS}|{_MONTHS})\.? ?[-–]", re.ASCII)
-GRAMMAR = Grammar(RULES, TRIGGER, spaced=True)
+GRAMMAR = Grammar(RULES, spaced=True)

@@ -993,9 +993,4 @@ RULES = (
          rf"(?:(?<![\w)])(?P<sign>[-+±]) ?)?(?P<number>{NUMBER}|\.\d{{1,15}})", _plain_number),
 )
 
-TRIGGER = re.compile(
-    r"[0-9０-９½⅓⅔¼¾⅛⅜⅝⅞^ⁿ△∛∞&＆@＠+＋=＝≥≤≠≈≒≧≦⩾⩽±×÷√Ⅰ-Ⅻⅰ-ⅻ①-⒛㈠-㈩№₀-₉⁰¹²³⁴-⁹]|www\.|://"
-    r"|(?<![A-Za-z])[IVX]+(?![A-Za-z])"
-    r"|[A-Za-z0-9]\.(?:com|cn|net|org|io|md|py|txt|pdf|docx?|xlsx?|pptx?)|\w[<>＜＞]\w|[∠√∈]",
-    re.ASCII)
-GRAMMAR = Grammar(RULES, TRIGGER, spaced=False)
+GRAMMAR = Grammar(RULES, spaced=False)

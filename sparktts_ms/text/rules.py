@@ -35,7 +35,6 @@ class Grammar(NamedTuple):
     """How numbers and symbols are said in a language."""
 
     rules: tuple[Rule, ...]         # applied from the first to the last
-    trigger: re.Pattern[str]        # a text without any match stays as it is
     spaced: bool                    # whether there are spaces between words
 
 

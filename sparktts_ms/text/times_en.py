@@ -5,10 +5,9 @@ import re
 from sparktts_ms.text.context_en import after, before, counts, is_adjective
 from sparktts_ms.text.numbers_en import cardinal, decimal, ordinal, plural, spell, year
 from sparktts_ms.text.rules import after_digit, rule, words
+from sparktts_ms.text.triggers import MONTHS
 from sparktts_ms.text.units_en import UNIT
 
-MONTHS = (
-    "January February March April May June July August September October November December".split())
 _SHORT_MONTH = "|".join([*(month[:3] for month in MONTHS), "Sept"])
 _MONTH = (
     rf"(?:(?:{'|'.join(MONTHS)}|{'|'.join(month.upper() for month in MONTHS)}|"

@@ -70,12 +70,13 @@ class ArrayWriter:
                 self._block = 0
 
 
-def read_arrays(descriptor: int, allocate: Callable[[int], np.ndarray] | None, threads: int
-                ) -> list[np.ndarray]:
-    """The arrays of an open file, writable, after all of it has been checked.
+def read_arrays(descriptor: int, allocate: Callable[[int], np.ndarray] | None, threads: int,
+                verify: bool = True) -> list[np.ndarray]:
+    """The arrays of an open file, writable.
 
     allocate: makes the memory that is read into, uint8 [N]; None: the file is mapped, and its pages
-    take memory once they are used. Raises DamagedFile, OSError.
+    take memory once they are used. verify: check the data, not only the index. Raises DamagedFile,
+    OSError.
     """
     size = os.fstat(descriptor).st_size
     infos, checksums, data_size = _read_index(descriptor, size)
@@ -84,11 +85,11 @@ def read_arrays(descriptor: int, allocate: Callable[[int], np.ndarray] | None, t
     if allocate is None:
         memory = np.frombuffer(mmap.mmap(descriptor, data_size, flags=mmap.MAP_PRIVATE,
                                          prot=mmap.PROT_READ | mmap.PROT_WRITE), np.uint8)
-        target = None
+        if verify:
+            _verify_blocks(memory.data, checksums, threads)
     else:
         memory = allocate(data_size)
-        target = memory.data
-    _read_blocks(descriptor, data_size, checksums, target, threads)
+        _read_blocks(descriptor, memory.data, checksums if verify else None, threads)
     arrays = []
     for dtype, shape, start in infos:
         size = math.prod(shape) * dtype.itemsize
@@ -131,27 +132,29 @@ def _array_info(entry: Any, data_size: int) -> tuple[np.dtype, tuple[int, ...], 
     return dtype, tuple(sizes), start
 
 
-def _read_blocks(descriptor: int, size: int, checksums: list[int], target: memoryview | None,
-                 threads: int) -> None:
-    """Read all blocks into `target`, or only for their checksums, with several threads."""
+def _verify_blocks(data: memoryview, checksums: list[int], threads: int) -> None:
+    def verify(number: int) -> None:
+        if zlib.crc32(data[number * BLOCK:(number + 1) * BLOCK]) != checksums[number]:
+            raise DamagedFile("its checksum is wrong")
 
-    def read(worker: int) -> None:
-        scratch = bytearray(BLOCK) if target is None else bytearray()
-        for number in range(worker, len(checksums), threads):
-            start = number * BLOCK
-            length = min(BLOCK, size - start)
-            view = (memoryview(scratch)[:length] if target is None
-                    else target[start:start + length])
-            filled = 0
-            while filled < length:
-                count = os.preadv(descriptor, [view[filled:]], start + filled)
-                if not count:
-                    raise DamagedFile("it is too short")
-                filled += count
-            if zlib.crc32(view) != checksums[number]:
-                raise DamagedFile("its checksum is wrong")
-
-    if threads == 1:
-        return read(0)
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(read, range(threads)))
+        list(pool.map(verify, range(len(checksums))))
+
+
+def _read_blocks(descriptor: int, target: memoryview, checksums: list[int] | None, threads: int
+                 ) -> None:
+    """Fill `target` with several threads, and check each block while it is in a cache."""
+
+    def read(number: int) -> None:
+        view = target[number * BLOCK:(number + 1) * BLOCK]
+        filled = 0
+        while filled < len(view):
+            count = os.preadv(descriptor, [view[filled:]], number * BLOCK + filled)
+            if not count:
+                raise DamagedFile("it is too short")
+            filled += count
+        if checksums is not None and zlib.crc32(view) != checksums[number]:
+            raise DamagedFile("its checksum is wrong")
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(read, range(-(-len(target) // BLOCK))))

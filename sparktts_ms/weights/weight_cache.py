@@ -3,7 +3,9 @@ packing a checkpoint's tensors.
 
 A file is named after all that its content depends on: the source file's content, the code, the
 CPU kernels, and settings. Hashing a source file takes seconds, so its hash is remembered together
-with the file's size, times, and inode; a change of one of them hashes it again.
+with the file's size, times, and inode; a change of one of them hashes it again. Likewise a kept
+file's checksums are verified again when it has changed, and after a restart of the machine, at
+which its data may have been lost.
 
 Nothing here is needed: where the folder cannot be read or written, belongs to another user, or has
 no room, a line of the log says so, and all works as without it.
@@ -37,7 +39,9 @@ MAX_BYTES = 8 << 30                     # of all files; the least recently used 
 FREE_BYTES = 1 << 30                    # that stay free on the disk
 STALE_SECONDS = 3600                    # after which a file that was not finished goes
 SUFFIX = ".weights"
-MAX_CONTENTS = 64                       # source files whose hashes are remembered
+TOUCH_SECONDS = 24 * 3600               # after which a use is noted again
+MAX_CONTENTS = 256                      # files of which something is remembered
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 MAX_CONTENTS_BYTES = 1 << 20
 HASH_BLOCK = 16 << 20
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -89,9 +93,12 @@ class WeightCache:
             if not _is_own(os.fstat(descriptor), stat.S_ISREG):
                 self._warn("holds %s, which other users can write", path.name)
                 return None
-            arrays = read_arrays(descriptor, allocate, self.threads)
-            with suppress(OSError):
+            verified = [*_state(descriptor), _boot_id()]
+            known = self._read_contents().get(str(path)) == verified
+            arrays = read_arrays(descriptor, allocate, self.threads, not known)
+            if not known or time.time() - verified[1] / 1e9 > TOUCH_SECONDS:
                 os.utime(descriptor)            # recently used
+                self._remember(str(path), [*_state(descriptor), _boot_id()])
             return arrays
         except DamagedFile as error:
             logger.warning("Packed weights in the cache are damaged (%s); they are made again.",
@@ -109,12 +116,15 @@ class WeightCache:
         writer = CacheWriter(self.folder)
         try:
             yield writer
-            failure = writer.finish(self._path(key))
+            path = self._path(key)
+            failure = writer.finish(path)
         finally:
             writer.close()
         if failure:
             self._warn("cannot keep packed weights: %s", failure)
         else:
+            with suppress(OSError):
+                self._remember(str(path), [*_state(path), _boot_id()])
             self._remove_old(key)
 
     def discard(self, key: str) -> None:
@@ -152,9 +162,7 @@ class WeightCache:
             return known[name][-1]
         digest = _hash_file(name, self.threads)
         if _state(name) == state:               # not written to meanwhile
-            known.pop(name, None)
-            known[name] = [*state, digest]
-            self._write_contents(dict(list(known.items())[-MAX_CONTENTS:]))
+            self._remember(name, [*state, digest])
         return digest
 
     @property
@@ -162,7 +170,8 @@ class WeightCache:
         return self.folder / "contents.json"
 
     def _read_contents(self) -> dict[str, list[Any]]:
-        """Path -> size, times, inode, device and hash; empty where the file is not sound."""
+        """Path -> `_state` and the hash, or of a kept file, where its checksums were right; empty
+        where this file is not sound."""
         try:
             descriptor = os.open(self._contents_path,
                                  os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -176,7 +185,11 @@ class WeightCache:
             return {}
         return {name: entry for name, entry in known.items() if _is_content(entry)}
 
-    def _write_contents(self, known: dict[str, list[Any]]) -> None:
+    def _remember(self, name: str, entry: list[Any]) -> None:
+        known = self._read_contents()
+        known.pop(name, None)
+        known[name] = entry
+        known = dict(list(known.items())[-MAX_CONTENTS:])
         temporary = self.folder / f".{secrets.token_hex(8)}.part"
         with suppress(OSError):
             try:
@@ -265,7 +278,15 @@ def _is_own(status: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
             and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
-def _state(path: str) -> list[int]:
+def _boot_id() -> str:
+    """Changes with each start of the machine."""
+    with suppress(OSError):
+        return BOOT_ID.read_text().strip()
+    return ""
+
+
+def _state(path: str | Path | int) -> list[Any]:
+    """Size, times (modified, changed), inode and device of a file."""
     status = os.stat(path)
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev]
 
