@@ -28,7 +28,7 @@ def build_parser() -> Parser:
                         help="held-out sentences, each in four voices")
     parser.add_argument("--task", choices=("codec", "cloning", "control"),
                         help="only this task (the codec's is always part of it)")
-    parser.add_argument("--quantize", choices=("none", "int8"), default="none")
+    parser.add_argument("--quantize", choices=("none", "int8", "int4"), default="none")
     parser.add_argument("--temperature", type=float, default=0.8)
     parser.add_argument("--seed", type=int, default=0)
     deprecated_flag(parser, "--out", "--output_dir")

@@ -63,7 +63,8 @@ class SparkTTS:
         mode: "graph" or "pynative".
         dtype: of the language model, "float32" or "bfloat16"; None: bfloat16 on Ascend only.
         quantize: "int8" stores the language model's matrices in 8 bits (CPU): three times as fast,
-        from a quarter of the memory.
+        from a quarter of the memory. "int4" stores most of them in 4 bits, faster and less exact
+        (see docs/performance.md), for where two weak cores must keep up with the speech.
         capture: record the launches of a decode step and replay them as one (Ascend, graph mode);
         None: as the settings of `cli.doctor` say, else not.
         weight_cache: keep packed weights in a cache folder, so that later starts take a second
@@ -83,7 +84,7 @@ class SparkTTS:
             runtime = Runtime.start(device_target, device_id, mode, dtype, quantize, capture,
                                     weight_cache)
             if runtime.device_target == "CPU":
-                warn_of_memory(folder, runtime.llm_dtype == "int8")
+                warn_of_memory(folder, runtime.llm_dtype)
             return cls(folder, config, runtime)
         except PermissionError as error:
             raise ModelError("{subject} cannot be read by this user.",

@@ -56,7 +56,7 @@ def main() -> None:
     try:
         tts = SparkTTS.from_pretrained(model_dir, device_target="Ascend")
     except DeviceError:
-        tts = SparkTTS.from_pretrained(model_dir, device_target="CPU", quantize="int8")
+        tts = SparkTTS.from_pretrained(model_dir, device_target="CPU", quantize="int4")
     # A space is public and embedded in its hub's page: sessions share no voices, and any site may
     # send requests.
     settings = Settings(

@@ -23,6 +23,7 @@ from sparktts_ms.errors import WeightsError
 from sparktts_ms.ops.linear import LogitsProjection
 from sparktts_ms.ops.padding import pad_rows, padded_length
 from sparktts_ms.qwen2.model import Qwen2
+from sparktts_ms.qwen2.precision import stored_dtype
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.weights.checkpoint import Checkpoint, Layout
 from sparktts_ms.weights.meta_array import MetaArray
@@ -220,8 +221,7 @@ class LMHead:
         self.runtime = model.runtime
         self.token_to_row = np.full(model.config.vocab_size, -1, np.int32)
         self.token_to_row[ids] = np.arange(len(ids), dtype=np.int32)
-        dtype = self.runtime.llm_dtype
-        dtype = "int8" if dtype == "int4" else dtype
+        dtype = stored_dtype(self.runtime.llm_dtype, "head")
 
         def construct(weights: Checkpoint) -> LogitsProjection:
             matrix: np.ndarray | MetaArray = MetaArray((len(ids), model.config.hidden_size))

@@ -13,11 +13,13 @@ from sparktts_ms.ops.linear import Linear, SwiGLU
 from sparktts_ms.ops.paged_attention import PagedAttention, PagedStepInputs
 from sparktts_ms.ops.parameter import weight
 from sparktts_ms.ops.rotary import rotary_tables
+from sparktts_ms.qwen2.precision import stored_dtype
 from sparktts_ms.weights.checkpoint import Checkpoint
 
 
 class DecoderLayer(nn.Cell):
-    def __init__(self, weights: Checkpoint, config: Qwen2Config, attention: nn.Cell, dtype: str):
+    def __init__(self, weights: Checkpoint, config: Qwen2Config, attention: nn.Cell, dtype: str,
+                 layer: int):
         super().__init__()
         size = config.hidden_size
         inner = config.intermediate_size
@@ -27,16 +29,18 @@ class DecoderLayer(nn.Cell):
         gain = weights.at("input_layernorm").take("weight", size)
         self.qkv_proj = Linear(*fuse_qkv(
             weights.at("self_attn"), size, config.num_attention_heads, config.num_key_value_heads,
-            config.head_dim, gain), dtype, eps)
+            config.head_dim, gain), stored_dtype(dtype, "qkv", layer), eps)
         self.attention = attention
-        self.o_proj = Linear(weights.at("self_attn.o_proj").take("weight", size, size), None, dtype)
+        self.o_proj = Linear(weights.at("self_attn.o_proj").take("weight", size, size), None,
+                             stored_dtype(dtype, "o", layer))
 
         gain = weights.at("post_attention_layernorm").take("weight", size)
         self.gate_up_proj = SwiGLU(
             weights.at("mlp.gate_proj").take("weight", inner, size) * gain,
-            weights.at("mlp.up_proj").take("weight", inner, size) * gain, dtype, eps)
+            weights.at("mlp.up_proj").take("weight", inner, size) * gain,
+            stored_dtype(dtype, "gate_up", layer), eps)
         self.down_proj = Linear(weights.at("mlp.down_proj").take("weight", size, inner), None,
-                                dtype)
+                                stored_dtype(dtype, "down", layer))
 
     def construct(self, x: Tensor, *inputs: Tensor) -> Tensor:
         # x [R, C], the attention's inputs -> [R, C]
@@ -70,7 +74,7 @@ class Qwen2(nn.Cell):
                                            cache_dtype)
             else:
                 attention = CachedAttention(heads, kv_heads, num_slots, cos, sin, cache_dtype)
-            layers.append(DecoderLayer(weights.at(f"layers.{n}"), config, attention, dtype))
+            layers.append(DecoderLayer(weights.at(f"layers.{n}"), config, attention, dtype, n))
         self.layers = nn.CellList(layers)
 
     def construct(self, x: Tensor, inputs: tuple) -> Tensor:

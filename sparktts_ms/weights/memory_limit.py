@@ -16,16 +16,21 @@ NO_LIMIT = 1 << 60          # v1 has a number near 2 ** 63 for none
 # Measured on CPUs: the demonstration model takes 0.2 GB to speak, and the released one 2.8 GB, with
 # 8-bit weights 1.7 GB, for files of 2.03 (language model) and 0.63 GB (codec).
 LIBRARIES = 200 << 20       # bytes
-INT8_SHARE = 0.45           # of the language model: matrices in 8 bits, embeddings in float32
+# Of the language model's file: its matrices quantized, and its embeddings in float32.
+SHARES = {"int8": 0.45, "int4": 0.38}
+ADVICE = {"int8": " or use 4-bit weights,", "int4": ""}
 
 
-def warn_of_memory(model_dir: Path, int8: bool = False) -> None:
-    """Log a warning where this process may use less memory than the model takes at least."""
+def warn_of_memory(model_dir: Path, dtype: str = "float32") -> None:
+    """Log a warning where this process may use less memory than the model takes at least.
+
+    dtype: in which the language model's matrices are kept, also "int8" or "int4".
+    """
     limit = memory_limit()
-    language_model = _weights_bytes(model_dir / "LLM") * (INT8_SHARE if int8 else 1)
+    language_model = _weights_bytes(model_dir / "LLM") * SHARES.get(dtype, 1)
     needed = LIBRARIES + language_model + _weights_bytes(model_dir / "BiCodec")
     if limit is not None and limit < needed:
-        advice = "" if int8 else " or use 8-bit weights,"
+        advice = ADVICE.get(dtype, " or use 8-bit weights,")
         logger.warning("This process may use %d MB of memory, and the model takes at least %d MB: "
                        "allow more,%s else the system ends the process.", limit >> 20,
                        int(needed) >> 20, advice)

@@ -99,8 +99,10 @@ def test_speaker_ids_of_recordings_as_people_have_them(demo, tmp_path):
 @pytest.mark.parametrize("quantize, with_transcript", [
     ("none", False),
     ("int8", True),
+    ("int4", True),
     pytest.param("none", True, marks=pytest.mark.slow),
     pytest.param("int8", False, marks=pytest.mark.slow),
+    pytest.param("int4", False, marks=pytest.mark.slow),
 ])
 def test_cloning(speakers, quantize, with_transcript):
     tts = SparkTTS.from_pretrained(MODEL, device_target="CPU", quantize=quantize)

@@ -28,18 +28,20 @@ def test_both_versions_of_limits_are_read(group, name, content, expected):
     assert memory_limit.memory_limit() == expected
 
 
-@pytest.mark.parametrize("limit, int8, warned", [
-    (1299, False, True), (1301, False, False), (749, True, True), (751, True, False)])
-def test_a_model_that_does_not_fit_is_a_warning(group, tmp_path, caplog, limit, int8, warned):
+@pytest.mark.parametrize("dtype, needed, advice", [
+    ("float32", 1300, "8-bit"), ("int8", 750, "4-bit"), ("int4", 680, "allow more, else")])
+@pytest.mark.parametrize("missing", [1, -1])
+def test_a_model_that_does_not_fit_is_a_warning(
+        group, tmp_path, caplog, dtype, needed, advice, missing):
     model = tmp_path / "model"
     for part, size in (("LLM", 1000), ("BiCodec", 100)):
         (model / part).mkdir(parents=True)
         with (model / part / "model.safetensors").open("wb") as file:
             file.truncate(size * MB)
-    (group / "memory.max").write_text(f"{limit * MB}")
-    memory_limit.warn_of_memory(model, int8)
-    assert bool(caplog.messages) == warned
-    if warned:
-        needed = 750 if int8 else 1300
-        assert f"may use {limit} MB" in caplog.text and f"at least {needed} MB" in caplog.text
-        assert ("8-bit" in caplog.text) != int8
+    (group / "memory.max").write_text(f"{(needed - missing) * MB}")
+    memory_limit.warn_of_memory(model, dtype)
+    assert bool(caplog.messages) == (missing > 0)
+    if missing > 0:
+        assert f"may use {needed - 1} MB" in caplog.text
+        assert f"at least {needed} MB" in caplog.text
+        assert advice in caplog.text

@@ -81,7 +81,7 @@ def build_parser() -> Parser:
     machines.add_argument("--costs", metavar="NAME|FILE",
                           help=f"{', '.join(named_costs())}, or a file of --measure, `make bench` "
                                f"or cli.doctor --json (default {DEFAULT_COSTS}; --check measures)")
-    machines.add_argument("--quantize", choices=("int8", "none"), default=None,
+    machines.add_argument("--quantize", choices=("int4", "int8", "none"), default=None,
                           help="which engine of a report of `make bench` (default int8), or how "
                                "--measure and --check load the model (default none)")
     machines.add_argument("--max_ongoing", type=number(1, 1e4, True), default=20, metavar="N",

@@ -136,7 +136,7 @@ class Costs:
 def read_costs(path: Path, quantize: str = "int8") -> Costs:
     """The costs in a file of this tool, of `python -m benchmarks` or of `cli.doctor`.
 
-    quantize: "int8" or "none", which of the two engines in a report of benchmarks. Raises
+    quantize: "int4", "int8" or "none", which of our engines in a report of benchmarks. Raises
     CostsError.
     """
     data = _read_json(path)
@@ -200,7 +200,7 @@ def from_benchmarks(data: dict[str, Any], path: Path, quantize: str) -> Costs:
     Its decoder has no graphs for short inputs, as a server has after its warm-up, so that short
     chunks are predicted to take longer than they do.
     """
-    engine = "ours int8" if quantize == "int8" else "ours float32"
+    engine = f"ours {'float32' if quantize == 'none' else quantize}"
     reader = _Reader(path)
     raw = reader.section(data, "raw")
 
