@@ -138,8 +138,8 @@ def add_model_arguments(
         group.add_argument("--capture", action="store_true", default=None,
                            help="Ascend: record the launches of a decode step, replay them as one")
         group.add_argument("--quantize", choices=("none", "int8", "int4"), default="none",
-                           help="CPU: language model in 8 bits, three times as fast, or in 4, five times "
-                                "and less exact: where two cores must keep up")
+                           help="CPU: language model in 8 bits, three times as fast, or in 4, five "
+                                "times and less exact: where two cores must keep up")
         group.add_argument("--no_weight_cache", dest="weight_cache", action="store_false",
                            help="CPU: do not keep packed weights for a fast start next time")
 

@@ -1,4 +1,4 @@
-"""The compiled library: quantized products on each kind of processor, and doing without a compiler."""
+"""The compiled library: products on each kind of processor, and doing without a compiler."""
 
 import ctypes
 import functools
