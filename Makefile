@@ -26,6 +26,8 @@ DEV_READY := $(VENV)/.dev-ready
 CHECKPOINTS := .venv-checkpoints
 PEERS := .venv-peers
 TORCH_INDEX ?=
+# GCC 12 drops stores to the configuration of AMX tiles; llama.cpp then ends at an illegal instruction.
+AMX_FIX := -fno-tree-dse -fno-dse
 PEERS_PIP = $(PEERS)/bin/python -m pip install --quiet --timeout 15 --retries 2
 ASCEND_PEER := .venv-ascend-peer
 NORMALIZERS := .venv-normalizers
@@ -95,7 +97,7 @@ peers: $(PEERS)/.ready
 $(PEERS)/.ready: requirements-bench.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(if $(TORCH_INDEX),$(PEERS_PIP) --index-url $(TORCH_INDEX) "$$(grep '^torch==' $<)")
-	CMAKE_ARGS="-DGGML_NATIVE=ON $$CMAKE_ARGS" $(PEERS_PIP) -r $<
+	CMAKE_ARGS="-DGGML_NATIVE=ON $$CMAKE_ARGS" CXXFLAGS="$(AMX_FIX) $$CXXFLAGS" $(PEERS_PIP) -r $<
 	@touch $@
 
 ascend-rehearsal: $(RUN_READY)

@@ -207,17 +207,24 @@ def measure_long(ours: Mapping[str, OurEngine], engines: Sequence[str], forced: 
 
 def measure_group(group: list[Task], workers: dict[str, Worker], rounds: int,
                   selection: Selection, results: Results) -> None:
-    """Each task of the group by each of its engines in turn, round after round."""
+    """Each task of the group by each of its engines in turn, round after round. A peer or another
+    revision that dies is taken out of `workers`."""
     for number in range(-1, rounds):            # -1 is the warm-up
         for task in group:
             for name in task.engines:
                 if name not in workers or not selection.has(task, name):
                     continue
-                if number < 0 and task.warm_up:
-                    seconds, _ = measure(task, workers[name])
-                    results.add(WARM_UP_PREFIX + task.name, name, seconds)
-                elif 0 <= number < (task.rounds or rounds):
-                    results.add(task.name, name, *measure_undisturbed(task, workers[name]))
+                try:
+                    if number < 0 and task.warm_up:
+                        seconds, _ = measure(task, workers[name])
+                        results.add(WARM_UP_PREFIX + task.name, name, seconds)
+                    elif 0 <= number < (task.rounds or rounds):
+                        results.add(task.name, name, *measure_undisturbed(task, workers[name]))
+                except WorkerDied as error:
+                    if name in OURS:
+                        raise
+                    log(f"{name} died in {task.name} ({error.reason}); the rest is left out.")
+                    del workers[name]
 
 
 def measure(task: Task, worker: Worker) -> tuple[float, float]:

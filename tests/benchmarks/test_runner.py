@@ -100,6 +100,22 @@ def test_turns(fakes):
     assert results.of(f"first {task.name}", INT4) == [1.0]
 
 
+def test_a_peer_that_dies_does_not_end_the_run(fakes, monkeypatch, capsys):
+    class Dying(FakeWorker):
+        def request(self, measure, **arguments):
+            raise WorkerDied(self.name, "Fatal Python error: Illegal instruction")
+
+    task = Task("decode", {"context": 4, "streams": 1, "steps": 2}, (LLAMA, INT4), (Row("x"),))
+    workers = {LLAMA: Dying(LLAMA, []), INT4: FakeWorker(INT4, [])}
+    results = Results()
+    chosen = Selection({task.name: {LLAMA, INT4}})
+    measure_group([task], workers, 2, chosen, results)
+    assert list(workers) == [INT4] and results.of(task.name, INT4) == [1.0, 1.0]
+    assert "llama.cpp Q8_0 died in decode 4 1 2 (Fatal Python error" in capsys.readouterr().err
+    with pytest.raises(WorkerDied):
+        measure_group([task], {INT4: Dying(INT4, [])}, 2, chosen, results)
+
+
 def test_a_full_run_fills_every_target_that_it_can(fakes, tiny_model):
     groups = task_groups(True, REV)
     results = Results()
