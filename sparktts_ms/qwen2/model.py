@@ -4,12 +4,14 @@ Norm gains and the attention scale are folded into the matrices that follow them
 input is one position of one sequence. Hidden states are float32, on Ascend of the weights' type.
 """
 
+import numpy as np
 from mindspore import Tensor, nn
 
 from sparktts_ms.config import Qwen2Config
 from sparktts_ms.ops import ascend
 from sparktts_ms.ops.attention import CachedAttention, StepInputs, fuse_qkv
 from sparktts_ms.ops.linear import Linear, SwiGLU
+from sparktts_ms.ops.native.library import custom_op
 from sparktts_ms.ops.paged_attention import PagedAttention, PagedStepInputs
 from sparktts_ms.ops.parameter import weight
 from sparktts_ms.ops.rotary import rotary_tables
@@ -18,6 +20,9 @@ from sparktts_ms.weights.checkpoint import Checkpoint
 
 
 class DecoderLayer(nn.Cell):
+    """Attention and feed-forward, each after a norm and added to its input. With the CPU kernels
+    all of it is one operator."""
+
     def __init__(self, weights: Checkpoint, config: Qwen2Config, attention: nn.Cell, dtype: str,
                  layer: int):
         super().__init__()
@@ -42,8 +47,17 @@ class DecoderLayer(nn.Cell):
         self.down_proj = Linear(weights.at("mlp.down_proj").take("weight", size, inner), None,
                                 stored_dtype(dtype, "down", layer))
 
+        self.fused = custom_op("decoder_layer")
+        self.eps = Tensor(np.array([eps], np.float32))
+        self.inner = Tensor(np.array([inner], np.int32))
+
     def construct(self, x: Tensor, *inputs: Tensor) -> Tensor:
         # x [R, C], the attention's inputs -> [R, C]
+        if self.fused is not None:
+            return self.fused(x, self.eps, self.inner, self.qkv_proj.weight, self.qkv_proj.bias,
+                              self.o_proj.weight, self.o_proj.bias, self.gate_up_proj.weight,
+                              self.down_proj.weight, self.attention.cos, self.attention.sin,
+                              self.attention.keys, self.attention.values, *inputs)
         x = self.o_proj(self.attention(self.qkv_proj(x), *inputs), x)
         return self.down_proj(self.gate_up_proj(x), x)
 

@@ -70,7 +70,7 @@ def test_kernels_of_a_decode_step(kernels, shared_tts, monkeypatch):
         tts.engine.step()
     calls.clear()
     tts.engine.step()
-    assert len(calls) == 5 * tts.config.llm.num_hidden_layers + 1
+    assert len(calls) == tts.config.llm.num_hidden_layers + 1
     tts.engine.cancel(utterance.sequence)
 
 
