@@ -15,6 +15,7 @@ from sparktts_ms.ops.native.library import custom_op
 from sparktts_ms.ops.paged_attention import PagedAttention, PagedStepInputs
 from sparktts_ms.ops.parameter import weight
 from sparktts_ms.ops.rotary import rotary_tables
+from sparktts_ms.qwen2.calibration import NO_CALIBRATION, Calibration
 from sparktts_ms.qwen2.precision import stored_dtype
 from sparktts_ms.weights.checkpoint import Checkpoint
 
@@ -24,7 +25,7 @@ class DecoderLayer(nn.Cell):
     all of it is one operator."""
 
     def __init__(self, weights: Checkpoint, config: Qwen2Config, attention: nn.Cell, dtype: str,
-                 layer: int):
+                 layer: int, calibration: Calibration):
         super().__init__()
         size = config.hidden_size
         inner = config.intermediate_size
@@ -36,16 +37,23 @@ class DecoderLayer(nn.Cell):
             weights.at("self_attn"), size, config.num_attention_heads, config.num_key_value_heads,
             config.head_dim, gain), stored_dtype(dtype, "qkv", layer), eps)
         self.attention = attention
+        calibration.attend(self.qkv_proj, attention)
+        stored = stored_dtype(dtype, "o", layer)
         self.o_proj = Linear(weights.at("self_attn.o_proj").take("weight", size, size), None,
-                             stored_dtype(dtype, "o", layer))
+                             stored, factor=calibration.factor(stored))
+        calibration.add(self.o_proj)
 
         gain = weights.at("post_attention_layernorm").take("weight", size)
+        stored = stored_dtype(dtype, "gate_up", layer)
         self.gate_up_proj = SwiGLU(
             weights.at("mlp.gate_proj").take("weight", inner, size) * gain,
             weights.at("mlp.up_proj").take("weight", inner, size) * gain,
-            stored_dtype(dtype, "gate_up", layer), eps)
+            stored, eps, calibration.factor(stored, eps))
+        calibration.activate(self.gate_up_proj)
+        stored = stored_dtype(dtype, "down", layer)
         self.down_proj = Linear(weights.at("mlp.down_proj").take("weight", size, inner), None,
-                                stored_dtype(dtype, "down", layer))
+                                stored, factor=calibration.factor(stored))
+        calibration.add(self.down_proj)
 
         self.fused = custom_op("decoder_layer")
         self.eps = Tensor(np.array([eps], np.float32))
@@ -65,11 +73,11 @@ class DecoderLayer(nn.Cell):
 class Qwen2(nn.Cell):
     """Hidden states of the embeddings; the final norm belongs to the `LMHead`.
 
-    step_inputs: makes the inputs of a step (see StepInputs).
+    step_inputs: makes the inputs of a step (see StepInputs). calibration: of 4-bit weights.
     """
 
     def __init__(self, weights: Checkpoint, config: Qwen2Config, num_slots: int, max_length: int,
-                 dtype: str, cache_dtype):
+                 dtype: str, cache_dtype, calibration: Calibration = NO_CALIBRATION):
         super().__init__()
         heads = config.num_attention_heads
         kv_heads = config.num_key_value_heads
@@ -88,7 +96,8 @@ class Qwen2(nn.Cell):
                                            cache_dtype)
             else:
                 attention = CachedAttention(heads, kv_heads, num_slots, cos, sin, cache_dtype)
-            layers.append(DecoderLayer(weights.at(f"layers.{n}"), config, attention, dtype, n))
+            layers.append(DecoderLayer(weights.at(f"layers.{n}"), config, attention, dtype, n,
+                                       calibration))
         self.layers = nn.CellList(layers)
 
     def construct(self, x: Tensor, inputs: tuple) -> Tensor:
