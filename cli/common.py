@@ -157,7 +157,7 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
                        help="a segment does not end before that many")
 
 
-def load_model(args: argparse.Namespace) -> SparkTTS:
+def load_model(args: argparse.Namespace, low_memory: bool = False) -> SparkTTS:
     """The model that the arguments of `add_model_arguments` describe."""
     with exit_on_signals():             # MindSpore cannot be interrupted while it is imported
         import sparktts_ms
@@ -169,7 +169,7 @@ def load_model(args: argparse.Namespace) -> SparkTTS:
     return SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode,
                                     args.dtype, getattr(args, "quantize", "none"),
                                     getattr(args, "capture", None),
-                                    getattr(args, "weight_cache", True))
+                                    getattr(args, "weight_cache", True), low_memory)
 
 
 def error_message(error: SparkTTSError, hints: Mapping[str, str] = HINTS) -> str:

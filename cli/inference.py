@@ -119,11 +119,10 @@ def run(args: argparse.Namespace) -> None:
         resolve_style(True, args.gender, args.pitch, args.speed)
     else:
         requests = make_requests(args, texts, voice, sampling)
-    tts = load_model(args)
+    tts = load_model(args, low_memory=True)
     if args.prompt_speech_path:
         voice = tts.encode_voice(args.prompt_speech_path, args.prompt_text)
         requests = make_requests(args, texts, voice, sampling)
-    tts.release_prompt_encoder()
     if args.save_voice and voice is not None:
         save_voice(voice, args.save_voice)
     if args.stream:

@@ -57,7 +57,8 @@ class SparkTTS:
     @classmethod
     def from_pretrained(cls, model_dir: str | Path, device_target: str = "auto", device_id: int = 0,
                         mode: str = "graph", dtype: str | None = None, quantize: str = "none",
-                        capture: bool | None = None, weight_cache: bool = True) -> SparkTTS:
+                        capture: bool | None = None, weight_cache: bool = True,
+                        low_memory: bool = False) -> SparkTTS:
         """Load a model directory in the released layout (SparkAudio/Spark-TTS-0.5B).
 
         device_target: "auto" (Ascend where there is one), "Ascend" or "CPU".
@@ -70,6 +71,8 @@ class SparkTTS:
         None: as the settings of `cli.doctor` say, else not.
         weight_cache: keep packed weights in a cache folder, so that later starts take a second
         (CPU; see docs/performance.md).
+        low_memory: free what encodes a recording part by part after its use, for a program that
+        encodes one (CPU).
         Networks are loaded when they are first needed (see `load`). Raises ModelError for a
         directory that is missing, incomplete or damaged, DeviceError for the other arguments.
         """
@@ -83,7 +86,7 @@ class SparkTTS:
         try:
             config = read_config(folder)
             runtime = Runtime.start(device_target, device_id, mode, dtype, quantize, capture,
-                                    weight_cache)
+                                    weight_cache, low_memory)
             if runtime.device_target == "CPU":
                 warn_of_memory(folder, runtime.llm_dtype)
             return cls(folder, config, runtime)

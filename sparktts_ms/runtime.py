@@ -21,6 +21,7 @@ from sparktts_ms.ops import ascend
 from sparktts_ms.ops.native import huge_pages, library
 from sparktts_ms.ops.padding import padded_length
 from sparktts_ms.ops.parameter import construct
+from sparktts_ms.weights import memory
 from sparktts_ms.weights.checkpoint import Checkpoint
 from sparktts_ms.weights.weight_cache import WeightCache, default_folder
 
@@ -49,13 +50,15 @@ class Runtime:
     llm_dtype: str          # of the language model, also "int8" or "int4"; the codec's is float32
     capture: bool = False   # decode steps are captured
     weight_cache: WeightCache | None = None     # of packed weights, with the CPU kernels
+    low_memory: bool = False    # networks are freed after their use, part by part
     graphs: list[str] = field(default_factory=list)     # names of those compiled so far
     shapes: set[tuple] = field(default_factory=set)     # seen by networks without a graph
 
     @classmethod
     def start(cls, device_target: str = "auto", device_id: int = 0, mode: str = "graph",
               dtype: str | None = None, quantize: str = "none",
-              capture: bool | None = None, weight_cache: bool = False) -> Runtime:
+              capture: bool | None = None, weight_cache: bool = False,
+              low_memory: bool = False) -> Runtime:
         """Configure a device; the parameters are those of `SparkTTS.from_pretrained`.
 
         Without the CPU kernels quantized weights fall back to float32 with a warning. Raises
@@ -92,7 +95,8 @@ class Runtime:
         cache = None
         if folder is not None:
             cache = WeightCache(folder, library.version(), library.available_cores())
-        return cls(device_target, mode == "graph", dtype, bool(capture), cache)
+        return cls(device_target, mode == "graph", dtype, bool(capture), cache,
+                   low_memory and device_target == "CPU")
 
     @property
     def cache_dtype(self):
@@ -127,6 +131,12 @@ class Runtime:
         """Free networks that are not referenced: PyNative mode remembers every Parameter."""
         gc.collect()
         self._free_operators()
+        memory.trim_heap()
+
+    def release_mapped(self) -> None:
+        """With `low_memory`: free the pages of mapped weights until they are used again."""
+        if self.low_memory:
+            memory.release_mapped()
 
     def _free_operators(self) -> None:
         """Free what PyNative mode remembers; it is made again where it is needed."""

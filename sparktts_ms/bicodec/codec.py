@@ -197,7 +197,9 @@ class BiCodec:
         codes = Tensor(pad_rows(self.codebook.dequantize(semantic_ids), length))
         speaker_codes = Tensor(self.speaker_quantizer.dequantize(global_ids))
         front_end, _ = self.load_decoder()
-        return front_end(codes, speaker_codes, mask).asnumpy()[:frames]
+        hidden = front_end(codes, speaker_codes, mask).asnumpy()[:frames]
+        self.runtime.release_mapped()
+        return hidden
 
     def vocode(self, hidden: np.ndarray) -> np.ndarray:
         """The wave generator's input [T, D] -> samples [320 T]."""

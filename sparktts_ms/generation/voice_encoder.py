@@ -124,10 +124,18 @@ class VoiceEncoder:
         clip = samples[:_end_of_speech(recording, length)]
         clip = reference_clip(clip, length).astype(np.float32)
         global_ids = self.codec.encode_speaker(self.mel(clip))
+        self._release_if_low()
         if transcript is None:
             return Voice(global_ids, notices=notices)
-        semantic_ids = self.codec.encode_semantic(self.features(samples))
+        features = self.features(samples)
+        self._release_if_low()
+        semantic_ids = self.codec.encode_semantic(features)
+        self._release_if_low()
         return Voice(global_ids, semantic_ids, transcript, notices)
+
+    def _release_if_low(self) -> None:
+        if self.runtime.low_memory:
+            self.release()
 
 
 def _end_of_speech(recording: Recording, length: int) -> int:

@@ -6,7 +6,10 @@ Padding samples are zeros, and attention and the positional convolution ignore t
 (`mask` [T, 1] is 1 for a valid frame; None: all are valid).
 """
 
+import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from mindspore import Tensor, mint, nn
 
@@ -19,7 +22,10 @@ from sparktts_ms.ops.self_attention import SelfAttention, attention_mask
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.weights.checkpoint import Checkpoint, Layout, fuse_weight_norm
 
+T = TypeVar("T")
+
 POSITIONAL_CONV = "wav2vec2.encoder.pos_conv_embed.conv"
+LAYERS = "wav2vec2.encoder.layers"
 LAYOUT = Layout("wav2vec2.", "feature_projection.projection.weight",
                 ("quantizer.", "project_hid.", "project_q.", "lm_head."))
 # The pre-training heads, the mask vector, and the encoder's final norm, after the 24th layer.
@@ -63,8 +69,8 @@ class EncoderLayer(nn.Cell):
         return self.down_proj(self.up_proj(self.final_norm(x)), x)
 
 
-class Wav2Vec2(nn.Cell):
-    """Normalised samples -> the mean of the hidden states that `config.mixed_layers` names."""
+class FrontEnd(nn.Cell):
+    """Normalised samples -> the first layer's input."""
 
     def __init__(self, weights: Checkpoint, config: Wav2Vec2Config):
         super().__init__()
@@ -85,16 +91,31 @@ class Wav2Vec2(nn.Cell):
         kernel = fuse_weight_norm(positional, size, size // groups, config.num_conv_pos_embeddings,
                                   gain_axes=(2,))
         self.positional_conv = PositionalConv(kernel, positional.take("bias", size), groups)
-        self.layers = nn.CellList([EncoderLayer(weights.at(f"wav2vec2.encoder.layers.{n}"), config)
-                                   for n in range(config.used_layers)])
-        self.mixed_layers = config.mixed_layers
 
     def construct(self, samples: Tensor, mask: Tensor | None) -> Tensor:
         # samples [N], mask [T, 1] with T = frames(N), or None -> [T, C]
         x = to_conv_layout(mint.unsqueeze(samples, 1))
         for layer in self.conv_layers:
             x = layer(x)
-        x = self.positional_conv(self.in_proj(self.norm(to_frames(x))), mask)
+        return self.positional_conv(self.in_proj(self.norm(to_frames(x))), mask)
+
+
+class Wav2Vec2(nn.Cell):
+    """Normalised samples -> the mean of the hidden states that `config.mixed_layers` names.
+
+    layers: an EncoderLayer for each layer that is used, or what yields them one after another.
+    """
+
+    def __init__(self, front_end: FrontEnd, layers: Iterable[EncoderLayer],
+                 config: Wav2Vec2Config):
+        super().__init__()
+        self.front_end = front_end
+        self.layers = layers
+        self.mixed_layers = config.mixed_layers
+
+    def construct(self, samples: Tensor, mask: Tensor | None) -> Tensor:
+        # samples [N], mask [T, 1] with T = frames(N), or None -> [T, C]
+        x = self.front_end(samples, mask)
         mask = attention_mask(mask)
         mixed = []
         for n, layer in enumerate(self.layers):
@@ -107,21 +128,49 @@ class Wav2Vec2(nn.Cell):
         return total / len(self.mixed_layers)
 
 
-def load_wav2vec2(path: Path, config: Wav2Vec2Config,
-                  runtime: Runtime | None = None) -> Wav2Vec2:
+class LayerStream:
+    """The encoder's layers, each loaded when it is its turn and freed afterwards, so that one is in
+    memory at a time."""
+
+    def __init__(self, load: Callable[[int], EncoderLayer], count: int, runtime: Runtime):
+        self._load = load
+        self._count = count
+        self._runtime = runtime
+
+    def __iter__(self) -> Iterator[EncoderLayer]:
+        for n in range(self._count):
+            yield self._load(n)
+            self._runtime.release_memory()
+
+
+def load_wav2vec2(path: Path, config: Wav2Vec2Config, runtime: Runtime | None = None) -> Wav2Vec2:
     """The network from a Wav2Vec2ForPreTraining checkpoint, without the layers that are not used.
 
-    runtime: keeps the packed weights, where it has a cache. Raises WeightsError for a checkpoint
-    that does not fit `config`.
+    runtime: keeps the packed weights, where it has a cache; with its `low_memory` layers are loaded
+    when they compute. Raises WeightsError for a checkpoint that does not fit `config`.
     """
-    unused = "|".join(str(n) for n in range(config.used_layers, config.num_hidden_layers))
+    weights = Checkpoint(path, LAYOUT)
 
-    def construct(weights: Checkpoint) -> Wav2Vec2:
-        network = Wav2Vec2(weights, config)
-        weights.finish((*UNUSED_TENSORS, rf"wav2vec2\.encoder\.layers\.({unused})\..*"))
+    def construct(network: Callable[[Checkpoint], T], part: str) -> T:
+        if runtime is None:
+            return network(weights.untaken())
+        return runtime.construct(network, weights.untaken(), part, config, mapped=True)
+
+    def front_end(weights: Checkpoint) -> FrontEnd:
+        network = FrontEnd(weights, config)
+        weights.finish((*UNUSED_TENSORS, rf"{re.escape(LAYERS)}\..*"))
         return network
 
-    weights = Checkpoint(path, LAYOUT)
-    if runtime is None:
-        return construct(weights)
-    return runtime.construct(construct, weights, config, mapped=True)
+    def load_layer(n: int) -> EncoderLayer:
+        def layer(weights: Checkpoint) -> EncoderLayer:
+            network = EncoderLayer(weights.at(f"{LAYERS}.{n}"), config)
+            weights.finish((rf"(?!{re.escape(LAYERS)}\.{n}\.).*",))
+            return network
+
+        return construct(layer, f"layer {n}")
+
+    front = construct(front_end, "front end")
+    if runtime is not None and runtime.low_memory:
+        return Wav2Vec2(front, LayerStream(load_layer, config.used_layers, runtime), config)
+    layers = nn.CellList([load_layer(n) for n in range(config.used_layers)])
+    return Wav2Vec2(front, layers, config)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import mmap
 import os
 import struct
 import zlib
@@ -20,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 import numpy as np
+
+from sparktts_ms.weights.memory import map_file
 
 MAGIC = b"SPKTTSW1"
 FOOTER = struct.Struct("<8sQQI")        # magic, start and length of the index, its CRC-32
@@ -83,8 +84,7 @@ def read_arrays(descriptor: int, allocate: Callable[[int], np.ndarray] | None, t
     if not data_size:
         return [np.empty(shape, dtype) for dtype, shape, _ in infos]
     if allocate is None:
-        memory = np.frombuffer(mmap.mmap(descriptor, data_size, flags=mmap.MAP_PRIVATE,
-                                         prot=mmap.PROT_READ | mmap.PROT_WRITE), np.uint8)
+        memory = np.frombuffer(map_file(descriptor, data_size), np.uint8)
         if verify:
             _verify_blocks(memory.data, checksums, threads)
     else:

@@ -76,6 +76,12 @@ class Checkpoint:
                                    f"{quoted(self.stored_names[name])}.", "Save one of them.")
             self.stored_names[name] = stored
 
+    def untaken(self) -> Checkpoint:
+        """The same tensors, none of them taken."""
+        view = copy.copy(self)
+        view.taken = set()
+        return view
+
     def without_values(self) -> Checkpoint:
         """The same tensors, taken as far as these are; `take` checks them and returns a MetaArray,
         and nothing is read."""

@@ -18,6 +18,7 @@ from sparktts_ms.ops.native.huge_pages import allocate_huge
 from sparktts_ms.qwen2.language_model import LanguageModel
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.wav2vec2.encoder import load_wav2vec2
+from sparktts_ms.wav2vec2.features import FeatureExtractor
 from sparktts_ms.weights import array_file, weight_cache
 from sparktts_ms.weights.checkpoint import find_weights
 from sparktts_ms.weights.safetensors_file import WeightsFile
@@ -311,7 +312,7 @@ def test_second_start_has_the_same_weights_and_reads_none(kernels, tiny_model, f
     samples = codec.decode(voice, ids)
     encoded = codec.encode_speaker(mel), codec.encode_semantic(features)
     count = len(files(folder))
-    assert count == 6
+    assert count == 6 + read_config(tiny_model).wav2vec2.used_layers
 
     for method in ("read", "read_bytes"):
         original = getattr(WeightsFile, method)
@@ -330,6 +331,21 @@ def test_second_start_has_the_same_weights_and_reads_none(kernels, tiny_model, f
                            strict=True):
         np.testing.assert_array_equal(left, right)
     assert len(files(folder)) == count
+
+
+def test_low_memory_gives_the_same(kernels, tiny_model, folder):
+    """Layers loaded one at a time, from the file and from the cache; mapped pages released."""
+    config = read_config(tiny_model)
+    path = find_weights(tiny_model / "wav2vec2-large-xlsr-53")
+    samples = np.random.default_rng(0).standard_normal(9000).astype(np.float32)
+    whole = FeatureExtractor(path, config.wav2vec2, Runtime.start("CPU"))(samples)
+    for _ in range(2):
+        runtime = Runtime.start("CPU", weight_cache=True, low_memory=True)
+        extract = FeatureExtractor(path, config.wav2vec2, runtime)
+        np.testing.assert_array_equal(extract(samples), whole)
+        runtime.release_mapped()
+        np.testing.assert_array_equal(extract(samples), whole)
+    assert len(files(folder)) == 1 + config.wav2vec2.used_layers
 
 
 def test_file_that_does_not_fit_the_network_is_made_again(kernels, tiny_model, folder):
