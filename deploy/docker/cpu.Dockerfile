@@ -76,6 +76,7 @@ ENV HOME=/tmp \
     SPARKTTS_KERNELS=/app/kernels \
     SPARKTTS_MODEL_DIR=/models/Spark-TTS-0.5B \
     SPARKTTS_VOICES=/voices \
+    SPARKTTS_WEIGHT_CACHE=0 \
     XDG_CACHE_HOME=/tmp/.cache \
     XDG_CONFIG_HOME=/tmp/.config
 WORKDIR /app
