@@ -3,28 +3,16 @@
 Source: upstream `ecapa_tdnn.py`; the attentive pooling behind it is not used in inference.
 """
 
+import numpy as np
 from mindspore import Tensor, mint, nn, ops
 
-from sparktts_ms.ops.linear import Linear
-from sparktts_ms.ops.planes import Conv1d, add_gated, plane_to_rows, time_mean
-from sparktts_ms.ops.res2 import ConvReluNorm, NormedConv, res2_block
+from sparktts_ms.ops.native import library
+from sparktts_ms.ops.planes import Conv1d, plane_to_frames
+from sparktts_ms.ops.res2 import ConvReluNorm, NormedConv, SqueezeExcitation, res2_block
 from sparktts_ms.weights.checkpoint import Checkpoint, fuse_batch_norm
 
 SCALE = 8           # channel groups of a Res2 block
 BOTTLENECK = 128    # of the squeeze-and-excitation block
-
-
-class SqueezeExcitation(nn.Cell):
-    """A gate for each channel, computed from the channels' means over time."""
-
-    def __init__(self, weights: Checkpoint, channels: int):
-        super().__init__()
-        self.squeeze = Linear.load(weights.at("linear1"), channels, BOTTLENECK)
-        self.excite = Linear.load(weights.at("linear2"), BOTTLENECK, channels)
-
-    def construct(self, x: Tensor) -> Tensor:
-        # x [1, C, 1, T] -> [1, C]
-        return ops.sigmoid(self.excite(ops.relu(self.squeeze(time_mean(x)))))
 
 
 class SERes2Block(nn.Cell):
@@ -38,11 +26,14 @@ class SERes2Block(nn.Cell):
         first = normed_conv(weights.at("0.conv"), weights.at("0.bn"), channels, channels)
         last = normed_conv(weights.at("2.conv"), weights.at("2.bn"), channels, channels)
         self.res2 = res2_block(first, groups, last, dilation)
-        self.excitation = SqueezeExcitation(weights.at("3"), channels)
+        gate = weights.at("3")
+        squeeze, excite = gate.at("linear1"), gate.at("linear2")
+        self.excitation = SqueezeExcitation(
+            squeeze.take("weight", BOTTLENECK, channels), squeeze.take("bias", BOTTLENECK),
+            excite.take("weight", channels, BOTTLENECK), excite.take("bias", channels))
 
     def construct(self, x: Tensor) -> Tensor:
-        y = self.res2(x)
-        return add_gated(x, y, self.excitation(y))
+        return self.excitation(x, self.res2(x))
 
 
 class Ecapa(nn.Cell):
@@ -56,17 +47,22 @@ class Ecapa(nn.Cell):
             SERes2Block(weights.at(f"layer{n}.se_res2block"), channels, dilation=n)
             for n in (2, 3, 4)])
         kernel = weights.at("conv").take("weight", 3 * channels, 3 * channels, 1)
-        self.conv2 = Conv1d(kernel, weights.at("conv").take("bias", 3 * channels))
+        unchanged = np.ones(3 * channels, np.float32)
+        bias = weights.at("conv").take("bias", 3 * channels)
+        self.native = library.enabled()
+        self.conv2 = (ConvReluNorm(NormedConv(kernel, bias, unchanged, 0 * unchanged))
+                      if self.native else Conv1d(kernel, bias))
 
     def construct(self, mel: Tensor) -> Tensor:
-        # mel [M, T] -> [3 C, T]
-        x = self.conv1(mint.unsqueeze(mint.unsqueeze(mel, 1), 0))
+        # mel [M, T] -> [T, 3 C]
+        x = self.conv1(mel.transpose(1, 0) if self.native
+                       else mint.unsqueeze(mint.unsqueeze(mel, 1), 0))
         outputs = []
         for block in self.blocks:
             x = block(x)
             outputs.append(x)
-        y = ops.relu(self.conv2(ops.concat(outputs, 1)))
-        return plane_to_rows(y)
+        y = self.conv2(ops.concat(outputs, 1))
+        return y if self.native else plane_to_frames(ops.relu(y))
 
 
 def normed_conv(conv: Checkpoint, norm: Checkpoint, inputs: int, outputs: int,

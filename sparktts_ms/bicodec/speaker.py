@@ -6,7 +6,7 @@ Source: upstream `speaker_encoder.py`, arXiv 2309.15505 (finite scalar quantizat
 from collections.abc import Sequence
 
 import numpy as np
-from mindspore import Tensor, mint, nn
+from mindspore import Tensor, nn
 
 from sparktts_ms.bicodec.ecapa import Ecapa
 from sparktts_ms.bicodec.perceiver import Perceiver
@@ -55,7 +55,7 @@ class SpeakerEncoder(nn.Cell):
 
     def construct(self, mel: Tensor) -> Tensor:
         # mel [M, T] -> [32, 6]
-        return self.code_proj(self.perceiver(mint.transpose(self.ecapa(mel), 0, 1)))
+        return self.code_proj(self.perceiver(self.ecapa(mel)))
 
 
 class SpeakerDecoder(nn.Cell):

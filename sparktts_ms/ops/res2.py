@@ -1,4 +1,4 @@
-"""The Res2 block of ECAPA-TDNN between its two pointwise convolutions, on planes.
+"""The layers of ECAPA-TDNN: Res2 block, squeeze-and-excitation, in convolution layout.
 
 Source: arXiv 1904.01169, arXiv 2005.07143. Channel groups are convolved one after another, each
 after adding the previous group's output; the last group stays as it is. Every convolution is
@@ -13,8 +13,12 @@ from mindspore import Tensor, mint, nn, ops
 
 from sparktts_ms.ops.activation import ChannelScale
 from sparktts_ms.ops.ascend import on_ascend
+from sparktts_ms.ops.convolution import NativeOp
+from sparktts_ms.ops.linear import Linear
+from sparktts_ms.ops.native import library
+from sparktts_ms.ops.native.library import custom_op
 from sparktts_ms.ops.parameter import weight
-from sparktts_ms.ops.planes import Conv1d
+from sparktts_ms.ops.planes import Conv1d, add_gated, time_mean
 
 
 class NormedConv(NamedTuple):
@@ -32,13 +36,19 @@ class ConvReluNorm(nn.Cell):
     def __init__(self, weights: NormedConv, dilation: int = 1):
         super().__init__()
         kernel, bias, scale, shift = weights
+        self.native = dilation == 1 and library.enabled()
+        if self.native:
+            outputs, _, size = kernel.shape
+            self.conv = NativeOp("conv_relu_norm", pack_kernel(kernel), bias, scale, shift,
+                                 np.array([size], np.int32), columns=outputs)
+            return
         padding = dilation * (kernel.shape[2] // 2)
         self.conv = Conv1d(kernel, bias, padding=padding, dilation=dilation)
         self.norm = ChannelScale(scale, shift)
 
     def construct(self, x: Tensor) -> Tensor:
-        # x [1, I, 1, T] -> [1, O, 1, T]
-        return self.norm(ops.relu(self.conv(x)))
+        # x [1, I, 1, T] -> [1, O, 1, T]; or with the CPU kernels [T, I] -> [T, O]
+        return self.conv(x) if self.native else self.norm(ops.relu(self.conv(x)))
 
 
 class Res2Block(nn.Cell):
@@ -60,6 +70,26 @@ class Res2Block(nn.Cell):
             y = self.convs[n](y + groups[n])
             outputs.append(y)
         return self.last(ops.concat([*outputs, groups[-1]], 1))
+
+
+class NativeRes2Block(nn.Cell):
+    """Res2Block in the CPU kernels."""
+
+    def __init__(self, first: NormedConv, groups: Sequence[NormedConv], last: NormedConv,
+                 dilation: int):
+        super().__init__()
+        self.first = ConvReluNorm(first)
+        _, width, size = groups[0].kernel.shape
+        matrices = [pack_kernel(group.kernel) for group in groups]
+        bias, scale, shift = (np.concatenate(vectors) for vectors in zip(
+            *((group.bias, group.scale, group.shift) for group in groups), strict=True))
+        self.groups = NativeOp("res2_groups", np.concatenate(matrices), bias, scale, shift,
+                               np.array([width, size, dilation], np.int32))
+        self.last = ConvReluNorm(last)
+
+    def construct(self, x: Tensor) -> Tensor:
+        # x [T, C] -> [T, C]
+        return self.last(self.groups(self.first(x)))
 
 
 class FoldedRes2Block(nn.Cell):
@@ -97,6 +127,37 @@ class FoldedRes2Block(nn.Cell):
 def res2_block(first: NormedConv, groups: Sequence[NormedConv], last: NormedConv,
                dilation: int) -> nn.Cell:
     """A Res2 block of len(groups) + 1 channel groups."""
-    block = FoldedRes2Block if on_ascend() else Res2Block
+    block: type[nn.Cell] = Res2Block
+    if library.enabled():
+        block = NativeRes2Block
+    elif on_ascend():
+        block = FoldedRes2Block
     return block(first, groups, last, dilation)
 
+
+class SqueezeExcitation(nn.Cell):
+    """x + y gate, where the gate of each channel is computed from the means of y over time:
+    sigmoid(excite relu(squeeze mean)), with matrices [S, C] and [C, S]."""
+
+    def __init__(self, squeeze: np.ndarray, squeeze_bias: np.ndarray, excite: np.ndarray,
+                 excite_bias: np.ndarray):
+        super().__init__()
+        self.fused = custom_op("squeeze_excitation")
+        if self.fused is not None:
+            self.constants = [
+                weight(array) for array in (squeeze, squeeze_bias, excite, excite_bias)]
+            return
+        self.squeeze = Linear(squeeze, squeeze_bias)
+        self.excite = Linear(excite, excite_bias)
+
+    def construct(self, x: Tensor, y: Tensor) -> Tensor:
+        # x and y in convolution layout
+        if self.fused is not None:
+            return self.fused(x, y, *self.constants)
+        gate = ops.sigmoid(self.excite(ops.relu(self.squeeze(time_mean(y)))))
+        return add_gated(x, y, gate)
+
+
+def pack_kernel(kernel: np.ndarray) -> np.ndarray:
+    """A convolution kernel [O, I, K] as the CPU kernels take it."""
+    return library.pack(kernel.transpose(0, 2, 1).reshape(len(kernel), -1))

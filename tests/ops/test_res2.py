@@ -1,4 +1,4 @@
-"""The Res2 block against float64."""
+"""The layers of ECAPA-TDNN against float64."""
 
 import functools
 
@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
-from sparktts_ms.ops.planes import frames_to_plane, plane_to_frames
-from sparktts_ms.ops.res2 import NormedConv, res2_block
+from sparktts_ms.ops.convolution import to_conv_layout, to_frames
+from sparktts_ms.ops.res2 import ConvReluNorm, NormedConv, SqueezeExcitation, res2_block
 from tests.helpers import assert_close, random_normal
 
 pytestmark = pytest.mark.both_forms
 normal = functools.partial(random_normal, np.random.default_rng(5))
+
+
+def run(cell, x):
+    """A cell in convolution layout on frames."""
+    return to_frames(cell(to_conv_layout(Tensor(x))))
 
 
 def conv_relu_norm(x, weights, dilation=1):
@@ -42,5 +47,23 @@ def test_res2_block(form):
         outputs.append(conv_relu_norm(outputs[-1] + values, group, 2))
     expected = conv_relu_norm(np.concatenate([*outputs, inputs[3]], 1), last)
     block = res2_block(first, groups, last, dilation=2)
-    actual = plane_to_frames(block(frames_to_plane(Tensor(x))))
-    assert_close(actual, expected, 3e-6, scale=1.0)
+    assert_close(run(block, x), expected, 3e-6, scale=1.0)
+
+
+@pytest.mark.parametrize("frames, inputs, outputs, size", [(1, 5, 3, 5), (50, 32, 40, 5)])
+def test_conv_relu_norm(form, frames, inputs, outputs, size):
+    x = normal(frames, inputs)
+    kernel = normal(outputs, inputs, size) / np.float32(np.sqrt(inputs * size))
+    weights = NormedConv(kernel, normal(outputs), normal(outputs), normal(outputs))
+    assert_close(run(ConvReluNorm(weights), x), conv_relu_norm(x, weights), 3e-6, scale=1.0)
+
+
+def test_squeeze_excitation(form):
+    x, y = normal(2, 301, 24)
+    squeeze, excite = normal(7, 24), normal(24, 7)
+    squeeze_bias, excite_bias = normal(7), normal(24)
+    hidden = np.maximum(squeeze.astype(np.float64) @ y.mean(0, dtype=np.float64) + squeeze_bias, 0)
+    gate = 1 / (1 + np.exp(-(excite @ hidden + excite_bias)))
+    cell = SqueezeExcitation(squeeze, squeeze_bias, excite, excite_bias)
+    actual = to_frames(cell(to_conv_layout(Tensor(x)), to_conv_layout(Tensor(y))))
+    assert_close(actual, x + y * gate, 3e-6, scale=1.0)

@@ -1,35 +1,31 @@
-// Convolutions over time, on frames stored one a row [T, C], as products of shifted rows (gemm.h).
+// Convolutions over time, on frames stored one a row [T, C], as products of windows (frames.h).
 //
-// The input is copied, through an activation where there is one, into rows with zeros on both
+// The input is copied, through an activation where there is one, into frames with zeros on both
 // sides, so that neither the product nor the activation handles edges.
 
-#include "gemm.h"
+#include "frames.h"
 
 using namespace sparktts;
 
 namespace {
 
-// x [T, C] -> `before` rows of zeros, x, `after` rows of zeros; alpha [C]: x passes a snake
-// u + sin(u)^2 with u = alpha x, or null for none
-void pad(const float* x, int64_t frames, int64_t channels, const float* alpha, int64_t before,
-         int64_t after, float* out) {
-  std::fill(out, out + before * channels, 0.0f);
-  const int64_t step = std::max<int64_t>(1, 16384 / channels);
-  parallel_ranges(frames, step, [&](int64_t first, int64_t last) {
-    for (int64_t t = first; t < last; ++t) {
-      const float* row = x + t * channels;
-      float* to = out + (before + t) * channels;
-      if (alpha)
-        for (int64_t c = 0; c < channels; ++c) {
-          const float u = row[c] * alpha[c];
-          to[c] = u + sine_squared(u);
-        }
-      else
-        std::memcpy(to, row, channels * sizeof(float));
+// What writes the frames of x [T, C] behind `before` frames of zeros (and before any number of
+// them); alpha [C]: x passes a snake u + sin(u)^2 with u = alpha x, or null for none
+auto padded(const float* x, int64_t frames, int64_t channels, const float* alpha, int64_t before) {
+  return [=](int64_t row, float* out) {
+    if (row < before || row >= before + frames) {
+      std::fill(out, out + channels, 0.0f);
+      return;
     }
-  });
-  float* end = out + (before + frames) * channels;
-  std::fill(end, end + after * channels, 0.0f);
+    const float* in = x + (row - before) * channels;
+    if (alpha)
+      for (int64_t c = 0; c < channels; ++c) {
+        const float u = in[c] * alpha[c];
+        out[c] = u + sine_squared(u);
+      }
+    else
+      std::memcpy(out, in, channels * sizeof(float));
+  };
 }
 
 // How a convolution reads its input: int32 [4].
@@ -37,6 +33,37 @@ struct Geometry {
   int64_t taps, stride, padding, snake;
   explicit Geometry(const int32_t* g) : taps(g[0]), stride(g[1]), padding(g[2]), snake(g[3]) {}
 };
+
+// A convolution with few outputs, whose panel would be mostly zeros: its windows times columns of
+// the panel. make: writes a frame, as `padded` returns it.
+template <typename Make>
+void convolve_to_few(const Geometry& g, int64_t channels, int64_t out_frames, int64_t outputs,
+                     const float* panel, const float* bias, const Make& make, float* y) {
+  const int64_t width = g.taps * channels, vectors = width / kLanes * kLanes;
+  std::vector<float> columns(outputs * width);
+  for (int64_t o = 0; o < outputs; ++o)
+    for (int64_t k = 0; k < width; ++k) columns[o * width + k] = panel[k * kPanel + o];
+  const int64_t step = std::max<int64_t>(16, 65536 / (channels * g.stride));
+  parallel_ranges(out_frames, step, [&](int64_t first, int64_t last) {
+    const int64_t rows = (last - 1 - first) * g.stride + g.taps;
+    Scratch scratch(rows * channels * 4);
+    float* frames = scratch.as<float>();
+    for (int64_t row = 0; row < rows; ++row)
+      make(first * g.stride + row, frames + row * channels);
+    for (int64_t t = first; t < last; ++t)
+      for (int64_t o = 0; o < outputs; ++o) {
+        const float *x = frames + (t - first) * g.stride * channels, *w = &columns[o * width];
+        f32x16 sums[2] = {};
+        for (int64_t k = 0; k < vectors; k += kLanes)
+          sums[k / kLanes % 2] += load<f32x16>(x + k) * load<f32x16>(w + k);
+        sums[0] += sums[1];
+        float sum = bias[o];
+        for (int lane = 0; lane < kLanes; ++lane) sum += sums[0][lane];
+        for (int64_t k = vectors; k < width; ++k) sum += x[k] * w[k];
+        y[t * outputs + o] = sum;
+      }
+  });
+}
 
 }  // namespace
 
@@ -49,16 +76,17 @@ KERNEL(conv) {
   const int64_t out_frames = shapes[5][0], outputs = shapes[5][1];
   const int64_t last = (out_frames - 1) * g.stride + g.taps - 1;
   if (g.taps < 1 || g.stride < 1 || last >= frames + 2 * g.padding) return 1;
-  const bool copied = g.snake || g.padding;
-  Scratch scratch(copied ? (frames + 2 * g.padding) * channels * 4 : 0);
-  if (copied) {
-    pad(x, frames, channels, g.snake ? alpha : nullptr, g.padding, g.padding, scratch.as<float>());
-    x = scratch.as<float>();
+  auto make = padded(x, frames, channels, g.snake ? alpha : nullptr, g.padding);
+  if (outputs <= 4) {
+    convolve_to_few(g, channels, out_frames, outputs, at<const float>(tensors, 1), bias, make,
+                    at<float>(tensors, 5));
+    return 0;
   }
+  const Frames input = g.snake || g.padding ? Frames(frames + 2 * g.padding, channels, make)
+                                            : Frames(x, channels);
   auto add_bias = [=](float sum, int64_t o, int64_t) { return sum + bias[o]; };
-  multiply(Rows{x, g.stride * channels, g.taps * channels}, out_frames, at<const char>(tensors, 1),
-           g.taps * channels * kPanel * 4, 0, panels(outputs),
-           store_outputs(at<float>(tensors, 5), outputs, add_bias));
+  input.multiply({0, g.stride, g.taps, 1, 0, channels}, out_frames, at<const float>(tensors, 1),
+                 outputs, store_outputs(at<float>(tensors, 5), outputs, add_bias));
   return 0;
 }
 
@@ -72,28 +100,27 @@ KERNEL(conv_transpose) {
   if (g.taps < g.stride || shapes[5][0] != g.stride * frames) return 1;
   const int64_t margin = (g.taps + g.stride - 1) / g.stride;
   float* y = at<float>(tensors, 5);
-  const char* packed = at<const char>(tensors, 1);
-  Scratch scratch((frames + 2 * margin) * channels * 4);
-  pad(at<const float>(tensors, 0), frames, channels, g.snake ? alpha : nullptr, margin, margin,
-      scratch.as<float>());
+  Frames input(frames + 2 * margin, channels,
+               padded(at<const float>(tensors, 0), frames, channels, g.snake ? alpha : nullptr,
+                      margin));
+  std::vector<WindowMatrix> phases;
+  const float* packed = at<const float>(tensors, 1);
   for (int64_t phase = 0; phase < g.stride; ++phase) {
     const int64_t first_tap = (phase + g.padding) % g.stride;
     const int64_t shift = (phase + g.padding) / g.stride;
     const int64_t taps = (g.taps - first_tap + g.stride - 1) / g.stride;
     // taps are packed from the earliest row to the latest
-    const Rows rows{scratch.as<float>() + (margin + shift - (taps - 1)) * channels, channels,
-                    taps * channels};
-    const int64_t panel_bytes = taps * channels * kPanel * 4;
-    auto epilogue = [&](const float* sums, int64_t row, int64_t n, int64_t panel) {
-      const int64_t first = panel * kPanel, width = std::min<int64_t>(kPanel, outputs - first);
-      for (int64_t r = 0; r < n; ++r) {
-        float* out = y + ((row + r) * g.stride + phase) * outputs + first;
-        for (int64_t i = 0; i < width; ++i) out[i] = sums[r * kPanel + i] + bias[first + i];
-      }
-    };
-    multiply(rows, frames, packed, panel_bytes, 0, panels(outputs), epilogue);
-    packed += panels(outputs) * panel_bytes;
+    phases.push_back({{margin + shift - (taps - 1), 1, taps, 1, 0, channels}, packed});
+    packed += panels(outputs) * taps * channels * kPanel;
   }
+  auto epilogue = [&](const float* sums, int64_t row, int64_t n, int64_t panel, int64_t phase) {
+    const int64_t first = panel * kPanel, width = std::min<int64_t>(kPanel, outputs - first);
+    for (int64_t r = 0; r < n; ++r) {
+      float* out = y + ((row + r) * g.stride + phase) * outputs + first;
+      for (int64_t i = 0; i < width; ++i) out[i] = sums[r * kPanel + i] + bias[first + i];
+    }
+  };
+  input.multiply(frames, g.stride, outputs, [&](int64_t phase) { return phases[phase]; }, epilogue);
   return 0;
 }
 
@@ -129,23 +156,23 @@ KERNEL(positional_conv) {
   const int64_t frames = shapes[0][0], channels = shapes[0][1];
   if (groups < 1 || channels % groups) return 1;
   const int64_t size = channels / groups, after = g.taps - 1 - g.padding;
-  const char* packed = at<const char>(tensors, 1);
+  const float* packed = at<const float>(tensors, 1);
   float* y = at<float>(tensors, 5);
-  Scratch scratch((frames + g.taps - 1) * channels * 4);
-  pad(x, frames, channels, nullptr, g.padding, after, scratch.as<float>());
-  const int64_t panel_bytes = g.taps * size * kPanel * 4;
-  for (int64_t group = 0; group < groups; ++group, packed += panels(size) * panel_bytes) {
-    const Rows rows{scratch.as<float>() + group * size, channels, size, g.taps, channels};
-    auto epilogue = [&](const float* sums, int64_t row, int64_t n, int64_t panel) {
-      const int64_t first = panel * kPanel, width = std::min<int64_t>(kPanel, size - first);
-      for (int64_t r = 0; r < n; ++r)
-        for (int64_t i = 0; i < width; ++i) {
-          const int64_t channel = group * size + first + i;
-          const int64_t index = (row + r) * channels + channel;
-          y[index] = x[index] + gelu_erf(sums[r * kPanel + i] + bias[channel]);
-        }
-    };
-    multiply(rows, frames, packed, panel_bytes, 0, panels(size), epilogue);
-  }
+  Frames input(frames + g.padding + after, channels,
+               padded(x, frames, channels, nullptr, g.padding));
+  auto locate = [&](int64_t group) {
+    return WindowMatrix{{0, 1, g.taps, 1, group * size, size},
+                        packed + group * panels(size) * g.taps * size * kPanel};
+  };
+  auto epilogue = [&](const float* sums, int64_t row, int64_t n, int64_t panel, int64_t group) {
+    const int64_t first = panel * kPanel, width = std::min<int64_t>(kPanel, size - first);
+    for (int64_t r = 0; r < n; ++r)
+      for (int64_t i = 0; i < width; ++i) {
+        const int64_t channel = group * size + first + i;
+        const int64_t index = (row + r) * channels + channel;
+        y[index] = x[index] + gelu_erf(sums[r * kPanel + i] + bias[channel]);
+      }
+  };
+  input.multiply(frames, groups, size, locate, epilogue);
   return 0;
 }

@@ -5,7 +5,7 @@
 // of phase f makes the outputs f + d (4 i + q), q = 0 .. 3, from the ten inputs
 // f + d (4 i + j - 3). Frames are processed in chunks whose transformed inputs stay in the cache.
 
-#include "gemm.h"
+#include "frames.h"
 
 using namespace sparktts;
 
@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kPoints = 10, kOutputs = 4, kMargin = 3;
 constexpr int64_t kChunkBytes = 3 << 20;        // of inputs
-constexpr int64_t kTiles = 4 * kRows;           // of a task: their products are on its stack
+constexpr int64_t kTaskRows = 12 * kRows, kTaskPanels = 4;
 
 struct Filters {
   const float* packed;      // [10] packed matrices (C, N)
@@ -102,31 +102,39 @@ void convolve(const float* x, int64_t frames, int64_t begin, int64_t chunk, cons
     }
   });
 
+  // A task is many rows times some panels, so that little of either comes from beyond the L2 cache.
   const int64_t panel_floats = channels * kPanel, all_panels = panels(f.outputs);
-  const int64_t row_blocks = (rows + kTiles - 1) / kTiles;
-  parallel(all_panels * row_blocks, [&](int64_t task) {
-    const int64_t panel = task / row_blocks, from = task % row_blocks * kTiles;
-    const int64_t count = std::min(kTiles, rows - from);
-    alignas(64) float products[kPoints * kTiles * kPanel];
+  const int64_t groups = (all_panels + kTaskPanels - 1) / kTaskPanels;
+  const int64_t row_blocks = (rows + kTaskRows - 1) / kTaskRows;
+  parallel(groups * row_blocks, [&](int64_t task) {
+    const int64_t group = task / row_blocks, from = task % row_blocks * kTaskRows;
+    const int64_t count = std::min(kTaskRows, rows - from);
+    const int64_t first_panel = group * all_panels / groups;
+    const int64_t task_panels = (group + 1) * all_panels / groups - first_panel;
+    const int64_t point_products = task_panels * count * kPanel;
+    Scratch memory(kPoints * point_products * 4);
+    float* products = memory.as<float>();
     for (int p = 0; p < kPoints; ++p)
-      for (int64_t r = 0; r < count; r += kRows)
-        run_tile<kRows>(Rows{points + p * stride + (from + r) * channels, channels, channels},
-                        std::min<int64_t>(kRows, count - r),
-                        f.packed + (p * all_panels + panel) * panel_floats,
-                        products + (p * kTiles + r) * kPanel);
+      for (int64_t panel = 0; panel < task_panels; ++panel)
+        for (int64_t r = 0; r < count; r += kRows)
+          run_tile<kRows>(Rows{points + p * stride + (from + r) * channels, channels, channels},
+                          std::min<int64_t>(kRows, count - r),
+                          f.packed + (p * all_panels + first_panel + panel) * panel_floats,
+                          products + p * point_products + (panel * count + r) * kPanel);
     const float* to_outputs = f.matrices + kPoints * kPoints;
-    for (int64_t r = 0; r < count; ++r) {
-      const int64_t row = from + r, start = begin + row / tiles + row % tiles * kOutputs * d;
+    for (int64_t r = 0; r < task_panels * count; ++r) {
+      const int64_t row = from + r % count, start = begin + row / tiles + row % tiles * kOutputs * d;
       for (int q = 0; q < kOutputs && start + q * d < frames; ++q) {
         f32x16 sums[2] = {};
 #pragma GCC unroll 10
         for (int p = 0; p < kPoints; ++p) {
-          const float* product = products + (p * kTiles + r) * kPanel;
+          const float* product = products + p * point_products + r * kPanel;
           const f32x16 factor = broadcast(to_outputs[q * kPoints + p]);
           sums[0] += factor * load<f32x16>(product);
           sums[1] += factor * load<f32x16>(product + kLanes);
         }
-        epilogue(reinterpret_cast<const float*>(sums), start + q * d, panel * kPanel);
+        epilogue(reinterpret_cast<const float*>(sums), start + q * d,
+                 (first_panel + r / count) * kPanel);
       }
     }
   });
@@ -162,12 +170,11 @@ KERNEL(residual_unit) {
   if (f.dilation < 1) return 1;
   const int64_t frames = shapes[0][0], channels = f.channels, chunk = chunk_size(frames, f);
   float* y = at<float>(tensors, 9);
-  const int64_t floats = scratch_floats(chunk, f);
-  Scratch scratch((floats + chunk * channels) * 4);
-  float* hidden = scratch.as<float>() + floats;
+  Scratch scratch(scratch_floats(chunk, f) * 4);
+  Frames hidden(chunk, channels);
   for (int64_t begin = 0; begin < frames; begin += chunk) {
     auto to_hidden = [&](const float* sums, int64_t t, int64_t column) {
-      float* out = hidden + (t - begin) * channels + column;
+      float* out = hidden.row(t - begin) + column;
       for (int64_t i = 0; i < std::min<int64_t>(kPanel, channels - column); ++i) {
         const float u = (sums[i] + f.bias[column + i]) * alpha2[column + i];
         out[i] = u + sine_squared(u);
@@ -182,8 +189,8 @@ KERNEL(residual_unit) {
           y[start + i] = x[start + i] + (sums[r * kPanel + i] + bias2[first + i]);
       }
     };
-    multiply(Rows{hidden, channels, channels}, std::min(chunk, frames - begin),
-             at<const char>(tensors, 4), channels * kPanel * 4, 0, panels(channels), to_output);
+    hidden.multiply({0, 1, 1, 1, 0, channels}, std::min(chunk, frames - begin),
+                    at<const float>(tensors, 4), channels, to_output);
   }
   return 0;
 }
