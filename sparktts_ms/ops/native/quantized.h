@@ -192,9 +192,15 @@ struct TiledRows : QuantizedRows<Format> {
       _tile_loadd(7, weights + kTileBytes, 2 * kTileBytes);
       if (b + 1 < this->count)
         weights = Format::decode(w + Format::kGroupBytes + 2 * kPanel, decoded[(b + 1) % 2]);
-      for (int64_t i = 0; i < Format::kGroupBytes; i += 64) __builtin_prefetch(w + kAhead + i);
+      const uint8_t* ahead = w + kAhead;
       for (int64_t row = 0; row < rows; row += kTileRows) {
         const int8_t* values = this->x + row * stride + b * kGroup;
+        // a part of the weights, because more would wait for each other, and the next values
+        const int64_t part = (Format::kGroupBytes * kTileRows / rows + 63) / 64 * 64;
+        for (int64_t i = 0; i < part; i += 64) __builtin_prefetch(ahead + i);
+        ahead += part;
+        const int64_t n = std::min<int64_t>(kTileRows, rows - row);
+        for (int64_t r = 0; r < n; ++r) __builtin_prefetch(values + r * stride + kGroup);
         Dots& current = dots[parity];
         if (rows - row >= kTileRows) {
           _tile_loadd(4, values, stride);
