@@ -22,6 +22,7 @@ from sparktts_ms.config import ModelConfig
 from sparktts_ms.config_files import read_config
 from sparktts_ms.errors import ModelError
 from sparktts_ms.generation.attributes import VoiceDescription
+from sparktts_ms.generation.calibration import calibration_prompts
 from sparktts_ms.generation.generator import Generator
 from sparktts_ms.generation.long_form import LongFormGeneration
 from sparktts_ms.generation.request import Chunks, SpeechRequest, as_request
@@ -189,7 +190,8 @@ class SparkTTS:
     @cached_property
     def llm(self) -> LanguageModel:
         """The language model; loaded late, so that a recording's encoder can be freed before."""
-        return LanguageModel(self._llm_file, self.config.llm, self.runtime)
+        return LanguageModel(self._llm_file, self.config.llm, self.runtime,
+                             calibration_prompts(self.vocabulary))
 
     @property
     def engine(self) -> Engine:

@@ -24,12 +24,12 @@ class Linear(nn.Cell):
     """y = x W + b on rows, float32 in and out. `matrix` is (out, in), as in checkpoints.
 
     dtype: of the stored matrix, "float32", "bfloat16" (Ascend only; then also of x and y), or
-    "int8" or "int4" (CPU kernels only). eps: x passes an RMS norm first. gelu: y is activated. A
-    second argument of `construct` is added to y.
+    "int8" or "int4" (CPU kernels only). eps: x passes an RMS norm first. gelu: y is activated.
+    factor: of x, for int4 (see `library.pack`). A second argument of `construct` is added to y.
     """
 
     def __init__(self, matrix: np.ndarray, bias: np.ndarray | None = None, dtype: str = "float32",
-                 eps: float | None = None, gelu: bool = False):
+                 eps: float | None = None, gelu: bool = False, factor: np.ndarray | None = None):
         super().__init__()
         outputs = matrix.shape[0]
         self.native = library.enabled()
@@ -38,7 +38,7 @@ class Linear(nn.Cell):
         self.gelu = gelu
         self.eps = Tensor(np.array([eps or 0.0], np.float32))
         if self.native:
-            self.weight = weight(library.pack(matrix, dtype))
+            self.weight = weight(library.pack(matrix, dtype, factor))
             self.bias = weight(np.zeros(outputs, np.float32) if bias is None else bias)
             name = "linear_gelu" if gelu else "linear_bias"
             self.fused = custom_op("rms_norm_linear" if self.has_norm else name, outputs)
@@ -85,15 +85,19 @@ class Linear(nn.Cell):
 
 
 class SwiGLU(nn.Cell):
-    """silu(n G) * (n U) with n the RMS-normalised rows; `gate` and `up` are (out, in)."""
+    """silu(n G) * (n U) with n the RMS-normalised rows; `gate` and `up` are (out, in).
 
-    def __init__(self, gate: np.ndarray, up: np.ndarray, dtype: str, eps: float):
+    factor: of n, for int4 (see `library.pack`).
+    """
+
+    def __init__(self, gate: np.ndarray, up: np.ndarray, dtype: str, eps: float,
+                 factor: np.ndarray | None = None):
         super().__init__()
         self.inner = gate.shape[0]
         self.native = library.enabled()
         self.eps = Tensor(np.array([eps], np.float32))
         if self.native:
-            self.weight = weight(library.pack(interleave(gate, up), dtype))
+            self.weight = weight(library.pack(interleave(gate, up), dtype, factor))
             self.fused = custom_op("rms_norm_swiglu", self.inner)
         else:
             self.ascend = ascend.on_ascend()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from sparktts_ms.config import Qwen2Config
 from sparktts_ms.errors import WeightsError
 from sparktts_ms.ops.linear import LogitsProjection
 from sparktts_ms.ops.padding import pad_rows, padded_length
+from sparktts_ms.qwen2.calibration import NO_CALIBRATION, Calibration, Prompts
 from sparktts_ms.qwen2.model import Qwen2
 from sparktts_ms.qwen2.precision import stored_dtype
 from sparktts_ms.runtime import Runtime
@@ -51,9 +52,14 @@ class PrefillChunk:
 
 
 class LanguageModel:
-    """Qwen2 with a KV cache of `num_slots` sequences of at most `max_length` positions."""
+    """Qwen2 with a KV cache of `num_slots` sequences of at most `max_length` positions.
 
-    def __init__(self, path: Path, config: Qwen2Config, runtime: Runtime):
+    calibration: ids [T] of a few sequences, at most `num_slots`, as the model will see them; 4-bit
+    weights are rounded so that they change these least.
+    """
+
+    def __init__(self, path: Path, config: Qwen2Config, runtime: Runtime,
+                 calibration: Sequence[np.ndarray] = ()):
         self.config = config
         self.runtime = runtime
         self.num_slots = BATCH_SIZES[-1]
@@ -67,14 +73,22 @@ class LanguageModel:
         check_head(weights, config)
         self.weights = weights
 
+        if runtime.llm_dtype != "int4":
+            calibration = ()
+
         def construct(weights: Checkpoint) -> Qwen2:
+            state: Calibration = NO_CALIBRATION
+            if calibration and weights.has_values:
+                logger.info("Rounding the language model to 4 bits (once where it is cached) ...")
+                state = Prompts([self.embedding[ids] for ids in calibration])
             network = Qwen2(weights.at("model"), config, self.num_slots, self.max_length,
-                            runtime.llm_dtype, runtime.cache_dtype)
+                            runtime.llm_dtype, runtime.cache_dtype, state)
             weights.finish((r"lm_head\.weight",))
             return network
 
-        self.network = runtime.construct(construct, weights, config, self.max_length,
-                                         runtime.llm_dtype)
+        self.network = runtime.construct(
+            construct, weights, config, self.max_length, runtime.llm_dtype,
+            *(hashlib.sha256(ids.astype("<i8").tobytes()).hexdigest() for ids in calibration))
         network = self.network
         step_inputs = network.step_inputs
         # One call for several sequences: the CPU kernels take any rows, plain attention and

@@ -4,22 +4,28 @@ Norm gains and the attention scale are folded into the matrices that follow them
 input is one position of one sequence. Hidden states are float32, on Ascend of the weights' type.
 """
 
+import numpy as np
 from mindspore import Tensor, nn
 
 from sparktts_ms.config import Qwen2Config
 from sparktts_ms.ops import ascend
 from sparktts_ms.ops.attention import CachedAttention, StepInputs, fuse_qkv
 from sparktts_ms.ops.linear import Linear, SwiGLU
+from sparktts_ms.ops.native.library import custom_op
 from sparktts_ms.ops.paged_attention import PagedAttention, PagedStepInputs
 from sparktts_ms.ops.parameter import weight
 from sparktts_ms.ops.rotary import rotary_tables
+from sparktts_ms.qwen2.calibration import NO_CALIBRATION, Calibration
 from sparktts_ms.qwen2.precision import stored_dtype
 from sparktts_ms.weights.checkpoint import Checkpoint
 
 
 class DecoderLayer(nn.Cell):
+    """Attention and feed-forward, each after a norm and added to its input. With the CPU kernels
+    all of it is one operator."""
+
     def __init__(self, weights: Checkpoint, config: Qwen2Config, attention: nn.Cell, dtype: str,
-                 layer: int):
+                 layer: int, calibration: Calibration):
         super().__init__()
         size = config.hidden_size
         inner = config.intermediate_size
@@ -31,19 +37,35 @@ class DecoderLayer(nn.Cell):
             weights.at("self_attn"), size, config.num_attention_heads, config.num_key_value_heads,
             config.head_dim, gain), stored_dtype(dtype, "qkv", layer), eps)
         self.attention = attention
+        calibration.attend(self.qkv_proj, attention)
+        stored = stored_dtype(dtype, "o", layer)
         self.o_proj = Linear(weights.at("self_attn.o_proj").take("weight", size, size), None,
-                             stored_dtype(dtype, "o", layer))
+                             stored, factor=calibration.factor(stored))
+        calibration.add(self.o_proj)
 
         gain = weights.at("post_attention_layernorm").take("weight", size)
+        stored = stored_dtype(dtype, "gate_up", layer)
         self.gate_up_proj = SwiGLU(
             weights.at("mlp.gate_proj").take("weight", inner, size) * gain,
             weights.at("mlp.up_proj").take("weight", inner, size) * gain,
-            stored_dtype(dtype, "gate_up", layer), eps)
+            stored, eps, calibration.factor(stored, eps))
+        calibration.activate(self.gate_up_proj)
+        stored = stored_dtype(dtype, "down", layer)
         self.down_proj = Linear(weights.at("mlp.down_proj").take("weight", size, inner), None,
-                                stored_dtype(dtype, "down", layer))
+                                stored, factor=calibration.factor(stored))
+        calibration.add(self.down_proj)
+
+        self.fused = custom_op("decoder_layer")
+        self.eps = Tensor(np.array([eps], np.float32))
+        self.inner = Tensor(np.array([inner], np.int32))
 
     def construct(self, x: Tensor, *inputs: Tensor) -> Tensor:
         # x [R, C], the attention's inputs -> [R, C]
+        if self.fused is not None:
+            return self.fused(x, self.eps, self.inner, self.qkv_proj.weight, self.qkv_proj.bias,
+                              self.o_proj.weight, self.o_proj.bias, self.gate_up_proj.weight,
+                              self.down_proj.weight, self.attention.cos, self.attention.sin,
+                              self.attention.keys, self.attention.values, *inputs)
         x = self.o_proj(self.attention(self.qkv_proj(x), *inputs), x)
         return self.down_proj(self.gate_up_proj(x), x)
 
@@ -51,11 +73,11 @@ class DecoderLayer(nn.Cell):
 class Qwen2(nn.Cell):
     """Hidden states of the embeddings; the final norm belongs to the `LMHead`.
 
-    step_inputs: makes the inputs of a step (see StepInputs).
+    step_inputs: makes the inputs of a step (see StepInputs). calibration: of 4-bit weights.
     """
 
     def __init__(self, weights: Checkpoint, config: Qwen2Config, num_slots: int, max_length: int,
-                 dtype: str, cache_dtype):
+                 dtype: str, cache_dtype, calibration: Calibration = NO_CALIBRATION):
         super().__init__()
         heads = config.num_attention_heads
         kv_heads = config.num_key_value_heads
@@ -74,7 +96,8 @@ class Qwen2(nn.Cell):
                                            cache_dtype)
             else:
                 attention = CachedAttention(heads, kv_heads, num_slots, cos, sin, cache_dtype)
-            layers.append(DecoderLayer(weights.at(f"layers.{n}"), config, attention, dtype, n))
+            layers.append(DecoderLayer(weights.at(f"layers.{n}"), config, attention, dtype, n,
+                                       calibration))
         self.layers = nn.CellList(layers)
 
     def construct(self, x: Tensor, inputs: tuple) -> Tensor:

@@ -82,6 +82,19 @@ def test_cached_attention(form, heads, kv_heads, dim):
         close(output[:2], np.stack([expected[0][t], expected[1][second]]))
 
 
+def test_rows_that_are_attended_together_are_as_by_themselves(kernels):
+    """Bit for bit: parts of three sequences in one call, some with more rows than a task has."""
+    qkv = normal(90, (14 + 4) * 64, scale=0.5)
+    parts = [(0, 0, 40), (2, 0, 3), (1, 0, 33), (0, 40, 42), (2, 3, 15)]    # slot, positions
+    positions = [position for _, first, last in parts for position in range(first, last)]
+    slots = [slot for slot, first, last in parts for _ in range(first, last)]
+    together = attend(cached_attention(14, 2, 64, 128), qkv, positions, slots)
+    attention = cached_attention(14, 2, 64, 128)
+    for row, (position, slot) in enumerate(zip(positions, slots, strict=True)):
+        alone = attend(attention, qkv[row:row + 1], [position], [slot])
+        np.testing.assert_array_equal(together[row:row + 1], alone)
+
+
 def test_cached_attention_checks_its_indices(kernels):
     attention = cached_attention(2, 1, 16, 64, slots=1)
     for position, slot in ((64, 0), (0, 2), (0, -1)):

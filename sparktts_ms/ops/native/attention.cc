@@ -18,18 +18,26 @@ float exponentiate(float* x, int64_t n, float max) {
   return sum;
 }
 
+// In vectors by hand: GCC does not vectorise it where it may not assume that there is no NaN.
 float maximum(const float* x, int64_t n) {
-  float lanes[kLanes], max = -1e30f;
-  std::fill(lanes, lanes + kLanes, max);
-  const int64_t whole = n / kLanes * kLanes;
-  for (int64_t i = 0; i < whole; i += kLanes)
-#pragma GCC unroll 16
-    for (int lane = 0; lane < kLanes; ++lane)
-      lanes[lane] = x[i + lane] > lanes[lane] ? x[i + lane] : lanes[lane];
-  for (float lane : lanes) max = std::max(max, lane);
-  for (int64_t i = whole; i < n; ++i) max = std::max(max, x[i]);
+  f32x16 lanes = broadcast(-1e30f);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const f32x16 values = load<f32x16>(x + i);
+    lanes = lanes < values ? values : lanes;
+  }
+  float max = -1e30f;
+  for (; i < n; ++i) max = std::max(max, x[i]);
+  for (int lane = 0; lane < kLanes; ++lane) max = std::max(max, lanes[lane]);
   return max;
 }
+
+// Have `count` floats in the second-level cache soon.
+void prefetch(const float* x, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes) __builtin_prefetch(x + i, 0, 2);
+}
+
+constexpr int64_t kAttentionRows = 4;   // of a task, which share keys and values
 
 }  // namespace
 
@@ -81,50 +89,83 @@ KERNEL(cached_attention) {
                 kv_size * sizeof(float));
   }
 
-  // A task is the query heads of one key/value head, so that keys come from memory once.
-  const int64_t floats = group_size * (max_length + dim);
+  // A task is the query heads of one key/value head, of one row or of some that follow each other
+  // in a sequence, so that keys and values come from memory once. Positions after a row's own have
+  // the weight zero, which leaves its sums as they are.
+  struct RowRange {
+    int64_t first, count;
+  };
+  std::vector<RowRange> ranges;
+  int64_t longest = 0, attended = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    longest = std::max<int64_t>(longest, positions[r] + 1);
+    attended += positions[r] + 1;
+    const bool follows = r > 0 && positions[r - 1] >= 0 && positions[r] == positions[r - 1] + 1 &&
+                         slots[r * slot_step] == slots[(r - 1) * slot_step];
+    if (follows && ranges.back().count < kAttentionRows)
+      ++ranges.back().count;
+    else
+      ranges.push_back({r, 1});
+  }
+  // not a multiple of 4096 bytes, for rows to lie in different sets of the cache
+  const int64_t stride = panels(longest) * kPanel + kLanes;
+  const int64_t floats = kAttentionRows * group_size * (stride + dim);
   const int threads = Pool::shared().size();
   Scratch scratch(threads * floats * static_cast<int64_t>(sizeof(float)));
   std::atomic<int64_t> next{0};
   auto work = [&](int64_t thread) {
     float* queries = scratch.as<float>(thread * floats * 4);
-    float* scores = queries + group_size * dim;
+    float* scores = queries + kAttentionRows * group_size * dim;
     alignas(64) float sums[kRows * kPanel];
-    for (int64_t task; (task = next.fetch_add(1)) < rows * kv_heads;) {
-      const int64_t r = task / kv_heads, g = task % kv_heads, length = positions[r] + 1;
-      float* out = y + r * query_size + g * group_size * dim;
+    for (int64_t task; (task = next.fetch_add(1)) < static_cast<int64_t>(ranges.size()) * kv_heads;) {
+      const RowRange range = ranges[task / kv_heads];
+      const int64_t g = task % kv_heads, last = range.first + range.count - 1;
+      const int64_t length = positions[last] + 1;
+      auto output = [&](int64_t query) {          // of a row and a head of the range
+        return y + (range.first + query / group_size) * query_size +
+               (g * group_size + query % group_size) * dim;
+      };
       if (length < 1) {
-        std::fill(out, out + group_size * dim, 0.0f);
+        std::fill(output(0), output(0) + group_size * dim, 0.0f);
         continue;
       }
-      for (int64_t h = 0; h < group_size; ++h)
-        rotate(qkv + r * width + (g * group_size + h) * dim, positions[r], queries + h * dim, 1);
-      const float* key = keys + cache_offset(r) + g * dim * kPanel;
-      const float* value = values + cache_offset(r) + g * dim;
-      for (int64_t h = 0; h < group_size; h += kRows) {
-        const int64_t n = std::min<int64_t>(kRows, group_size - h);
-        float* weights = scores + h * max_length;
-        for (int64_t s = 0; s < length; s += kPanel) {
-          run_tile<kRows>(Rows{queries + h * dim, dim, dim}, n, key + s * kv_size, sums);
+      const int64_t count = range.count * group_size;
+      for (int64_t q = 0; q < count; ++q) {
+        const int64_t r = range.first + q / group_size;
+        rotate(qkv + r * width + (g * group_size + q % group_size) * dim, positions[r],
+               queries + q * dim, 1);
+      }
+      const float* key = keys + cache_offset(last) + g * dim * kPanel;
+      const float* value = values + cache_offset(last) + g * dim;
+      for (int64_t s = 0; s < length; s += kPanel) {
+        prefetch(key + (s + kPanel) * kv_size, dim * kPanel);
+        for (int64_t i = 0; i < kPanel; ++i) prefetch(value + (s + i) * kv_size, dim);
+        for (int64_t q = 0; q < count; q += kRows) {
+          const int64_t n = std::min<int64_t>(kRows, count - q);
+          run_tile<kRows>(Rows{queries + q * dim, dim, dim}, n, key + s * kv_size, sums);
           for (int64_t i = 0; i < n; ++i)
-            std::memcpy(weights + i * max_length + s, sums + i * kPanel, kPanel * sizeof(float));
+            std::memcpy(scores + (q + i) * stride + s, sums + i * kPanel, kPanel * sizeof(float));
         }
+      }
+      for (int64_t q = 0; q < count; q += kRows) {
+        const int64_t n = std::min<int64_t>(kRows, count - q);
+        float* weights = scores + q * stride;
         float scales[kRows];
         for (int64_t i = 0; i < n; ++i) {
-          float* row = weights + i * max_length;
-          scales[i] = 1.0f / exponentiate(row, length, maximum(row, length));
+          float* row = weights + i * stride;
+          const int64_t own = positions[range.first + (q + i) / group_size] + 1;
+          scales[i] = 1.0f / exponentiate(row, own, maximum(row, own));
+          std::fill(row + own, row + length, 0.0f);
         }
         for (int64_t c = 0; c < dim; c += kPanel) {
-          run_tile<kRows>(Rows{weights, max_length, length}, n, value + c, sums, kv_size);
+          run_tile<kRows>(Rows{weights, stride, length}, n, value + c, sums, kv_size);
           for (int64_t i = 0; i < n; ++i)
             for (int64_t j = 0; j < std::min<int64_t>(kPanel, dim - c); ++j)
-              out[(h + i) * dim + c + j] = sums[i * kPanel + j] * scales[i];
+              output(q + i)[c + j] = sums[i * kPanel + j] * scales[i];
         }
       }
     }
   };
-  int64_t attended = 0;
-  for (int64_t r = 0; r < rows; ++r) attended += positions[r] + 1;
   if (attended * kv_heads < 64)
     work(0);                            // faster on one thread
   else

@@ -49,6 +49,7 @@ PORTABLE_VARIABLE = "SPARKTTS_KERNELS"      # names the folder of `build_portabl
 CPU_INFO = Path("/proc/cpuinfo")
 
 BITS = {"float32": 32, "int8": 8, "int4": 4}       # of a packed weight
+GROUP = 32                                          # 4-bit weights with one scale
 
 CHECKSUM_MARK = b"sparktts_ms sha256\0"
 
@@ -153,11 +154,13 @@ def pack(matrix: np.ndarray, dtype: str = "float32",
     """A matrix [outputs, inputs] as packing.cc packs it, flat. dtype: "float32", or "int8" or
     "int4", which are uint8.
 
-    factor: float32 [inputs, inputs], of the mean product of two inputs (see pack_int4 in
-    packing.cc): 4-bit weights are rounded so that products change least, not weights.
+    factor: float32 [inputs, block], of the mean products of two inputs, in blocks (see pack_int4
+    in packing.cc): 4-bit weights are rounded so that products change least, not weights.
     """
     assert _library is not None
-    assert factor is None or (factor.shape == (matrix.shape[1],) * 2 and dtype == "int4")
+    block = 0 if factor is None else factor.shape[1]
+    assert factor is None or (dtype == "int4" and factor.shape[0] == matrix.shape[1]
+                              and block == factor_block(matrix.shape[1], block))
     outputs, inputs = map(ctypes.c_int64, matrix.shape)
     bits = ctypes.c_int(BITS[dtype])
     size = _library.sparktts_packed_bytes(outputs, inputs, bits)
@@ -170,8 +173,17 @@ def pack(matrix: np.ndarray, dtype: str = "float32",
         factor = np.ascontiguousarray(factor, np.float32)
     _library.sparktts_pack(ctypes.c_void_p(matrix.ctypes.data), outputs, inputs, bits,
                            ctypes.c_void_p(None if factor is None else factor.ctypes.data),
+                           ctypes.c_int64(block),
                            ctypes.c_void_p(packed.ctypes.data))
     return packed.view(np.float32) if dtype == "float32" else packed
+
+
+def factor_block(inputs: int, largest: int) -> int:
+    """The inputs of a block of a factor: all, or equal parts of whole groups, about `largest`."""
+    if inputs <= largest:
+        return inputs
+    count = -(-inputs // largest)
+    return -(-inputs // count // GROUP) * GROUP
 
 
 def available_cores() -> int:

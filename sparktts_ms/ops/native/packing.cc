@@ -117,10 +117,10 @@ f32x16 search_scales(const f32x16* weights, const float* importance) {
 
 // corrections of the inputs from `first` on += errors [group, 2] times their rows of `factor`
 template <int Inputs>
-void spread(const f32x16 (*errors)[2], const float* rows, int64_t inputs, f32x16* corrections) {
+void spread(const f32x16 (*errors)[2], const float* rows, int64_t stride, f32x16* corrections) {
   f32x16 sums[Inputs][2];
   std::memcpy(sums, corrections, sizeof sums);
-  for (int k = 0; k < Int4::kGroup; ++k, rows += inputs) {
+  for (int k = 0; k < Int4::kGroup; ++k, rows += stride) {
     const f32x16 error0 = errors[k][0], error1 = errors[k][1];
 #pragma GCC unroll 4
     for (int i = 0; i < Inputs; ++i) {
@@ -131,12 +131,13 @@ void spread(const f32x16 (*errors)[2], const float* rows, int64_t inputs, f32x16
   std::memcpy(corrections, sums, sizeof sums);
 }
 
-// `factor` [inputs, inputs], or null: of the mean M of x x^T for the inputs x of the product, the
-// unit upper triangular U with U D U^T = M, on its diagonal D. The error of the product is then
+// `factor` [inputs, block], or null: of the mean M of x x^T for the inputs x of the product, the unit
+// upper triangular U with U D U^T = M, on its diagonal D. The error of the product is then
 // sum D (e U)^2 over the errors e of the weights, so that each weight is rounded after those before
-// it, as what makes up for their errors. With null: sum e^2.
+// it, as what makes up for their errors. With null: sum e^2. M has blocks on its diagonal, of whole
+// groups; row k of `factor` has the columns of its block.
 void pack_int4(const float* matrix, int64_t outputs, int64_t inputs, const float* factor,
-               uint8_t* packed) {
+               int64_t block, uint8_t* packed) {
   constexpr int kGroup = Int4::kGroup;
   const int64_t count = groups<Int4>(inputs);
   parallel(panels(outputs), [&](int64_t p) {
@@ -151,9 +152,11 @@ void pack_int4(const float* matrix, int64_t outputs, int64_t inputs, const float
       for (int64_t o = 0; o < rows; ++o)
         for (int64_t k = 0; k < width; ++k)
           weights[o / kLanes][k][o % kLanes] = matrix[(p * kPanel + o) * inputs + first + k];
+      const int64_t begin = factor ? first / block * block : 0;
+      const int64_t end = factor ? std::min(inputs, begin + block) : 0;
       float importance[kGroup] = {};
       for (int64_t k = 0; k < width; ++k)
-        importance[k] = factor ? factor[(first + k) * (inputs + 1)] : 1.0f;
+        importance[k] = factor ? factor[(first + k) * (block + 1) - begin] : 1.0f;
       u32x16 quads[kGroup / 4] = {};
       for (int half = 0; half < 2; ++half) {
         f32x16 targets[kGroup];
@@ -172,17 +175,17 @@ void pack_int4(const float* matrix, int64_t outputs, int64_t inputs, const float
           quads[k / 4] |= __builtin_convertvector(nearest.code, u32x16) << (8 * (k % 4) + 4 * half);
           if (!factor || k >= width) continue;
           errors[k][half] = weights[half][k] - scales * to_float(nearest.value);
-          const float* row = factor + (first + k) * inputs + first;
+          const float* row = factor + (first + k) * block + first - begin;
           for (int64_t i = k + 1; i < width; ++i) targets[i] += errors[k][half] * row[i];
         }
       }
       std::memcpy(group + 2 * kPanel, quads, sizeof quads);
       if (!factor) continue;
-      const float* below = factor + first * inputs;
+      const float* rows_of_group = factor + first * block - begin;
       int64_t i = first + kGroup;
-      for (; i + 4 <= inputs; i += 4)
-        spread<4>(errors, below + i, inputs, corrections + 2 * i);
-      for (; i < inputs; ++i) spread<1>(errors, below + i, inputs, corrections + 2 * i);
+      for (; i + 4 <= end; i += 4)
+        spread<4>(errors, rows_of_group + i, block, corrections + 2 * i);
+      for (; i < end; ++i) spread<1>(errors, rows_of_group + i, block, corrections + 2 * i);
     }
   });
 }
@@ -195,10 +198,10 @@ extern "C" int64_t sparktts_packed_bytes(int64_t outputs, int64_t inputs, int bi
   return panels(outputs) * inputs * kPanel * 4;
 }
 
-// factor: of 4-bit weights, may be null (see pack_int4)
+// factor, block: of 4-bit weights, may be null (see pack_int4)
 extern "C" void sparktts_pack(const float* matrix, int64_t outputs, int64_t inputs, int bits,
-                              const float* factor, void* packed) {
+                              const float* factor, int64_t block, void* packed) {
   if (bits == 8) return pack_int8(matrix, outputs, inputs, static_cast<uint8_t*>(packed));
-  if (bits == 4) return pack_int4(matrix, outputs, inputs, factor, static_cast<uint8_t*>(packed));
+  if (bits == 4) return pack_int4(matrix, outputs, inputs, factor, block, static_cast<uint8_t*>(packed));
   pack_float32(matrix, outputs, inputs, static_cast<float*>(packed));
 }

@@ -33,7 +33,7 @@ class Pool {
   // waits for the result needs a core.
   void suspend() { suspended_.store(true); }
 
-  // Call work(i) for every i in 0 .. tasks - 1, in any order, on any thread; wait for the last.
+  // Call work(i) for every i in 0 .. tasks - 1, on any thread; wait for the last.
   template <typename Work>
   void run(int64_t tasks, const Work& work) {
     if (tasks <= 1 || workers_.empty()) {
@@ -43,6 +43,7 @@ class Pool {
     std::lock_guard<std::mutex> lock(caller_);
     call_ = [](const void* work, int64_t i) { (*static_cast<const Work*>(work))(i); };
     work_ = &work;
+    tasks_ = tasks;
     suspended_.store(false, std::memory_order_relaxed);
     unfinished_.store(tasks, std::memory_order_relaxed);
     unclaimed_.store(tasks);
@@ -65,12 +66,12 @@ class Pool {
 #endif
   }
 
-  // Claim a task and run it. `call_` and `work_` are valid until the last claimed task is finished.
+  // Claim a task and run it. `call_`, `work_` and `tasks_` are valid until the last claimed task is finished.
   bool run_one() {
     int64_t unclaimed = unclaimed_.load();
     while (unclaimed > 0)
       if (unclaimed_.compare_exchange_weak(unclaimed, unclaimed - 1)) {
-        call_(work_, unclaimed - 1);
+        call_(work_, tasks_ - unclaimed);     // ascending, as weights lie and are prefetched
         unfinished_.fetch_sub(1, std::memory_order_release);
         return true;
       }
@@ -103,6 +104,7 @@ class Pool {
   std::atomic<int64_t> unclaimed_{0}, unfinished_{0};    // tasks
   void (*call_)(const void* work, int64_t task) = nullptr;
   const void* work_ = nullptr;
+  int64_t tasks_ = 0;
 };
 
 template <typename Work>

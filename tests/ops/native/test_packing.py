@@ -146,3 +146,21 @@ def test_a_linear_layer_multiplies_what_the_packed_matrix_stands_for(codebook):
     expected = x @ restored(matrix, codebook).T
     actual = run_cell(Linear(matrix, None, "int4"), x)
     np.testing.assert_allclose(actual, expected, atol=2e-5 * np.abs(expected).max())
+
+
+def test_a_factor_in_blocks_is_the_whole_one_with_zeros_between_them(codebook):
+    random = np.random.default_rng(4)
+    inputs = 150
+    block = library.factor_block(inputs, 70)
+    assert block == 64
+    matrix = random.standard_normal((40, inputs)).astype(np.float32)
+    whole = np.zeros((inputs, inputs), np.float32)
+    parts = np.zeros((inputs, block), np.float32)
+    for first in range(0, inputs, block):
+        rows = slice(first, min(first + block, inputs))
+        size = rows.stop - first
+        x = random.standard_normal((300, size)) @ random.standard_normal((size, size))
+        parts[rows, :size] = whole[rows, rows] = factor_of(x.T @ x / 300 + np.eye(size))
+    expected = restored(matrix, codebook, whole)
+    np.testing.assert_array_equal(restored(matrix, codebook, parts), expected)
+    assert not np.array_equal(restored(matrix, codebook), expected)
