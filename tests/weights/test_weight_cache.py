@@ -19,7 +19,7 @@ from sparktts_ms.qwen2.language_model import LanguageModel
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.wav2vec2.encoder import load_wav2vec2
 from sparktts_ms.wav2vec2.features import FeatureExtractor
-from sparktts_ms.weights import array_file, weight_cache
+from sparktts_ms.weights import array_file, cache_folder, weight_cache
 from sparktts_ms.weights.checkpoint import find_weights
 from sparktts_ms.weights.safetensors_file import WeightsFile
 from sparktts_ms.weights.weight_cache import VARIABLE, WeightCache
@@ -147,7 +147,7 @@ def test_links_and_pipes_are_not_read(cache, source, folder, tmp_path):
 def test_what_others_can_write_is_not_trusted(cache, source, folder, what, monkeypatch, caplog):
     key = keep(cache, source)
     path, = files(folder)
-    target = {"file": path, "folder": folder, "contents": folder / "contents.json"}[what]
+    target = {"file": path, "folder": folder, "contents": folder / "contents"}[what]
     target.chmod(0o777)
     if what == "file":
         assert cache.read(key, None) is None
@@ -178,7 +178,7 @@ def test_folder_that_cannot_be_made(source, tmp_path, caplog):
     assert len(caplog.records) == 1
 
 
-@pytest.mark.parametrize("function", ["_create", "read_arrays"])
+@pytest.mark.parametrize("function", ["create_file", "read_arrays"])
 def test_file_system_that_fails(cache, source, folder, monkeypatch, caplog, function):
     key = keep(cache, source)
 
@@ -186,7 +186,7 @@ def test_file_system_that_fails(cache, source, folder, monkeypatch, caplog, func
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(weight_cache, function, fail)
-    if function == "_create":
+    if function == "create_file":
         files(folder)[0].unlink()
         keep(cache, source)
         assert files(folder) == []
@@ -201,7 +201,7 @@ def test_full_disk(cache, source, folder, monkeypatch, caplog):
 
     monkeypatch.setattr(array_file.ArrayWriter, "append", fail)
     keep(cache, source)
-    assert [path.name for path in folder.iterdir()] == ["contents.json"]
+    assert [path.name for path in folder.iterdir()] == ["contents"]
     assert "No space left" in caplog.text
 
 
@@ -219,7 +219,7 @@ def test_failure_keeps_nothing(cache, source, folder):
     with pytest.raises(RuntimeError), cache.writer(key) as writer:
         writer.append(ARRAYS[0])
         raise RuntimeError
-    assert [path.name for path in folder.iterdir()] == ["contents.json"]
+    assert [path.name for path in folder.iterdir()] == ["contents"]
 
 
 def test_two_writers(cache, source, folder):
@@ -266,9 +266,20 @@ def test_key_depends_on_content_settings_and_version(cache, source, folder, tmp_
     assert cache.key([source], "int8") != key
 
 
-def test_content_is_hashed_once(cache, source, monkeypatch):
+def test_content_is_hashed_once(cache, source, folder, monkeypatch):
     key = cache.key([source])
-    monkeypatch.setattr(weight_cache, "_hash_file", None)
+    monkeypatch.setattr(cache_folder, "_hash_file", None)
+    assert cache.key([source]) == key
+    assert WeightCache(folder, "1").key([source]) == key
+
+
+def test_content_is_hashed_once_where_nothing_can_be_written(cache, source, monkeypatch):
+    def fail(path):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(cache_folder, "create_file", fail)
+    key = cache.key([source])
+    monkeypatch.setattr(cache_folder, "_hash_file", None)
     assert cache.key([source]) == key
 
 
@@ -276,8 +287,8 @@ def test_content_is_hashed_once(cache, source, monkeypatch):
                                   '{"/x": [1, 2, 3, 4, 5, 6]}', '{"/x": [1, "2"]}'])
 def test_contents_of_a_stranger(cache, source, folder, text):
     key = cache.key([source])
-    (folder / "contents.json").write_text(text)
-    assert cache.key([source]) == key
+    (folder / "contents").write_text(text)
+    assert WeightCache(folder, "1").key([source]) == key
 
 
 # Networks
