@@ -159,9 +159,12 @@ def open_workers(args: argparse.Namespace) -> Workers:
         return Synthesizer(tts, args.format)
     from sparktts_ms.batch.ray_workers import RayWorkers, model_options
 
+    voice_cache = args.voice_cache or False
+    if isinstance(voice_cache, Path):
+        voice_cache = voice_cache.absolute()            # as the model's folder
     options = model_options(
         args.model_dir, device_target=args.device_target, mode=args.mode, dtype=args.dtype,
-        quantize=args.quantize, capture=args.capture)
+        quantize=args.quantize, capture=args.capture, voice_cache=voice_cache)
     return RayWorkers(args.ray or None, options, args.format, args.workers)
 
 

@@ -142,6 +142,10 @@ def add_model_arguments(
                                 "times and less exact: where two cores must keep up")
         group.add_argument("--no_weight_cache", dest="weight_cache", action="store_false",
                            help="CPU: do not keep packed weights for a fast start next time")
+        group.add_argument("--voice_cache", nargs="?", type=path_argument, const=True,
+                           metavar="DIR",
+                           help="keep the voices of recordings, in DIR or in the user's cache "
+                                "folder, so that known recordings are not encoded again")
 
 
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
@@ -169,7 +173,8 @@ def load_model(args: argparse.Namespace, low_memory: bool = False) -> SparkTTS:
     return SparkTTS.from_pretrained(args.model_dir, args.device_target, args.device, args.mode,
                                     args.dtype, getattr(args, "quantize", "none"),
                                     getattr(args, "capture", None),
-                                    getattr(args, "weight_cache", True), low_memory)
+                                    getattr(args, "weight_cache", True), low_memory,
+                                    getattr(args, "voice_cache", None) or False)
 
 
 def error_message(error: SparkTTSError, hints: Mapping[str, str] = HINTS) -> str:

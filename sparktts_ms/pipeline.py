@@ -28,6 +28,7 @@ from sparktts_ms.generation.long_form import LongFormGeneration
 from sparktts_ms.generation.request import Chunks, SpeechRequest, as_request
 from sparktts_ms.generation.segments import Segments
 from sparktts_ms.generation.vocabulary import Vocabulary
+from sparktts_ms.generation.voice_cache import VoiceCache, default_folder
 from sparktts_ms.generation.voice_encoder import VoiceEncoder
 from sparktts_ms.generation.voice_generation import VoiceGeneration
 from sparktts_ms.qwen2.engine import Engine
@@ -42,7 +43,8 @@ from sparktts_ms.weights.memory_limit import warn_of_memory
 class SparkTTS:
     """A loaded model, for one thread at a time; `Service` is for many."""
 
-    def __init__(self, model_dir: Path, config: ModelConfig, runtime: Runtime):
+    def __init__(self, model_dir: Path, config: ModelConfig, runtime: Runtime,
+                 voices: VoiceCache | None = None):
         self.config = config
         self.runtime = runtime
         self.sample_rate = config.audio.sample_rate
@@ -51,14 +53,16 @@ class SparkTTS:
         self.vocabulary.check_codec(config.bicodec)
         wav2vec2_file = find_weights(model_dir / "wav2vec2-large-xlsr-53")
         self.codec = BiCodec(find_weights(model_dir / "BiCodec"), config.bicodec, runtime)
-        self.voice_encoder = VoiceEncoder(wav2vec2_file, self.codec, config, runtime)
+        self.voice_encoder = VoiceEncoder(wav2vec2_file, self.codec, config, runtime,
+                                          voices)
         self._llm_file = find_weights(model_dir / "LLM")
 
     @classmethod
     def from_pretrained(cls, model_dir: str | Path, device_target: str = "auto", device_id: int = 0,
                         mode: str = "graph", dtype: str | None = None, quantize: str = "none",
                         capture: bool | None = None, weight_cache: bool = True,
-                        low_memory: bool = False) -> SparkTTS:
+                        low_memory: bool = False,
+                        voice_cache: bool | str | Path = False) -> SparkTTS:
         """Load a model directory in the released layout (SparkAudio/Spark-TTS-0.5B).
 
         device_target: "auto" (Ascend where there is one), "Ascend" or "CPU".
@@ -73,8 +77,11 @@ class SparkTTS:
         (CPU; see docs/performance.md).
         low_memory: free what encodes a recording part by part after its use, for a program that
         encodes one (CPU).
+        voice_cache: a folder in which the voices of recordings are kept, so that a known recording
+        is not encoded again; True: one beside the cache of weights. Voices are personal data.
         Networks are loaded when they are first needed (see `load`). Raises ModelError for a
-        directory that is missing, incomplete or damaged, DeviceError for the other arguments.
+        directory that is missing, incomplete or damaged, OutputError for a folder of voices that
+        cannot be made, DeviceError for the other arguments.
         """
         folder = Path(model_dir)
         if not folder.is_dir():
@@ -89,7 +96,11 @@ class SparkTTS:
                                     weight_cache, low_memory)
             if runtime.device_target == "CPU":
                 warn_of_memory(folder, runtime.llm_dtype)
-            return cls(folder, config, runtime)
+            voices = None
+            if voice_cache:
+                kept = default_folder() if voice_cache is True else Path(voice_cache)
+                voices = VoiceCache(kept, runtime.arithmetic, runtime.cores)
+            return cls(folder, config, runtime, voices)
         except PermissionError as error:
             raise ModelError("{subject} cannot be read by this user.",
                              "Give it the right to read the model directory and all files in it.",

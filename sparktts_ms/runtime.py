@@ -99,6 +99,17 @@ class Runtime:
                    low_memory and device_target == "CPU")
 
     @property
+    def arithmetic(self) -> str:
+        """What computes: on it the last bits of a result depend."""
+        return library.version() if library.enabled() else \
+            f"MindSpore {ms.__version__} {self.device_target}"
+
+    @property
+    def cores(self) -> int:
+        """That this process may use."""
+        return library.available_cores()
+
+    @property
     def cache_dtype(self):
         """Data type of the KV cache."""
         return ms.bfloat16 if self.llm_dtype == "bfloat16" else ms.float32

@@ -41,11 +41,15 @@ class Voice:
     def save(self, path: str | Path, overwrite: bool = False) -> Path:
         """Write the voice as JSON; returns the path. Raises OutputError if the file exists (unless
         `overwrite`) or cannot be written."""
+        with atomic_write(path, overwrite) as file:
+            file.write(self.content())
+        return Path(path)
+
+    def content(self) -> bytes:
+        """Of the file that `save` writes."""
         entry = {"format": FORMAT, "version": VERSION, "global_ids": self.global_ids.tolist(),
                  "semantic_ids": self.semantic_ids.tolist(), "transcript": self.transcript}
-        with atomic_write(path, overwrite) as file:
-            file.write((json.dumps(entry, ensure_ascii=False) + "\n").encode("utf-8"))
-        return Path(path)
+        return (json.dumps(entry, ensure_ascii=False) + "\n").encode("utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> Voice:

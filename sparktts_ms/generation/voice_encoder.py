@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,11 @@ from sparktts_ms.bicodec.codec import BiCodec
 from sparktts_ms.config import ModelConfig
 from sparktts_ms.errors import AudioError, Notice
 from sparktts_ms.generation.transcript import check_transcript
+from sparktts_ms.generation.voice_cache import VoiceCache
 from sparktts_ms.runtime import Runtime
 from sparktts_ms.voice import Voice
 from sparktts_ms.wav2vec2.features import FeatureExtractor
+from sparktts_ms.weights.checkpoint import open_weights
 
 logger = logging.getLogger("sparktts_ms")
 
@@ -41,13 +43,16 @@ class PromptRecording:
 
 
 class VoiceEncoder:
-    """Encodes recordings, and remembers the latest voices by content."""
+    """Encodes recordings, and remembers the latest voices by content; with `kept` also in a folder,
+    for other processes."""
 
-    def __init__(self, wav2vec2_file: Path, codec: BiCodec, config: ModelConfig, runtime: Runtime):
+    def __init__(self, wav2vec2_file: Path, codec: BiCodec, config: ModelConfig, runtime: Runtime,
+                 kept: VoiceCache | None = None):
         self.wav2vec2_file = wav2vec2_file
         self.codec = codec
         self.config = config
         self.runtime = runtime
+        self.kept = kept
         self.mel = MelSpectrogram(**vars(config.bicodec.mel))
         self._features: FeatureExtractor | None = None
         self._cache: OrderedDict[tuple, Voice] = OrderedDict()
@@ -85,7 +90,7 @@ class VoiceEncoder:
         digest = hashlib.sha256(prompt.recording.samples.tobytes()).digest()
         key = (digest, prompt.transcript, prompt.notices)
         if key not in self._cache:
-            self._cache[key] = self._encode(prompt.recording, prompt.transcript, prompt.notices)
+            self._cache[key] = self._find_or_encode(prompt, digest)
         self._cache.move_to_end(key)
         if len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)
@@ -114,6 +119,29 @@ class VoiceEncoder:
         self._features = None
         self.codec.release_encoders()
         self.runtime.release_memory()
+
+    def _find_or_encode(self, prompt: PromptRecording, digest: bytes) -> Voice:
+        """The voice from the folder, else encoded, and kept there."""
+        recording, transcript, notices = prompt.recording, prompt.transcript, prompt.notices
+        if self.kept is None:
+            return self._encode(recording, transcript, notices)
+        config = self.config
+        end = _end_of_speech(recording, config.audio.reference_samples)
+        settings: list[object] = [digest.hex(), end, transcript, config.audio, config.bicodec]
+        sources = open_weights(self.codec.path).paths
+        frames = 0
+        if transcript is not None:
+            settings.append(config.wav2vec2)
+            sources = [*sources, *open_weights(self.wav2vec2_file).paths]
+            frames = config.wav2vec2.frames(len(recording.samples))
+        key = self.kept.key(sources, *settings)
+        if key is None:
+            return self._encode(recording, transcript, notices)
+        voice = self.kept.read(key, config.bicodec, transcript, frames)
+        if voice is None:
+            voice = self._encode(recording, transcript, notices)
+            self.kept.write(key, voice)
+        return replace(voice, notices=notices)
 
     def _encode(self, recording: Recording, transcript: str | None,
                 notices: tuple[Notice, ...]) -> Voice:

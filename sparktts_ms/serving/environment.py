@@ -2,6 +2,7 @@
 
 The model: SPARKTTS_MODEL_DIR (default: the released weights where they are, else the demonstration
 model), SPARKTTS_DEVICE_TARGET, SPARKTTS_DEVICE, SPARKTTS_MODE, SPARKTTS_DTYPE, SPARKTTS_QUANTIZE.
+SPARKTTS_VOICE_CACHE: a folder in which voices of recordings are kept, 1 for the user's, 0 for none.
 SPARKTTS_VOICES, SPARKTTS_NAMES, SPARKTTS_API_KEY, SPARKTTS_MAX_QUEUE, SPARKTTS_GRPC_PORT,
 SPARKTTS_ALLOWED_HOSTS, SPARKTTS_CORS_ORIGIN: see `Settings`. Lists are separated by commas.
 SPARKTTS_API_KEY_FILE names a file of further keys, one a line.
@@ -43,7 +44,8 @@ def load_service() -> Service:
     return Service(SparkTTS.from_pretrained(
         model_dir, environment.get("SPARKTTS_DEVICE_TARGET", "auto"),
         _number("SPARKTTS_DEVICE", 0), environment.get("SPARKTTS_MODE", "graph"),
-        environment.get("SPARKTTS_DTYPE") or None, environment.get("SPARKTTS_QUANTIZE", "none")))
+        environment.get("SPARKTTS_DTYPE") or None, environment.get("SPARKTTS_QUANTIZE", "none"),
+        voice_cache=_voice_cache(environment.get("SPARKTTS_VOICE_CACHE", ""))))
 
 
 def default_model_dir(folder: Path = Path("pretrained_models")) -> Path:
@@ -58,6 +60,10 @@ def _list(text: str) -> Sequence[str]:
 
 def _path(text: str) -> Path | None:
     return Path(text) if text else None
+
+
+def _voice_cache(text: str) -> bool | Path:
+    return text == "1" if text in ("", "0", "1") else Path(text)
 
 
 def _number(name: str, default: int) -> int:
