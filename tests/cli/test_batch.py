@@ -17,6 +17,7 @@ import cli.batch
 from cli.batch import main, progress_text
 from sparktts_ms import Sampling, SparkTTS
 from sparktts_ms.audio.wav import encode_wav
+from sparktts_ms.batch import ray_workers
 from sparktts_ms.batch.line import line_seed
 from sparktts_ms.batch.manifest import read_entries
 from sparktts_ms.batch.progress import Progress
@@ -126,6 +127,19 @@ def test_mistakes_are_one_line(run, tmp_path, monkeypatch, arguments, words):
     for word in words:
         if word != "levels":
             assert word in errors[0]
+
+
+@pytest.mark.parametrize("given, expected", [((), False), (("--voice_cache",), True),
+                                             (("--voice_cache", "kept"), "kept")])
+def test_workers_of_a_cluster_keep_voices(monkeypatch, tmp_path, given, expected):
+    """A folder has the same name on all machines."""
+    workers = []
+    monkeypatch.setattr(ray_workers, "RayWorkers", lambda *arguments: workers.append(arguments))
+    monkeypatch.chdir(tmp_path)
+    cli.batch.open_workers(cli.batch.build_parser().parse_args(
+        ["--input", "-", "--output", "out", "--ray", *given]))
+    kept = workers[0][1]["voice_cache"]
+    assert kept == (tmp_path / expected if isinstance(expected, str) else expected)
 
 
 def test_other_settings_and_changed_lines_are_one_line(run):

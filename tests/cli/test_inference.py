@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from cli.inference import build_parser, main, read_texts
 from sparktts_ms.errors import InputError
+from sparktts_ms.generation.voice_encoder import VoiceEncoder
 from tests.helpers import ROOT, generate_model
 
 TEXT = "Hello there."
@@ -584,3 +586,37 @@ def test_signals_during_imports_end_in_one_line(tiny_model, import_seconds, numb
         seconds /= 2            # it was done before the signal: imports now take less time
     assert "Traceback" not in err and len(err.split("\n")) <= 3 and not out, err
     assert process.returncode in (status, 130, -number), err     # -number: before any Python code
+
+
+# ---- voices that are kept
+
+
+def test_known_voice_gives_the_same_speech(run, tmp_path, monkeypatch):
+    """With the demonstration model; the second time nothing encodes the recording."""
+    model = ROOT / "pretrained_models" / "Spark-TTS-demo"
+    examples = ROOT / "examples" / "sparktts"
+    prompt = ("--prompt_speech_path", examples / "prompt.wav",
+              "--prompt_text", (examples / "prompt.txt").read_text(encoding="utf-8").strip())
+    arguments = ("--text", "Good day.", *prompt, "--max_new_tokens", "40")
+    written = []
+    for number, cache in enumerate(((), ("--voice_cache", "kept"), ("--voice_cache", "kept"))):
+        if number == 2:
+            monkeypatch.setattr(VoiceEncoder, "_encode", None)
+        status, out, err = run(*arguments, *cache, "--output", f"{number}.wav", model=model)
+        assert status == 0, err
+        written.append((tmp_path / out[-1]).read_bytes())
+    assert written[0] == written[1] == written[2]
+    assert len(list((tmp_path / "kept").glob("*.voice"))) == 1
+
+
+def test_folder_of_voices_that_cannot_be_made(run, wavs):
+    prompt = ("--prompt_speech_path", wavs / "p24k_mono_0s5.wav")
+    result = run("--text", TEXT, *prompt, "--voice_cache", wavs / "p24k_mono_0s5.wav")
+    assert_refused(result, "p24k_mono_0s5.wav cannot be made: a file has that name",
+                   "Name another folder")
+
+
+def test_voice_cache_needs_no_value():
+    for arguments, expected in (((), None), (("--voice_cache",), True),
+                                (("--voice_cache", "kept"), Path("kept"))):
+        assert build_parser().parse_args(arguments).voice_cache == expected

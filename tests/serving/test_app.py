@@ -8,7 +8,11 @@ from starlette.testclient import TestClient
 
 from sparktts_ms.errors import InputError
 from sparktts_ms.serving.app import create_app
-from sparktts_ms.serving.environment import default_model_dir, settings_from_environment
+from sparktts_ms.serving.environment import (
+    default_model_dir,
+    load_service,
+    settings_from_environment,
+)
 
 
 def test_a_factory_for_process_managers(tiny_model, monkeypatch):
@@ -20,6 +24,19 @@ def test_a_factory_for_process_managers(tiny_model, monkeypatch):
         assert client.get("/nothing").status_code == 401
         key = {"Authorization": "Bearer two"}
         assert client.get("/nothing", headers=key).status_code == 404
+
+
+@pytest.mark.parametrize("value, kept", [("", None), ("0", None), ("1", "voices"),
+                                         ("named", "named")])
+def test_voices_are_kept_where_the_environment_says(tiny_model, monkeypatch, tmp_path, value, kept):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SPARKTTS_MODEL_DIR", str(tiny_model))
+    monkeypatch.setenv("SPARKTTS_DEVICE_TARGET", "CPU")
+    monkeypatch.setenv("SPARKTTS_WEIGHT_CACHE", "weights")
+    monkeypatch.setenv("SPARKTTS_VOICE_CACHE", value)
+    with load_service():
+        assert [path.name for path in tmp_path.iterdir()
+                if path.name != "weights"] == ([kept] if kept else [])
 
 
 def test_settings_come_from_the_environment(monkeypatch, tmp_path):
