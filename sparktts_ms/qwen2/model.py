@@ -21,8 +21,7 @@ from sparktts_ms.weights.checkpoint import Checkpoint
 
 
 class DecoderLayer(nn.Cell):
-    """Attention and feed-forward, each after a norm and added to its input. With the CPU kernels
-    all of it is one operator."""
+    """Attention and feed-forward, each after a norm and added to its input."""
 
     def __init__(self, weights: Checkpoint, config: Qwen2Config, attention: nn.Cell, dtype: str,
                  layer: int, calibration: Calibration):
@@ -55,17 +54,8 @@ class DecoderLayer(nn.Cell):
                                 stored, factor=calibration.factor(stored))
         calibration.add(self.down_proj)
 
-        self.fused = custom_op("decoder_layer")
-        self.eps = Tensor(np.array([eps], np.float32))
-        self.inner = Tensor(np.array([inner], np.int32))
-
     def construct(self, x: Tensor, *inputs: Tensor) -> Tensor:
         # x [R, C], the attention's inputs -> [R, C]
-        if self.fused is not None:
-            return self.fused(x, self.eps, self.inner, self.qkv_proj.weight, self.qkv_proj.bias,
-                              self.o_proj.weight, self.o_proj.bias, self.gate_up_proj.weight,
-                              self.down_proj.weight, self.attention.cos, self.attention.sin,
-                              self.attention.keys, self.attention.values, *inputs)
         x = self.o_proj(self.attention(self.qkv_proj(x), *inputs), x)
         return self.down_proj(self.gate_up_proj(x), x)
 
@@ -99,9 +89,21 @@ class Qwen2(nn.Cell):
             layers.append(DecoderLayer(weights.at(f"layers.{n}"), config, attention, dtype, n,
                                        calibration))
         self.layers = nn.CellList(layers)
+        self.fused = custom_op("decoder")       # all layers are one operator
+        if self.fused is not None:
+            self.eps = Tensor(np.array([config.rms_norm_eps], np.float32))
+            self.inner = Tensor(np.array([config.intermediate_size], np.int32))
+            self.tables = (cos, sin)
 
     def construct(self, x: Tensor, inputs: tuple) -> Tensor:
         # x [R, C], the inputs of each layer -> [R, C]
+        if self.fused is not None:
+            constants = ()
+            for layer in self.layers:
+                constants += (layer.qkv_proj.weight, layer.qkv_proj.bias, layer.o_proj.weight,
+                              layer.o_proj.bias, layer.gate_up_proj.weight, layer.down_proj.weight,
+                              layer.attention.keys, layer.attention.values)
+            return self.fused(x, self.eps, self.inner, *inputs, *self.tables, *constants)
         for layer in self.layers:
             x = layer(x, *inputs)
         return x
