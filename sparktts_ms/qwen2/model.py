@@ -98,7 +98,7 @@ class Qwen2(nn.Cell):
     def construct(self, x: Tensor, inputs: tuple) -> Tensor:
         # x [R, C], the inputs of each layer -> [R, C]
         if self.fused is not None:
-            constants = ()
+            constants: tuple[Tensor, ...] = ()
             for layer in self.layers:
                 constants += (layer.qkv_proj.weight, layer.qkv_proj.bias, layer.o_proj.weight,
                               layer.o_proj.bias, layer.gate_up_proj.weight, layer.down_proj.weight,

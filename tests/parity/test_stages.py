@@ -72,13 +72,13 @@ class TestFeatures:
 
     def test_convolutions(self, networks, arrays, name):
         x = to_conv_layout(Tensor(arrays[name]["w2v.input_values"]).reshape(-1, 1))
-        for layer in networks.wav2vec2.conv_layers:
+        for layer in networks.wav2vec2.front_end.conv_layers:
             x = layer(x)
         close(to_frames(x), arrays[name]["w2v.conv_features"])
 
     def test_projection_and_positions(self, networks, arrays, name):
         z = arrays[name]
-        network = networks.wav2vec2
+        network = networks.wav2vec2.front_end
         features = Tensor(z["w2v.conv_features"])
         close(network.in_proj(network.norm(features)), z["w2v.projected"])
         projected = Tensor(z["w2v.projected"])
