@@ -113,11 +113,12 @@ KERNEL(cached_attention) {
   const int threads = Pool::shared().size();
   Scratch scratch(threads * floats * static_cast<int64_t>(sizeof(float)));
   std::atomic<int64_t> next{0};
+  const int64_t tasks = static_cast<int64_t>(ranges.size()) * kv_heads;
   auto work = [&](int64_t thread) {
     float* queries = scratch.as<float>(thread * floats * 4);
     float* scores = queries + kAttentionRows * group_size * dim;
     alignas(64) float sums[kRows * kPanel];
-    for (int64_t task; (task = next.fetch_add(1)) < static_cast<int64_t>(ranges.size()) * kv_heads;) {
+    for (int64_t task; (task = next.fetch_add(1)) < tasks;) {
       const RowRange range = ranges[task / kv_heads];
       const int64_t g = task % kv_heads, last = range.first + range.count - 1;
       const int64_t length = positions[last] + 1;

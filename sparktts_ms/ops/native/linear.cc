@@ -1,7 +1,7 @@
 // Linear layers with what comes before (RMS norm) and after (bias, GELU, SwiGLU, residual) fused.
 //
-// x [T, K] and y [T, N] are float32. Packed matrices are flat (packing.cc); their size tells whether
-// weights have 32, 8 or 4 bits.
+// x [T, K] and y [T, N] are float32. Packed matrices are flat (packing.cc); their size tells
+// whether weights have 32, 8 or 4 bits.
 
 #include "quantized.h"
 
@@ -29,7 +29,8 @@ Matrix matrix(void** tensors, int64_t** shapes, const char** dtypes, int index, 
   return {at<const char>(tensors, index), shapes[index][0] * size, outputs};
 }
 
-// `prepare(row, r)` for each row r of x [rows, inputs], RMS-normalised into `normed` if `eps` is given
+// `prepare(row, r)` for each row r of x [rows, inputs], RMS-normalised into `normed` if `eps` is
+// given
 template <typename Prepare>
 void normalize(const float* x, int64_t rows, int64_t inputs, const float* eps, float* normed,
                int64_t row_floats, const Prepare& prepare) {
@@ -117,7 +118,8 @@ KERNEL(linear_add) {
   const int64_t outputs = shapes[4][1];
   auto add = [=](float sum, int64_t o, int64_t i) { return residual[i] + (sum + bias[o]); };
   linear(at<const float>(tensors, 0), shapes[0][0], shapes[0][1], nullptr,
-         matrix(tensors, shapes, dtypes, 1, outputs), store_outputs(at<float>(tensors, 4), outputs, add));
+         matrix(tensors, shapes, dtypes, 1, outputs),
+         store_outputs(at<float>(tensors, 4), outputs, add));
   return 0;
 }
 

@@ -86,8 +86,9 @@ f32x16 round_to_bf16(f32x16 x) {
 }
 
 // Scales of 16 outputs for a group of their weights: those that leave the least error, the sum of
-// importance (weight - scale value)^2. Those are tried at which the largest weight stands at one end
-// of the codebook, or so much beyond, each refined for the codes that it gives, the best one twice.
+// importance (weight - scale value)^2. Those are tried at which the largest weight stands at one
+// end of the codebook, or so much beyond, each refined for the codes that it gives, the best one
+// twice.
 f32x16 search_scales(const f32x16* weights, const float* importance) {
   f32x16 largest{};
   for (int k = 0; k < Int4::kGroup; ++k) {
@@ -131,8 +132,8 @@ void spread(const f32x16 (*errors)[2], const float* rows, int64_t stride, f32x16
   std::memcpy(corrections, sums, sizeof sums);
 }
 
-// `factor` [inputs, block], or null: of the mean M of x x^T for the inputs x of the product, the unit
-// upper triangular U with U D U^T = M, on its diagonal D. The error of the product is then
+// `factor` [inputs, block], or null: of the mean M of x x^T for the inputs x of the product, the
+// unit upper triangular U with U D U^T = M, on its diagonal D. The error of the product is then
 // sum D (e U)^2 over the errors e of the weights, so that each weight is rounded after those before
 // it, as what makes up for their errors. With null: sum e^2. M has blocks on its diagonal, of whole
 // groups; row k of `factor` has the columns of its block.
@@ -202,6 +203,7 @@ extern "C" int64_t sparktts_packed_bytes(int64_t outputs, int64_t inputs, int bi
 extern "C" void sparktts_pack(const float* matrix, int64_t outputs, int64_t inputs, int bits,
                               const float* factor, int64_t block, void* packed) {
   if (bits == 8) return pack_int8(matrix, outputs, inputs, static_cast<uint8_t*>(packed));
-  if (bits == 4) return pack_int4(matrix, outputs, inputs, factor, block, static_cast<uint8_t*>(packed));
+  if (bits == 4)
+    return pack_int4(matrix, outputs, inputs, factor, block, static_cast<uint8_t*>(packed));
   pack_float32(matrix, outputs, inputs, static_cast<float*>(packed));
 }

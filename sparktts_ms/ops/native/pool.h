@@ -66,7 +66,8 @@ class Pool {
 #endif
   }
 
-  // Claim a task and run it. `call_`, `work_` and `tasks_` are valid until the last claimed task is finished.
+  // Claim a task and run it. `call_`, `work_` and `tasks_` are valid until the last claimed task is
+  // finished.
   bool run_one() {
     int64_t unclaimed = unclaimed_.load();
     while (unclaimed > 0)

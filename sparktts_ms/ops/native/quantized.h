@@ -5,7 +5,8 @@
 //
 //   int8   groups of 64: 16 x 32 x 4 bytes, the weight + 128.
 //   int4   groups of 32: 8 x 16 x 4 bytes: the lower half of a byte is the code of an output of the
-//          first 16, the upper half that of the one 16 further on. kCodebook has what it stands for.
+//          first 16, the upper half that of the one 16 further on. kCodebook has what it stands
+//          for.
 //
 // Rows are quantized to int8, with a scale for each group too.
 #pragma once
@@ -61,9 +62,9 @@ inline int64_t groups(int64_t inputs) {
   return (inputs + Format::kGroup - 1) / Format::kGroup;
 }
 
-// Rows quantized to int8: values [rows, groups * kGroup], and for each group a scale and the initial
-// sum, -128 times the sum of the group's values, because the weights that are multiplied are 128 too
-// large.
+// Rows quantized to int8: values [rows, groups * kGroup], and for each group a scale and the
+// initial sum, -128 times the sum of the group's values, because the weights that are multiplied
+// are 128 too large.
 template <typename Format>
 struct QuantizedRows {
   static constexpr int kGroup = Format::kGroup;

@@ -123,7 +123,8 @@ void convolve(const float* x, int64_t frames, int64_t begin, int64_t chunk, cons
                           products + p * point_products + (panel * count + r) * kPanel);
     const float* to_outputs = f.matrices + kPoints * kPoints;
     for (int64_t r = 0; r < task_panels * count; ++r) {
-      const int64_t row = from + r % count, start = begin + row / tiles + row % tiles * kOutputs * d;
+      const int64_t row = from + r % count;
+      const int64_t start = begin + row / tiles + row % tiles * kOutputs * d;
       for (int q = 0; q < kOutputs && start + q * d < frames; ++q) {
         f32x16 sums[2] = {};
 #pragma GCC unroll 10
