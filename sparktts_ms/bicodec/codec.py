@@ -197,9 +197,7 @@ class BiCodec:
         codes = Tensor(pad_rows(self.codebook.dequantize(semantic_ids), length))
         speaker_codes = Tensor(self.speaker_quantizer.dequantize(global_ids))
         front_end, _ = self.load_decoder()
-        hidden = front_end(codes, speaker_codes, mask).asnumpy()[:frames]
-        self.runtime.release_mapped()
-        return hidden
+        return front_end(codes, speaker_codes, mask).asnumpy()[:frames]
 
     def vocode(self, hidden: np.ndarray) -> np.ndarray:
         """The wave generator's input [T, D] -> samples [320 T]."""
@@ -208,6 +206,7 @@ class BiCodec:
     def vocode_windows(self, hidden: np.ndarray,
                        sizes: tuple[int, ...] = WINDOW_SIZES) -> Iterator[np.ndarray]:
         """Like `vocode`, but yields the samples of one window after another."""
+        self.runtime.release_mapped()           # of the front end, which has done its work
         rate = self.config.decoder.samples_per_token
         _, generator = self.load_decoder()
         for window in plan_windows(len(hidden), self.context_frames, sizes):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from mindspore import Parameter, Tensor
@@ -19,13 +19,7 @@ from sparktts_ms.weights.checkpoint import Checkpoint
 from sparktts_ms.weights.weight_cache import WeightCache
 
 T = TypeVar("T")
-
-
-class Stored(Protocol):
-    """What a constant's array passes on its way into the network."""
-
-    def __call__(self, array: np.ndarray) -> np.ndarray: ...
-
+Stored = Callable[[np.ndarray], np.ndarray]      # what an array passes on its way into the network
 
 _stored: ContextVar[Stored | None] = ContextVar("stored", default=None)
 
