@@ -49,7 +49,8 @@ class ConvNeXtBlock(nn.Cell):
         self.up_proj = Linear.load(weights.at("pwconv1"), dim, inner, gelu=True)
         gamma = weights.take("gamma", dim)
         matrix = weights.at("pwconv2").take("weight", dim, inner) * gamma[:, None]
-        self.down_proj = Linear(matrix, weights.at("pwconv2").take("bias", dim) * gamma)
+        bias = weights.at("pwconv2").take("bias", dim) * gamma
+        self.down_proj = Linear(matrix, bias, frames=True)
 
     def construct(self, x: Tensor, mask: Tensor | None, scale: Tensor | None,
                   shift: Tensor | None) -> Tensor:

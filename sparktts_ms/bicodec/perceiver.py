@@ -27,7 +27,7 @@ class CrossAttention(nn.Cell):
         super().__init__()
         inner = HEADS * HEAD_DIM
         self.q_proj = Linear(weights.at("to_q").take("weight", inner, dim) * HEAD_DIM**-0.5)
-        self.kv_proj = Linear(weights.at("to_kv").take("weight", 2 * inner, dim))
+        self.kv_proj = Linear(weights.at("to_kv").take("weight", 2 * inner, dim), frames=True)
         self.o_proj = Linear(weights.at("to_out").take("weight", dim, inner))
         self.query_key = ops.BatchMatMul(transpose_b=True)
         self.weights_value = ops.BatchMatMul()

@@ -57,4 +57,4 @@ def normalize(rows: np.ndarray) -> np.ndarray:
 def pointwise_conv(weights: Checkpoint, inputs: int, outputs: int) -> Linear:
     """A weight-normed convolution of kernel size 1 as a linear layer."""
     kernel = fuse_weight_norm(weights, outputs, inputs, 1)
-    return Linear(kernel[:, :, 0], weights.take("bias", outputs))
+    return Linear(kernel[:, :, 0], weights.take("bias", outputs), frames=True)

@@ -59,7 +59,7 @@ def conv(kernel: np.ndarray, bias: np.ndarray, stride: int = 1, padding: int = 0
     if not library.enabled():
         plain = Conv1d(kernel, bias, stride, padding)
         return plain if alpha is None else nn.SequentialCell(Snake(alpha), plain)
-    matrix = library.pack(kernel.transpose(0, 2, 1).reshape(outputs, -1))
+    matrix = pack_kernel(kernel)
     snake = np.zeros(inputs, np.float32) if alpha is None else alpha
     return NativeOp("conv", matrix, bias, snake,
                     geometry(size, stride, padding, alpha is not None), columns=outputs,
@@ -67,7 +67,9 @@ def conv(kernel: np.ndarray, bias: np.ndarray, stride: int = 1, padding: int = 0
 
 
 def conv7(kernel: np.ndarray, bias: np.ndarray) -> nn.Cell:
-    """A convolution of kernel size 7, with fewer products on the CPU (see toom_cook.py)."""
+    """A convolution of kernel size 7, with fewer products on CPUs that lack AMX (toom_cook.py)."""
+    if library.has_tiles():
+        return conv(kernel, bias, padding=3)
     if library.enabled():
         return NativeOp("conv7", pack_filters(kernel), bias, toom_cook.TRANSFORMS,
                         columns=len(kernel))
@@ -95,9 +97,13 @@ def residual_unit(weights: ResidualUnitWeights) -> nn.Cell:
     if not library.enabled():
         return ResidualUnit(weights)
     conv1, conv2, dilation = weights
-    return NativeOp("residual_unit", pack_filters(conv1.kernel), conv1.bias, conv1.alpha,
-                    library.pack(conv2.kernel[:, :, 0]), conv2.bias, conv2.alpha,
-                    toom_cook.TRANSFORMS, np.array([dilation], np.int32))
+    constants = (library.pack(conv2.kernel[:, :, 0]), conv2.bias, conv2.alpha)
+    step = np.array([dilation], np.int32)
+    if library.has_tiles():
+        return NativeOp("residual_unit", pack_kernel(conv1.kernel), conv1.bias, conv1.alpha,
+                        *constants, step)
+    return NativeOp("residual_unit_toom_cook", pack_filters(conv1.kernel), conv1.bias, conv1.alpha,
+                    *constants, toom_cook.TRANSFORMS, step)
 
 
 def upsampling_stage(up: SnakeConvWeights, stride: int,
@@ -159,6 +165,11 @@ class PositionalConv(nn.Cell):
 def geometry(kernel_size: int, stride: int, padding: int, snake: bool) -> np.ndarray:
     """How a convolution kernel reads its input, int32 [4]."""
     return np.array([kernel_size, stride, padding, snake], np.int32)
+
+
+def pack_kernel(kernel: np.ndarray) -> np.ndarray:
+    """A kernel [O, I, K] as the CPU kernels take it."""
+    return library.pack(kernel.transpose(0, 2, 1).reshape(len(kernel), -1))
 
 
 def pack_filters(kernel: np.ndarray) -> np.ndarray:

@@ -25,11 +25,14 @@ class Linear(nn.Cell):
 
     dtype: of the stored matrix, "float32", "bfloat16" (Ascend only; then also of x and y), or
     "int8" or "int4" (CPU kernels only). eps: x passes an RMS norm first. gelu: y is activated.
-    factor: of x, for int4 (see `library.pack`). A second argument of `construct` is added to y.
+    factor: of x, for int4 (see `library.pack`). frames: rows are frames, many in one call, of a
+    float32 matrix without norm, for which the CPU kernels use AMX. A second argument of `construct`
+    is added to y.
     """
 
     def __init__(self, matrix: np.ndarray, bias: np.ndarray | None = None, dtype: str = "float32",
-                 eps: float | None = None, gelu: bool = False, factor: np.ndarray | None = None):
+                 eps: float | None = None, gelu: bool = False, factor: np.ndarray | None = None,
+                 frames: bool = False):
         super().__init__()
         outputs = matrix.shape[0]
         self.native = library.enabled()
@@ -40,9 +43,10 @@ class Linear(nn.Cell):
         if self.native:
             self.weight = weight(library.pack(matrix, dtype, factor))
             self.bias = weight(np.zeros(outputs, np.float32) if bias is None else bias)
-            name = "linear_gelu" if gelu else "linear_bias"
+            prefix = "frames_" if frames else ""
+            name = "linear_gelu" if gelu else f"{prefix}linear_bias"
             self.fused = custom_op("rms_norm_linear" if self.has_norm else name, outputs)
-            self.fused_add = custom_op("linear_add", outputs)
+            self.fused_add = custom_op(prefix + "linear_add", outputs)
             return
         self.ascend = ascend.on_ascend()
         self.activation = GELU()
@@ -59,9 +63,9 @@ class Linear(nn.Cell):
 
     @classmethod
     def load(cls, weights: Checkpoint, inputs: int, outputs: int, gelu: bool = False) -> Linear:
-        """The layer stored as `weight` [outputs, inputs] and `bias` [outputs]."""
+        """The layer of frames stored as `weight` [outputs, inputs] and `bias` [outputs]."""
         return cls(weights.take("weight", outputs, inputs), weights.take("bias", outputs),
-                   gelu=gelu)
+                   gelu=gelu, frames=True)
 
     def construct(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         # x [T, I], residual [T, O] -> [T, O]

@@ -13,7 +13,7 @@ from mindspore import Tensor, mint, nn, ops
 
 from sparktts_ms.ops.activation import ChannelScale
 from sparktts_ms.ops.ascend import on_ascend
-from sparktts_ms.ops.convolution import NativeOp
+from sparktts_ms.ops.convolution import NativeOp, pack_kernel
 from sparktts_ms.ops.linear import Linear
 from sparktts_ms.ops.native import library
 from sparktts_ms.ops.native.library import custom_op
@@ -156,8 +156,3 @@ class SqueezeExcitation(nn.Cell):
             return self.fused(x, y, *self.constants)
         gate = ops.sigmoid(self.excite(ops.relu(self.squeeze(time_mean(y)))))
         return add_gated(x, y, gate)
-
-
-def pack_kernel(kernel: np.ndarray) -> np.ndarray:
-    """A convolution kernel [O, I, K] as the CPU kernels take it."""
-    return library.pack(kernel.transpose(0, 2, 1).reshape(len(kernel), -1))

@@ -55,7 +55,8 @@ class EncoderLayer(nn.Cell):
         self.norm = LayerNorm.load(weights.at("layer_norm"), size, eps)
         heads = config.num_attention_heads
         attention = weights.at("attention")
-        self.qkv_proj = Linear(*fuse_qkv(attention, size, heads, heads, size // heads))
+        self.qkv_proj = Linear(*fuse_qkv(attention, size, heads, heads, size // heads),
+                               frames=True)
         self.attention = SelfAttention(heads, size // heads)
         self.out_proj = Linear.load(attention.at("out_proj"), size, size)
         self.final_norm = LayerNorm.load(weights.at("final_layer_norm"), size, eps)

@@ -9,22 +9,21 @@ using namespace sparktts;
 
 namespace {
 
-// What writes the frames of x [T, C] behind `before` frames of zeros (and before any number of
+// What makes the frames of x [T, C] behind `before` frames of zeros (and before any number of
 // them); alpha [C]: x passes a snake u + sin(u)^2 with u = alpha x, or null for none
 auto padded(const float* x, int64_t frames, int64_t channels, const float* alpha, int64_t before) {
-  return [=](int64_t row, float* out) {
+  return [=](int64_t row, float* out) -> const float* {
     if (row < before || row >= before + frames) {
       std::fill(out, out + channels, 0.0f);
-      return;
+      return out;
     }
     const float* in = x + (row - before) * channels;
-    if (alpha)
-      for (int64_t c = 0; c < channels; ++c) {
-        const float u = in[c] * alpha[c];
-        out[c] = u + sine_squared(u);
-      }
-    else
-      std::memcpy(out, in, channels * sizeof(float));
+    if (!alpha) return in;
+    for (int64_t c = 0; c < channels; ++c) {
+      const float u = in[c] * alpha[c];
+      out[c] = u + sine_squared(u);
+    }
+    return out;
   };
 }
 
@@ -35,7 +34,7 @@ struct Geometry {
 };
 
 // A convolution with few outputs, whose panel would be mostly zeros: its windows times columns of
-// the panel. make: writes a frame, as `padded` returns it.
+// the panel. make: of a frame, as `padded` returns it.
 template <typename Make>
 void convolve_to_few(const Geometry& g, int64_t channels, int64_t out_frames, int64_t outputs,
                      const float* panel, const float* bias, const Make& make, float* y) {
@@ -48,8 +47,11 @@ void convolve_to_few(const Geometry& g, int64_t channels, int64_t out_frames, in
     const int64_t rows = (last - 1 - first) * g.stride + g.taps;
     Scratch scratch(rows * channels * 4);
     float* frames = scratch.as<float>();
-    for (int64_t row = 0; row < rows; ++row)
-      make(first * g.stride + row, frames + row * channels);
+    for (int64_t row = 0; row < rows; ++row) {
+      float* out = frames + row * channels;
+      const float* frame = make(first * g.stride + row, out);
+      if (frame != out) std::memcpy(out, frame, channels * sizeof(float));
+    }
     for (int64_t t = first; t < last; ++t)
       for (int64_t o = 0; o < outputs; ++o) {
         const float *x = frames + (t - first) * g.stride * channels, *w = &columns[o * width];
@@ -82,11 +84,15 @@ KERNEL(conv) {
                     at<float>(tensors, 5));
     return 0;
   }
-  const Frames input = g.snake || g.padding ? Frames(frames + 2 * g.padding, channels, make)
-                                            : Frames(x, channels);
   auto add_bias = [=](float sum, int64_t o, int64_t) { return sum + bias[o]; };
-  input.multiply({0, g.stride, g.taps, 1, 0, channels}, out_frames, at<const float>(tensors, 1),
-                 outputs, store_outputs(at<float>(tensors, 5), outputs, add_bias));
+  auto multiply = [&](const Frames<3>& input) {
+    input.multiply({0, g.stride, g.taps, 1, 0, channels}, out_frames, at<const float>(tensors, 1),
+                   outputs, store_outputs(at<float>(tensors, 5), outputs, add_bias));
+  };
+  if (g.snake || g.padding)
+    multiply(Frames<3>(frames + 2 * g.padding, channels, g.stride, make));
+  else
+    multiply(Frames<3>(x, frames, channels, g.stride));
   return 0;
 }
 
@@ -100,9 +106,9 @@ KERNEL(conv_transpose) {
   if (g.taps < g.stride || shapes[5][0] != g.stride * frames) return 1;
   const int64_t margin = (g.taps + g.stride - 1) / g.stride;
   float* y = at<float>(tensors, 5);
-  Frames input(frames + 2 * margin, channels,
-               padded(at<const float>(tensors, 0), frames, channels, g.snake ? alpha : nullptr,
-                      margin));
+  const Frames<2> input(frames + 2 * margin, channels, 1,
+                        padded(at<const float>(tensors, 0), frames, channels,
+                               g.snake ? alpha : nullptr, margin));
   std::vector<WindowMatrix> phases;
   const float* packed = at<const float>(tensors, 1);
   for (int64_t phase = 0; phase < g.stride; ++phase) {
@@ -158,8 +164,8 @@ KERNEL(positional_conv) {
   const int64_t size = channels / groups, after = g.taps - 1 - g.padding;
   const float* packed = at<const float>(tensors, 1);
   float* y = at<float>(tensors, 5);
-  Frames input(frames + g.padding + after, channels,
-               padded(x, frames, channels, nullptr, g.padding));
+  const Frames<3> input(frames + g.padding + after, channels, 1,
+                        padded(x, frames, channels, nullptr, g.padding), size % kPanel == 0);
   auto locate = [&](int64_t group) {
     return WindowMatrix{{0, 1, g.taps, 1, group * size, size},
                         packed + group * panels(size) * g.taps * size * kPanel};

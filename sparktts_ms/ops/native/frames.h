@@ -1,7 +1,11 @@
 // Frames [T, C] as the left side of products with packed float32 matrices (gemm.h): a row of the
 // product is a window of one frame, or for a convolution of several.
+//
+// Where the processor has AMX, frames are stored in parts for its tiles (bf16_parts.h); `Parts`
+// says how many, and so how exact products are there.
 #pragma once
 
+#include "bf16_parts.h"
 #include "gemm.h"
 
 namespace sparktts {
@@ -17,31 +21,51 @@ struct WindowMatrix {
   const float* packed;      // (taps columns, outputs)
 };
 
+template <int Parts>
 class Frames {
  public:
-  // Frames that are rows of x already.
-  Frames(const float* x, int64_t columns) : columns_(columns), scratch_(0), x_(x) {}
+  // Frames to be written. step: the largest of the windows. tiles: whether AMX may be used, whose
+  // windows begin at a multiple of 32 columns.
+  Frames(int64_t count, int64_t columns, int64_t step = 1, bool tiles = true)
+      : Frames(nullptr, count, columns, step, tiles && amx_permitted()) {}
 
-  // Frames to be written.
-  Frames(int64_t count, int64_t columns)
-      : columns_(columns), scratch_(count * columns * 4), x_(scratch_.as<float>()) {}
-
-  // make(row, out [columns]) writes each.
+  // make(row, out [columns]) returns where the frame is: it may write it to `out`.
   template <typename Make>
-  Frames(int64_t count, int64_t columns, const Make& make) : Frames(count, columns) {
-    const int64_t step = std::max<int64_t>(1, 16384 / columns);
-    parallel_ranges(count, step, [&](int64_t first, int64_t last) {
-      for (int64_t row = first; row < last; ++row) make(row, this->row(row));
-    });
+  Frames(int64_t count, int64_t columns, int64_t step, const Make& make, bool tiles = true)
+      : Frames(count, columns, step, tiles) {
+    fill(count, make);
   }
 
-  float* row(int64_t row) { return scratch_.as<float>() + row * columns_; }
+  // Frames that are rows of x already.
+  Frames(const float* x, int64_t count, int64_t columns, int64_t step)
+      : Frames(x, count, columns, step, amx_permitted()) {
+    if (tiles_) fill(count, [=](int64_t row, float*) { return x + row * columns; });
+  }
+
+  // Up to 32 columns of a frame, from a multiple of 32 on
+  void write(int64_t row, int64_t column, int64_t columns, const float* values) {
+#if SPARKTTS_AMX
+    if (tiles_) {
+      alignas(64) float padded[kPanel] = {};
+      if (columns < kPanel) {
+        std::memcpy(padded, values, columns * sizeof(float));
+        values = padded;
+      }
+      split_row<Parts>(values, parts() + (column / kPanel * slice_ + row) * kFrameUnits);
+      return;
+    }
+#endif
+    std::memcpy(this->row(row) + column, values, columns * sizeof(float));
+  }
 
   // `rows` rows of windows times each of several matrices with this many outputs:
   // locate(matrix) is a WindowMatrix, epilogue(sums [n, 32], row, n, panel, matrix)
   template <typename Locate, typename Epilogue>
   void multiply(int64_t rows, int64_t matrices, int64_t outputs, const Locate& locate,
                 const Epilogue& epilogue) const {
+#if SPARKTTS_AMX
+    if (tiles_) return multiply_tiles(rows, matrices, outputs, locate, epilogue);
+#endif
     const int64_t count = panels(outputs), all_panels = matrices * count;
     const int64_t wanted = 8 * Pool::shared().size();       // tasks, to balance the threads
     const int64_t splits = (wanted + all_panels - 1) / all_panels;
@@ -72,6 +96,36 @@ class Frames {
   }
 
  private:
+  static constexpr int64_t kFrameUnits = Parts * kPanel, kFrameBytes = 2 * kFrameUnits;
+
+  // x: where frames are that need not be written, or null
+  Frames(const float* x, int64_t count, int64_t columns, int64_t step, bool tiles)
+      : columns_(columns), tiles_(tiles),
+        // of a slice: its last tile has rows beyond the last frame, and slices should not compete
+        // for the same lines of a cache
+        slice_((count + kPanel * step + 63) / 64 * 64 + 32),
+        scratch_(tiles ? panels(columns) * slice_ * kFrameBytes : x ? 0 : count * columns * 4),
+        x_(x && !tiles ? x : scratch_.template as<float>()) {}
+
+  template <typename Make>
+  void fill(int64_t count, const Make& make) {
+    const int64_t columns = columns_, range = std::max<int64_t>(1, 16384 / columns);
+    parallel_ranges(count, range, [&](int64_t first, int64_t last) {
+      Scratch buffer(tiles_ ? columns * 4 : 0);
+      for (int64_t row = first; row < last; ++row) {
+        float* out = tiles_ ? buffer.template as<float>() : this->row(row);
+        const float* frame = make(row, out);
+        if (tiles_)
+          for (int64_t c = 0; c < columns; c += kPanel)
+            write(row, c, std::min<int64_t>(kPanel, columns - c), frame + c);
+        else if (frame != out)
+          std::memcpy(out, frame, columns * sizeof(float));
+      }
+    });
+  }
+
+  float* row(int64_t row) { return scratch_.template as<float>() + row * columns_; }
+
   Rows rows_of(const Window& w) const {
     const float* first = x_ + w.first * columns_ + w.first_column;
     if (w.dilation == 1 && w.columns == columns_)       // taps lie one behind another
@@ -79,7 +133,49 @@ class Frames {
     return {first, w.step * columns_, w.columns, w.taps, w.dilation * columns_};
   }
 
+#if SPARKTTS_AMX
+  uint16_t* parts() { return scratch_.template as<uint16_t>(); }
+
+  template <typename Locate, typename Epilogue>
+  void multiply_tiles(int64_t rows, int64_t matrices, int64_t outputs, const Locate& locate,
+                      const Epilogue& epilogue) const {
+    // A task splits its weights for many rows, and reads frames for several panels from beyond the
+    // L2 cache; its sums fit there.
+    constexpr int64_t kTaskRows = 1024, kTaskPanels = 4;
+    const int64_t count = panels(outputs), wanted = 4 * Pool::shared().size();
+    const int64_t row_blocks = (rows + kTaskRows - 1) / kTaskRows;
+    const int64_t block_rows = (rows + row_blocks - 1) / row_blocks;
+    const int64_t task_rows = (block_rows + kBlockRows - 1) / kBlockRows * kBlockRows;
+    const int64_t task_panels =
+        std::clamp<int64_t>(matrices * count * row_blocks / wanted, 1, kTaskPanels);
+    const int64_t groups = (count + task_panels - 1) / task_panels;
+    parallel(matrices * groups * row_blocks, [&](int64_t i) {
+      const int64_t row = i % row_blocks * task_rows, group = i / row_blocks % groups;
+      const int64_t index = i / row_blocks / groups;
+      if (row >= rows) return;
+      const WindowMatrix matrix = locate(index);
+      const Window& window = matrix.window;
+      const Slices slices{window.taps, window.columns};
+      const auto* x = reinterpret_cast<const uint16_t*>(x_) +
+                      (window.first + row * window.step) * kFrameUnits;
+      auto offset = [&](int64_t slice) {
+        return ((window.first_column + slices.column(slice)) / kSlice * slice_ +
+                slices.tap(slice) * window.dilation) * kFrameUnits;
+      };
+      Scratch sums(task_panels * task_rows * kPanel * 4);
+      multiply_parts<Parts>(x, window.step * kFrameBytes, offset, slices, matrix.packed,
+                            std::min(task_rows, rows - row), group * task_panels,
+                            std::min(count, (group + 1) * task_panels), sums.as<float>(),
+                            [&](const float* block, int64_t first, int64_t n, int64_t panel) {
+                              epilogue(block, row + first, n, panel, index);
+                            });
+    });
+  }
+#endif
+
   int64_t columns_;
+  bool tiles_;
+  int64_t slice_;           // rows of a slice
   Scratch scratch_;
   const float* x_;
 };

@@ -121,10 +121,15 @@ def enabled() -> bool:
     return _library is not None
 
 
+def has_tiles() -> bool:
+    """Whether products of frames use AMX, for which a convolution is fastest without Toom-Cook."""
+    return _library is not None and bool(_library.sparktts_has_tiles())
+
+
 def version() -> str:
-    """Of the kernels and of how they pack; the same name is the same code, for one instruction
-    set."""
-    return "" if _path is None else _path.name
+    """Of the kernels and of how layers pack for them; the same name is the same code, for one
+    instruction set."""
+    return "" if _path is None else _path.name + ("+tiles" if has_tiles() else "")
 
 
 def custom_op(name: str, columns: int | None = None,

@@ -3,6 +3,7 @@
 // x [T, K] and y [T, N] are float32. Packed matrices are flat (packing.cc); their size tells
 // whether weights have 32, 8 or 4 bits.
 
+#include "frames.h"
 #include "quantized.h"
 
 using namespace sparktts;
@@ -88,6 +89,16 @@ void linear(const float* x, int64_t rows, int64_t inputs, const float* eps, cons
   linear(x, rows, inputs, eps, w, 0, panels(w.outputs), epilogue);
 }
 
+// The same for layers whose inputs are frames, many in one call. Those of the language model see
+// one row at a time too, for which tiles of float32 numbers do not pay.
+template <typename Epilogue>
+void frames_linear(void** tensors, int64_t** shapes, int64_t outputs, const Epilogue& epilogue) {
+  const float* x = at<const float>(tensors, 0);
+  const int64_t rows = shapes[0][0], inputs = shapes[0][1];
+  Frames<3>(x, rows, inputs, 1)
+      .multiply({0, 1, 1, 1, 0, inputs}, rows, at<const float>(tensors, 1), outputs, epilogue);
+}
+
 }  // namespace
 
 // x [T, K], w, bias [N] -> x W + bias
@@ -101,14 +112,22 @@ KERNEL(linear_bias) {
   return 0;
 }
 
-// x [T, K], w, bias [N] -> gelu(x W + bias)
+// The same with frames, whose matrix is float32
+KERNEL(frames_linear_bias) {
+  const float* bias = at<const float>(tensors, 2);
+  const int64_t outputs = shapes[3][1];
+  frames_linear(tensors, shapes, outputs,
+                store_outputs(at<float>(tensors, 3), outputs,
+                              [=](float sum, int64_t o, int64_t) { return sum + bias[o]; }));
+  return 0;
+}
+
+// x [T, K], w, bias [N] -> gelu(x W + bias), with frames
 KERNEL(linear_gelu) {
   const float* bias = at<const float>(tensors, 2);
   const int64_t outputs = shapes[3][1];
-  linear(at<const float>(tensors, 0), shapes[0][0], shapes[0][1], nullptr,
-         matrix(tensors, shapes, dtypes, 1, outputs),
-         store_outputs(at<float>(tensors, 3), outputs,
-                       [=](float sum, int64_t o, int64_t) { return gelu_erf(sum + bias[o]); }));
+  auto output = [=](float sum, int64_t o, int64_t) { return gelu_erf(sum + bias[o]); };
+  frames_linear(tensors, shapes, outputs, store_outputs(at<float>(tensors, 3), outputs, output));
   return 0;
 }
 
@@ -120,6 +139,15 @@ KERNEL(linear_add) {
   linear(at<const float>(tensors, 0), shapes[0][0], shapes[0][1], nullptr,
          matrix(tensors, shapes, dtypes, 1, outputs),
          store_outputs(at<float>(tensors, 4), outputs, add));
+  return 0;
+}
+
+// The same with frames
+KERNEL(frames_linear_add) {
+  const float *bias = at<const float>(tensors, 2), *residual = at<const float>(tensors, 3);
+  const int64_t outputs = shapes[4][1];
+  auto add = [=](float sum, int64_t o, int64_t i) { return residual[i] + (sum + bias[o]); };
+  frames_linear(tensors, shapes, outputs, store_outputs(at<float>(tensors, 4), outputs, add));
   return 0;
 }
 
@@ -176,3 +204,5 @@ KERNEL(rms_norm_logits) {
 
 // Called through ctypes.
 extern "C" void sparktts_set_threads(int threads) { Pool::shared().resize(threads); }
+// Whether products of frames use tiles (bf16_parts.h).
+extern "C" int sparktts_has_tiles() { return amx_permitted(); }

@@ -18,12 +18,12 @@ KERNEL(conv_relu_norm) {
   const int64_t frames = shapes[0][0], channels = shapes[0][1], outputs = shapes[6][1];
   const int64_t taps = at<const int32_t>(tensors, 5)[0], margin = taps / 2;
   if (taps < 1 || taps % 2 == 0) return 1;
-  Frames input(frames + 2 * margin, channels, [=](int64_t row, float* out) {
-    if (row >= margin && row < margin + frames)
-      std::memcpy(out, x + (row - margin) * channels, channels * sizeof(float));
-    else
-      std::fill(out, out + channels, 0.0f);
-  });
+  auto padded = [=](int64_t row, float* out) -> const float* {
+    if (row >= margin && row < margin + frames) return x + (row - margin) * channels;
+    std::fill(out, out + channels, 0.0f);
+    return out;
+  };
+  const Frames<3> input(frames + 2 * margin, channels, 1, padded);
   auto output = [=](float sum, int64_t o, int64_t) {
     return relu_norm(sum + bias[o], scale[o], shift[o]);
   };
@@ -48,16 +48,18 @@ KERNEL(res2_groups) {
   for (int64_t t = 0; t < frames; ++t)
     std::memcpy(y + t * channels + last, x + t * channels + last, width * sizeof(float));
   for (int64_t first = 0; first < last; first += width) {
-    Frames input(frames + 2 * margin, width, [=](int64_t row, float* out) {
+    auto sums = [=](int64_t row, float* out) -> const float* {
       const int64_t t = row - margin;
       if (t < 0 || t >= frames) {
         std::fill(out, out + width, 0.0f);
-        return;
+        return out;
       }
       const float* in = x + t * channels + first;
-      const float* before = y + t * channels + first - width;
-      for (int64_t i = 0; i < width; ++i) out[i] = first ? in[i] + before[i] : in[i];
-    });
+      if (!first) return in;
+      for (int64_t i = 0; i < width; ++i) out[i] = in[i] + y[t * channels + first - width + i];
+      return out;
+    };
+    const Frames<3> input(frames + 2 * margin, width, 1, sums);
     auto store_group = [=](const float* sums, int64_t row, int64_t n, int64_t panel) {
       const int64_t column = first + panel * kPanel;
       const int64_t count = std::min<int64_t>(kPanel, first + width - column);

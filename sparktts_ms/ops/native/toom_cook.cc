@@ -160,9 +160,9 @@ KERNEL(conv7) {
   return 0;
 }
 
-// x + conv2(snake(conv1(snake(x)))): x [T, C], conv1's filters, bias [C], alpha [C]; conv2's
+// `residual_unit` (residual_unit.cc): x [T, C], conv1's filters, bias [C], alpha [C]; conv2's
 // matrix, bias [C], alpha [C]; matrices [140], dilation int32 [1] -> [T, C]
-KERNEL(residual_unit) {
+KERNEL(residual_unit_toom_cook) {
   const float *x = at<const float>(tensors, 0), *alpha1 = at<const float>(tensors, 3);
   const float *bias2 = at<const float>(tensors, 5), *alpha2 = at<const float>(tensors, 6);
   const Filters f{at<const float>(tensors, 1), at<const float>(tensors, 2),
@@ -172,14 +172,16 @@ KERNEL(residual_unit) {
   const int64_t frames = shapes[0][0], channels = f.channels, chunk = chunk_size(frames, f);
   float* y = at<float>(tensors, 9);
   Scratch scratch(scratch_floats(chunk, f) * 4);
-  Frames hidden(chunk, channels);
+  Frames<2> hidden(chunk, channels);
   for (int64_t begin = 0; begin < frames; begin += chunk) {
     auto to_hidden = [&](const float* sums, int64_t t, int64_t column) {
-      float* out = hidden.row(t - begin) + column;
-      for (int64_t i = 0; i < std::min<int64_t>(kPanel, channels - column); ++i) {
+      const int64_t width = std::min<int64_t>(kPanel, channels - column);
+      float out[kPanel];
+      for (int64_t i = 0; i < width; ++i) {
         const float u = (sums[i] + f.bias[column + i]) * alpha2[column + i];
         out[i] = u + sine_squared(u);
       }
+      hidden.write(t - begin, column, width, out);
     };
     convolve(x, frames, begin, chunk, alpha1, f, scratch.as<float>(), to_hidden);
     auto to_output = [&](const float* sums, int64_t row, int64_t n, int64_t panel) {
