@@ -79,6 +79,8 @@ INSTRUCTION_SETS = {
         InstructionSet("x86-64-v3", ("-march=x86-64-v3",), _V3),
     ),
     "aarch64": (
+        InstructionSet("armv8-i8mm", ("-march=armv8.2-a+dotprod+i8mm",),
+                       frozenset({"asimddp", "i8mm"})),
         InstructionSet("armv8-dotprod", ("-march=armv8-a+dotprod",), frozenset({"asimddp"})),
         InstructionSet("armv8", ("-march=armv8-a",), frozenset({"asimd"})),
     ),

@@ -74,6 +74,15 @@ inline i32x16 dot4(i32x16 sums, u8x64 weights, const int8_t* x) {
   }
   std::memcpy(&sums, halves, sizeof sums);
   return sums;
+#elif defined(__ARM_FEATURE_MATMUL_INT8)
+  int32x4_t parts[4];
+  uint8x16_t bytes[4];
+  std::memcpy(parts, &sums, sizeof sums);
+  std::memcpy(bytes, &weights, sizeof weights);
+  const int8x16_t x8 = vreinterpretq_s8_s32(vdupq_n_s32(four));
+  for (int p = 0; p < 4; ++p) parts[p] = vusdotq_s32(parts[p], bytes[p], x8);
+  std::memcpy(&sums, parts, sizeof sums);
+  return sums;
 #elif defined(__ARM_FEATURE_DOTPROD)
   // the instruction is signed: weights - 128, and 128 times the sum of x added back
   int32x4_t parts[4];

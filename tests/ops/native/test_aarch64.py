@@ -1,6 +1,7 @@
 """The kernels on aarch64: cross-compiled (ziglang) and run in an emulator (unicorn).
 
-Runs where both are installed: pip install ziglang unicorn. It checks results, not speed.
+Runs where both are installed: pip install ziglang unicorn. It checks results, not speed. The
+emulator lacks USDOT, the instruction of FEAT_I8MM that the kernels use; it is added here.
 """
 
 import struct
@@ -50,7 +51,8 @@ STACK = 0x20000000
 SIZE = 4 << 20
 
 
-@pytest.fixture(scope="module", params=["neoverse_n1", "generic"])      # with and without dotprod
+# with 8-bit products of unsigned and signed numbers, with those of signed numbers, and without
+@pytest.fixture(scope="module", params=["neoverse_n1+i8mm", "neoverse_n1", "generic"])
 def machine(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("probe")
     (folder / "probe.cc").write_text(PROBE)
@@ -61,7 +63,9 @@ def machine(request, tmp_path_factory):
                     "-c", "probe.cc"], cwd=folder, check=True)
     subprocess.run([*compiler, "-nostdlib", "-static", "-Wl,-e,dots", "probe.o", "-o", "probe"],
                    cwd=folder, check=True)
-    return Machine((folder / "probe").read_bytes())
+    emulated = Machine((folder / "probe").read_bytes())
+    yield emulated
+    assert emulated.used_usdot == request.param.endswith("i8mm")
 
 
 class Machine:
@@ -76,6 +80,8 @@ class Machine:
         self.core.reg_write(names.UC_ARM64_REG_CPACR_EL1, 3 << 20)
         self.core.mem_map(MEMORY, SIZE)
         self.core.mem_map(STACK, SIZE)
+        self.used_usdot = False
+        self.core.hook_add(unicorn.UC_HOOK_INTR, self.emulate_usdot)
         start, sections = struct.unpack_from("<QQ", elf, 32)
         for n in range(struct.unpack_from("<H", elf, 56)[0]):
             kind, _, offset, address, _, stored, size, _ = struct.unpack_from(
@@ -97,6 +103,23 @@ class Machine:
                     name, _, _, _, value, _ = struct.unpack_from("<IBBHQQ", elf, symbol)
                     text = elf[headers[link][4] + name:]
                     self.functions[text[:text.index(b"\0")].decode()] = value
+
+    def emulate_usdot(self, core, exception, _):
+        """USDOT (vector) of 128 bits: to each of four lanes the products of its four unsigned and
+        four signed bytes. Source: Arm Architecture Reference Manual, C7.2."""
+        pc = core.reg_read(self.names.UC_ARM64_REG_PC)
+        instruction, = struct.unpack("<I", core.mem_read(pc, 4))
+        assert instruction & 0xFFE0FC00 == 0x4E809C00, f"{instruction:#x} is not USDOT"
+        numbers = (instruction & 31, instruction >> 5 & 31, instruction >> 16 & 31)
+        sums, unsigned, signed = (
+            core.reg_read(self.names.UC_ARM64_REG_Q0 + n).to_bytes(16, "little") for n in numbers)
+        products = np.frombuffer(unsigned, np.uint8).astype(np.int32) * np.frombuffer(
+            signed, np.int8)
+        result = np.frombuffer(sums, np.int32) + products.reshape(4, 4).sum(1, dtype=np.int32)
+        core.reg_write(self.names.UC_ARM64_REG_Q0 + numbers[0],
+                       int.from_bytes(result.tobytes(), "little"))
+        core.reg_write(self.names.UC_ARM64_REG_PC, pc + 4)
+        self.used_usdot = True
 
     def run(self, name, *arrays, out):
         address = MEMORY

@@ -211,6 +211,7 @@ PROCESSORS = [
     ("x86_64", f"flags\t\t: {V3.replace(' bmi2', '')} avx512f\n", None),
     ("x86_64", f"flags\t\t: {V2}\n", None),
     ("x86_64", "", None),
+    ("aarch64", "Features\t: fp asimd aes atomics asimddp i8mm\n", "armv8-i8mm"),
     ("aarch64", "Features\t: fp asimd aes atomics asimddp\n", "armv8-dotprod"),
     ("aarch64", "Features\t: fp asimd aes\n", "armv8"),
     ("riscv64", "isa\t\t: rv64imafdc\n", None),
