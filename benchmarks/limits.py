@@ -3,9 +3,10 @@
 A stage cannot take less time than to read from memory what it reads (bytes over bandwidth), nor
 than to compute its products (MACs over peak). Its floor is the larger of the two, and its share of
 the limit is the floor over the time that it took. Products are those of matrices and convolutions,
-counted from the sizes in the configuration; a convolution of 7 taps counts the 10 products for 4
-outputs of Toom-Cook instead of 28. Everything else (norms, activations, softmax, sampling) has no
-floor.
+counted from the sizes in the configuration. With AMX a product of frames is several of bfloat16
+(ops/native/bf16_parts.h); without, a convolution of 7 taps in the wave generator counts the 10
+products for 4 outputs of Toom-Cook instead of 28. Everything else (norms, activations, softmax,
+sampling) has no floor.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from sparktts_ms.ops import toom_cook
 
 TAPS = 7                                        # of the backbones' and residual units' convolutions
 TOOM_COOK = toom_cook.SIZE / toom_cook.OUTPUTS  # products an output of a convolution of 7 taps
+TILE_PRODUCTS = {2: 3, 3: 6}                    # of bfloat16, for numbers of so many parts
 STAGE_BACKBONE_LAYERS = 2                       # of the backbone after each resampling block
 CONTEXT = 400
 LABEL_WIDTH = 44
@@ -43,7 +45,7 @@ UNPRINTED = tuple(f"a token each of {batch} " for batch in BATCH_SIZES[1:-1])
 @dataclass(frozen=True)
 class Work:
     """What a stage has to do at least. macs: products, in `unit` "float32" or "int8"; bytes: read
-    from memory."""
+    from memory. parts: of bfloat16, that float32 numbers have for AMX; 0 where it is not used."""
 
     label: str
     task: str
@@ -51,6 +53,15 @@ class Work:
     macs: float
     unit: str
     bytes: float = 0.0
+    parts: int = 0
+
+    def peak(self, peak: MachinePeak) -> float:
+        """Products a second."""
+        if self.unit == "int8":
+            return peak.best_int8_macs
+        if self.parts and peak.bf16_tile_macs:
+            return peak.bf16_tile_macs / TILE_PRODUCTS[self.parts]
+        return peak.float_macs
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,10 @@ class Limits:
     def table(self) -> str:
         """The machine's peak, and one line a stage; of decode steps those of 1 and 16."""
         peak = self.peak
-        tiles = f", {peak.int8_tile_macs / 1e9:.0f} G with tiles" if peak.int8_tile_macs else ""
+        tiles = ""
+        if peak.int8_tile_macs:
+            tiles = (f"; with tiles bfloat16 {peak.bf16_tile_macs / 1e9:.0f} G, int8 "
+                     f"{peak.int8_tile_macs / 1e9:.0f} G")
         lines = [f"Limits: memory {peak.read / 1e9:.1f} GB/s; products a second: float32 "
                  f"{peak.float_macs / 1e9:.0f} G, int8 {peak.int8_macs / 1e9:.0f} G{tiles}"]
         return "\n".join([*lines, *(share.line for share in self.shares
@@ -117,14 +131,13 @@ def shares(config: ModelConfig, peak: MachinePeak, bytes_read: Mapping[str, Mapp
            results: Results) -> list[Share]:
     """Of each stage that was measured."""
     found = []
-    for work in all_work(config, bytes_read):
+    for work in all_work(config, bytes_read, tiles=peak.bf16_tile_macs > 0):
         figures = results.of(work.task, work.engine)
         if not figures:
             continue
         seconds = statistics.median(figures)
-        macs = peak.float_macs if work.unit == "float32" else peak.best_int8_macs
         reading = work.bytes / peak.read
-        computing = work.macs / macs
+        computing = work.macs / work.peak(peak)
         in_memory = reading > computing
         amount = work.bytes if in_memory else work.macs
         found.append(Share(
@@ -133,8 +146,9 @@ def shares(config: ModelConfig, peak: MachinePeak, bytes_read: Mapping[str, Mapp
     return found
 
 
-def all_work(config: ModelConfig, bytes_read: Mapping[str, Mapping[str, int]]) -> list[Work]:
-    """Of the stages, by engine."""
+def all_work(config: ModelConfig, bytes_read: Mapping[str, Mapping[str, int]],
+             tiles: bool) -> list[Work]:
+    """Of the stages, by engine. tiles: whether the processor has AMX."""
     head_rows = config.bicodec.quantizer.codebook_size + 2
     found = []
     for engine, read in bytes_read.items():
@@ -150,10 +164,11 @@ def all_work(config: ModelConfig, bytes_read: Mapping[str, Mapping[str, int]]) -
     frames = config.wav2vec2.frames(96000)
     encoding = wav2vec2_macs(config.wav2vec2, 96000) + semantic_macs(config, frames)
     encoding += speaker_macs(config.bicodec.speaker_encoder, 96000 // config.bicodec.mel.hop_length)
-    found.append(Work("recording of 6 s to ids", "encode", FLOAT, encoding, "float32"))
+    found.append(Work("recording of 6 s to ids", "encode", FLOAT, encoding, "float32", parts=3))
     for count in (50, 250):
         found.append(Work(f"{count} frames to waveform", f"wave {count}", FLOAT,
-                          wave_macs(config, count), "float32"))
+                          wave_macs(config, count, TAPS if tiles else TOOM_COOK), "float32",
+                          parts=2))
     return found
 
 
@@ -222,10 +237,10 @@ def speaker_macs(config: SpeakerEncoderConfig, frames: int) -> float:
     return frames * frame + config.token_num * latent + 3 * 2 * channels * BOTTLENECK
 
 
-def wave_macs(config: ModelConfig, frames: int) -> float:
-    """Of prenet and wave generator."""
+def wave_macs(config: ModelConfig, frames: int, products: float) -> float:
+    """Of prenet and wave generator. products: an output and input of a convolution of 7 taps."""
     return frames * (prenet_macs(config.bicodec.prenet)
-                     + generator_macs(config.bicodec.decoder))
+                     + generator_macs(config.bicodec.decoder, products))
 
 
 def prenet_macs(config: FeatureStackConfig) -> float:
@@ -236,14 +251,14 @@ def prenet_macs(config: FeatureStackConfig) -> float:
     return config.input_channels * dim + stages + backbone + dim * config.out_channels
 
 
-def generator_macs(config: WaveGeneratorConfig) -> float:
-    """Of a frame."""
+def generator_macs(config: WaveGeneratorConfig, products: float) -> float:
+    """Of a frame. products: see `wave_macs`."""
     channels = config.channels
-    total = TOOM_COOK * config.input_channel * channels
+    total = products * config.input_channel * channels
     length = 1
     for rate, size in zip(config.rates, config.kernel_sizes, strict=True):
         total += length * channels * (channels // 2) * size
         length *= rate
         channels //= 2
-        total += length * len(DILATIONS) * (TOOM_COOK + 1) * channels * channels
+        total += length * len(DILATIONS) * (products + 1) * channels * channels
     return total + length * channels * TAPS

@@ -1,5 +1,5 @@
 // What this machine can do at most, on all its cores at once: bytes read from memory, and
-// multiplications with an addition (MAC) of float32 and of 8-bit integers, a second.
+// multiplications with an addition (MAC) of float32, 8-bit integers and bfloat16, a second.
 //
 // Each figure is the best of some trials; a trial is the sum of what the threads do each second
 // while all of them run.
@@ -16,7 +16,7 @@
 
 #include "vector.h"
 
-#if defined(__AMX_INT8__) && defined(__linux__)
+#if defined(__AMX_INT8__) && defined(__AMX_BF16__) && defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
 #define SPARKTTS_AMX 1
@@ -123,6 +123,7 @@ struct alignas(64) TileConfig {
   uint8_t rows[16] = {};
 };
 
+template <bool bf16>
 double multiply_tiles() {
   constexpr int kSteps = 5000;
   alignas(64) static const int8_t ones[1024] = {1};
@@ -142,16 +143,28 @@ double multiply_tiles() {
   _tile_loadd(6, ones, 64);
   _tile_loadd(7, ones, 64);
   for (int n = 0; n < kSteps; ++n) {
-    _tile_dpbssd(0, 4, 6);
-    _tile_dpbssd(1, 4, 7);
-    _tile_dpbssd(2, 5, 6);
-    _tile_dpbssd(3, 5, 7);
+    if (bf16) {
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    } else {
+      _tile_dpbssd(0, 4, 6);
+      _tile_dpbssd(1, 4, 7);
+      _tile_dpbssd(2, 5, 6);
+      _tile_dpbssd(3, 5, 7);
+    }
   }
   alignas(64) int32_t sums[256];
   _tile_stored(0, sums, 64);
   keep(sums);
   _tile_release();
-  return double(kSteps) * 4 * 16 * 16 * 64;
+  return double(kSteps) * 4 * 16 * 16 * (bf16 ? 32 : 64);
+}
+
+bool tiles_permitted() {
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 #endif
 
@@ -188,12 +201,17 @@ double int8_macs(int threads) {
 // With AMX tiles; 0 where the processor has none, or the system does not allow them.
 double int8_tile_macs(int threads) {
 #if SPARKTTS_AMX
-  constexpr int kRequestPermission = 0x1023, kTileData = 18;
-  if (syscall(SYS_arch_prctl, kRequestPermission, kTileData)) return 0;
-  return best_rate(threads, [](int) { return multiply_tiles(); });
-#else
+  if (tiles_permitted()) return best_rate(threads, [](int) { return multiply_tiles<false>(); });
+#endif
   (void)threads;
   return 0;
+}
+
+double bf16_tile_macs(int threads) {
+#if SPARKTTS_AMX
+  if (tiles_permitted()) return best_rate(threads, [](int) { return multiply_tiles<true>(); });
 #endif
+  (void)threads;
+  return 0;
 }
 }

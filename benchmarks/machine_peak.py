@@ -23,13 +23,14 @@ class MachinePeak:
     multiplication and an addition.
 
     read: bytes from memory. float_macs: of float32. int8_macs: of 8-bit integers, by vector
-    instructions. int8_tile_macs: by AMX; 0 without it.
+    instructions. int8_tile_macs, bf16_tile_macs: by AMX; 0 without it.
     """
 
     read: float
     float_macs: float
     int8_macs: float
     int8_tile_macs: float
+    bf16_tile_macs: float
 
     @property
     def best_int8_macs(self) -> float:
@@ -58,7 +59,7 @@ def measure_peak(folder: Path = ROOT / ".cache" / "machine-peak") -> MachinePeak
     figures = []
     threads = available_cores()
     library.read_bandwidth.argtypes = [ctypes.c_int, ctypes.c_int64]
-    for name in ("read_bandwidth", "float_macs", "int8_macs", "int8_tile_macs"):
+    for name in ("read_bandwidth", "float_macs", "int8_macs", "int8_tile_macs", "bf16_tile_macs"):
         function = getattr(library, name)
         function.restype = ctypes.c_double
         arguments = (threads, MEMORY) if name == "read_bandwidth" else (threads,)
