@@ -11,7 +11,7 @@ from sparktts_ms.config import Qwen2Config
 from sparktts_ms.ops import ascend
 from sparktts_ms.ops.attention import CachedAttention, StepInputs, fuse_qkv
 from sparktts_ms.ops.linear import Linear, SwiGLU
-from sparktts_ms.ops.native.library import custom_op
+from sparktts_ms.ops.native.library import array_table, custom_op
 from sparktts_ms.ops.paged_attention import PagedAttention, PagedStepInputs
 from sparktts_ms.ops.parameter import weight
 from sparktts_ms.ops.rotary import rotary_tables
@@ -94,16 +94,19 @@ class Qwen2(nn.Cell):
             self.eps = Tensor(np.array([config.rms_norm_eps], np.float32))
             self.inner = Tensor(np.array([config.intermediate_size], np.int32))
             self.tables = (cos, sin)
+            self.arrays = Tensor(np.stack([array_table(*_arrays(layer)) for layer in layers]))
 
     def construct(self, x: Tensor, inputs: tuple) -> Tensor:
         # x [R, C], the inputs of each layer -> [R, C]
         if self.fused is not None:
-            constants: tuple[Tensor, ...] = ()
-            for layer in self.layers:
-                constants += (layer.qkv_proj.weight, layer.qkv_proj.bias, layer.o_proj.weight,
-                              layer.o_proj.bias, layer.gate_up_proj.weight, layer.down_proj.weight,
-                              layer.attention.keys, layer.attention.values)
-            return self.fused(x, self.eps, self.inner, *inputs, *self.tables, *constants)
+            return self.fused(x, self.eps, self.inner, *inputs, *self.tables, self.arrays)
         for layer in self.layers:
             x = layer(x, *inputs)
         return x
+
+
+def _arrays(layer: DecoderLayer) -> list[Tensor]:
+    """What the kernel `decoder` reads of a layer, in its order."""
+    attention = layer.attention
+    return [layer.qkv_proj.weight, layer.qkv_proj.bias, layer.o_proj.weight, layer.o_proj.bias,
+            layer.gate_up_proj.weight, layer.down_proj.weight, attention.keys, attention.values]

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from mindspore import ops
+from mindspore import Tensor, ops
 
 from sparktts_ms.ops.native.huge_pages import allocate
 from sparktts_ms.weights.meta_array import MetaArray
@@ -154,6 +154,16 @@ def custom_op(name: str, columns: int | None = None,
     # MindSpore caches output shapes by name, attributes and input shapes of an operator.
     operator.add_prim_attr("instance", next(_instances))
     return operator
+
+
+def array_table(*tensors: Tensor) -> np.ndarray:
+    """Tensors on the CPU, by which a kernel finds them, as int64 [N, 4]: address, both sizes (0
+    for the second of a flat one), bytes of an element. The tensors must outlive the table's use."""
+    rows = []
+    for tensor in tensors:
+        sizes = (*tensor.shape, 0)[:2]
+        rows.append((tensor.data_ptr(), *sizes, tensor.itemsize))
+    return np.array(rows, np.int64)
 
 
 def pack(matrix: np.ndarray, dtype: str = "float32",
