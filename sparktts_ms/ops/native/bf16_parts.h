@@ -103,18 +103,27 @@ inline void add_products(const uint16_t* x, const int64_t* offsets, int64_t slic
         _tile_dpbf16ps(3, 5, 7);
       }
     };
+    load_weights(0);
     if constexpr (Parts == 3) {
-      load_weights(0), load_frames(2), multiply();
-      load_frames(1), multiply();
-      load_weights(1), multiply();
-      load_frames(0), multiply();
-      load_weights(2), multiply();
-      load_weights(0), multiply();
+      load_frames(2);
+      multiply();
+      load_frames(1);
+      multiply();
+      load_weights(1);
+      multiply();
+      load_frames(0);
+      multiply();
+      load_weights(2);
+      multiply();
+      load_weights(0);
     } else {
-      load_weights(0), load_frames(1), multiply();
-      load_frames(0), multiply();
-      load_weights(1), multiply();
+      load_frames(1);
+      multiply();
+      load_frames(0);
+      multiply();
+      load_weights(1);
     }
+    multiply();
   }
   _tile_stored(0, sums, kStride);
   _tile_stored(1, sums + kLanes, kStride);
