@@ -27,7 +27,7 @@ class Frames {
   // Frames to be written. step: the largest of the windows. tiles: whether AMX may be used, whose
   // windows begin at a multiple of 32 columns.
   Frames(int64_t count, int64_t columns, int64_t step = 1, bool tiles = true)
-      : Frames(nullptr, count, columns, step, tiles && amx_permitted()) {}
+      : Frames(nullptr, count, columns, step, tiles && tiles_pay(columns)) {}
 
   // make(row, out [columns]) returns where the frame is: it may write it to `out`.
   template <typename Make>
@@ -38,7 +38,7 @@ class Frames {
 
   // Frames that are rows of x already.
   Frames(const float* x, int64_t count, int64_t columns, int64_t step)
-      : Frames(x, count, columns, step, amx_permitted()) {
+      : Frames(x, count, columns, step, tiles_pay(columns)) {
     if (tiles_) fill(count, [=](int64_t row, float*) { return x + row * columns; });
   }
 
@@ -123,6 +123,9 @@ class Frames {
       }
     });
   }
+
+  // Tiles take 32 columns; those that are missing are zeros.
+  static bool tiles_pay(int64_t columns) { return columns >= kLanes && amx_permitted(); }
 
   float* row(int64_t row) { return scratch_.template as<float>() + row * columns_; }
 
