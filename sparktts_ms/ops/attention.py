@@ -44,8 +44,9 @@ class CachedAttention(nn.Cell):
 
     The cache holds `num_slots` sequences of up to `max_length` positions, and one slot for padding.
     Row `slot * max_length + position` of `keys` and `values` holds all key/value heads side by
-    side. cos, sin: rotary tables [max_length, D]. The attention scale is folded into the query's
-    matrix, and query head i reads key/value head i // (num_heads / num_kv_heads).
+    side; the kernel has its own order within a slot. cos, sin: rotary tables [max_length, D].
+    dtype: of the cache, float32, or with the kernel float16. The attention scale is folded into the
+    query's matrix, and query head i reads key/value head i // (num_heads / num_kv_heads).
     """
 
     def __init__(self, num_heads: int, num_kv_heads: int, num_slots: int, cos: Parameter,
@@ -138,6 +139,7 @@ def fuse_qkv(weights: Checkpoint, hidden_size: int, num_heads: int, num_kv_heads
 def allocate_cache(shape: tuple[int, int], dtype) -> Parameter:
     """Zeros of `shape`; on the CPU they take memory only where they are written."""
     if library.enabled():
-        zeros = zero_pages(shape[0] * shape[1] * 4).view(np.float32).reshape(shape)
-        return parameter(zeros, dtype)
+        numpy_dtype = np.dtype(ms.dtype_to_nptype(dtype))
+        size = shape[0] * shape[1] * numpy_dtype.itemsize
+        return parameter(zero_pages(size).view(numpy_dtype).reshape(shape))
     return parameter(np.zeros(shape, np.float32), dtype)

@@ -8,6 +8,7 @@ import pytest
 from mindspore import Tensor
 
 from sparktts_ms.ops.attention import CachedAttention
+from sparktts_ms.ops.native import library
 from sparktts_ms.ops.padding import padding_mask
 from sparktts_ms.ops.parameter import weight
 from sparktts_ms.ops.rotary import rotary_tables
@@ -39,9 +40,9 @@ def causal_attention(qkv, heads, kv_heads, dim, theta=1e6):
     return out.reshape(len(qkv), -1)
 
 
-def cached_attention(heads, kv_heads, dim, max_length, slots=3):
+def cached_attention(heads, kv_heads, dim, max_length, slots=3, dtype=ms.float32):
     cos, sin = map(weight, rotary_tables(max_length, dim, 1e6))
-    return CachedAttention(heads, kv_heads, slots, cos, sin, ms.float32)
+    return CachedAttention(heads, kv_heads, slots, cos, sin, dtype)
 
 
 def attend(attention, qkv, positions, slots):
@@ -82,14 +83,47 @@ def test_cached_attention(form, heads, kv_heads, dim):
         close(output[:2], np.stack([expected[0][t], expected[1][second]]))
 
 
-def test_rows_that_are_attended_together_are_as_by_themselves(kernels):
+@pytest.fixture(params=["native", "-march=x86-64-v3", "-march=x86-64-v2"])
+def target(request, kernels, monkeypatch):
+    """The attention of other processors too: with AVX2; SSE."""
+    if request.param != "native":
+        if library.platform.machine() != "x86_64":
+            pytest.skip("no such processor here")
+        monkeypatch.setattr(library, "SOURCES", (library.FOLDER / "attention.cc",))
+        monkeypatch.setattr(library, "_path", library.build(request.param))
+
+
+def test_float16_cache(target):
+    """A prompt, then steps, over keys and values of half the bytes: the error of their rounding."""
+    attention = cached_attention(14, 2, 64, 128, dtype=ms.float16)
+    assert attention.keys.nbytes == attention.keys.size * 2
+    rows = normal(70, (14 + 4) * 64, scale=0.5)
+    expected = causal_attention(rows, 14, 2, 64)
+    output = [attend(attention, rows[:65], range(65), [1])]
+    output += [attend(attention, rows[t:t + 1], [t], [1]) for t in range(65, 70)]
+    assert_close(np.concatenate(output), expected, tolerance=1e-3, scale=1.0)
+
+
+def test_float16_cache_rounds_to_the_nearest(target):
+    """Numbers of all magnitudes; those beyond the largest float16 become that."""
+    attention = cached_attention(2, 1, 64, 32, slots=1, dtype=ms.float16)
+    rows = normal(32, 4 * 64)
+    rows[:, 3 * 64:] *= np.float32(2) ** np.arange(-27, 37, 2)[:, None]      # values
+    output = attend(attention, rows, range(32), [0])
+    expected = np.clip(rows[:, 3 * 64:], -65504, 65504).astype(np.float16)
+    np.testing.assert_array_equal(attention.values.asnumpy()[:32], expected)
+    np.testing.assert_array_equal(output[0].reshape(2, 64), np.float32(expected[[0, 0]]))
+
+
+@pytest.mark.parametrize("dtype", [ms.float32, ms.float16])
+def test_rows_that_are_attended_together_are_as_by_themselves(kernels, dtype):
     """Bit for bit: parts of three sequences in one call, some with more rows than a task has."""
     qkv = normal(90, (14 + 4) * 64, scale=0.5)
     parts = [(0, 0, 40), (2, 0, 3), (1, 0, 33), (0, 40, 42), (2, 3, 15)]    # slot, positions
     positions = [position for _, first, last in parts for position in range(first, last)]
     slots = [slot for slot, first, last in parts for _ in range(first, last)]
-    together = attend(cached_attention(14, 2, 64, 128), qkv, positions, slots)
-    attention = cached_attention(14, 2, 64, 128)
+    together = attend(cached_attention(14, 2, 64, 128, dtype=dtype), qkv, positions, slots)
+    attention = cached_attention(14, 2, 64, 128, dtype=dtype)
     for row, (position, slot) in enumerate(zip(positions, slots, strict=True)):
         alone = attend(attention, qkv[row:row + 1], [position], [slot])
         np.testing.assert_array_equal(together[row:row + 1], alone)

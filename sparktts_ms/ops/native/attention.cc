@@ -32,27 +32,58 @@ float maximum(const float* x, int64_t n) {
   return max;
 }
 
-// Have `count` floats in the second-level cache soon.
-void prefetch(const float* x, int64_t count) {
-  for (int64_t i = 0; i < count; i += kLanes) __builtin_prefetch(x + i, 0, 2);
+constexpr int64_t kAttentionRows = 4;   // of a task, which share keys and values
+constexpr int64_t kAhead = 1024;        // numbers of a cache, half a block
+
+void narrow(float x, float* out) { *out = x; }
+void narrow(float x, uint16_t* out) { *out = float_to_half(x); }
+
+f32x16 widen(const float* x) { return load<f32x16>(x); }
+f32x16 widen(const uint16_t* x) { return half_to_float(x); }
+
+// out [R, 32] = or += rows of `width` numbers from x on times numbers of a cache, whose row k
+// begins at w + k * w_stride. Numbers further on are fetched meanwhile.
+template <int R, typename Number>
+void cache_tile(const float* x, int64_t stride, int64_t width, const Number* w, int64_t w_stride,
+                bool add, float* out) {
+  f32x16 sums[R][2] = {};
+  for (int r = 0; add && r < R; ++r) {
+    sums[r][0] = load<f32x16>(out + r * kPanel);
+    sums[r][1] = load<f32x16>(out + r * kPanel + kLanes);
+  }
+#pragma GCC unroll 2
+  for (int64_t k = 0; k < width; ++k, w += w_stride) {
+    for (int64_t i = 0; i < kPanel; i += 64 / static_cast<int64_t>(sizeof(Number)))
+      __builtin_prefetch(w + kAhead + i);
+    const f32x16 w0 = widen(w), w1 = widen(w + kLanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const f32x16 v = broadcast(x[r * stride + k]);
+      sums[r][0] += v * w0;
+      sums[r][1] += v * w1;
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    store(out + r * kPanel, sums[r][0]);
+    store(out + r * kPanel + kLanes, sums[r][1]);
+  }
 }
 
-constexpr int64_t kAttentionRows = 4;   // of a task, which share keys and values
+// The tile of `rows` rows, at most R; the number becomes a template argument.
+template <int R, typename... Arguments>
+void run_cache_tile(int64_t rows, Arguments... arguments) {
+  if constexpr (R > 0) {
+    if (rows == R) return cache_tile<R>(arguments...);
+    run_cache_tile<R - 1>(rows, arguments...);
+  }
+}
 
-}  // namespace
-
-// Rotary positions, write to the KV cache, attention to each sequence's positions up to the row's.
-// qkv [R, (H + 2 G) D], cos and sin [S, D], keys and values [slots S, G D] (written in place),
-// positions int32 [R], slots int32 [R], or [1] for all rows -> [R, H D]; H heads, G key/value
-// heads. Row r is position positions[r] of the sequence in slot slots[r]; a negative position is
-// padding. S is a multiple of 32.
-//
-// Values lie as their shape says. Keys lie in blocks of 32 positions, within a block one key/value
-// head after another, each packed as a panel [D, 32], so that 32 scores are one tile.
-KERNEL(cached_attention) {
+// `cached_attention` with keys and values of type `Number`: float, or uint16_t, which are float16.
+template <typename Number>
+int cached_attention_of(void** tensors, int64_t** shapes) {
   const float* qkv = at<const float>(tensors, 0);
   const float *cosines = at<const float>(tensors, 1), *sines = at<const float>(tensors, 2);
-  float *keys = at<float>(tensors, 3), *values = at<float>(tensors, 4);
+  Number *keys = at<Number>(tensors, 3), *values = at<Number>(tensors, 4);
   const int32_t* positions = at<const int32_t>(tensors, 5);
   const int32_t* slots = at<const int32_t>(tensors, 6);
   float* y = at<float>(tensors, 7);
@@ -67,26 +98,28 @@ KERNEL(cached_attention) {
     if (positions[r] >= max_length || slot < 0 || slot >= num_slots) return 1;
   }
 
-  auto rotate = [&](const float* x, int64_t position, float* out, int64_t step) {
+  auto rotate = [&](const float* x, int64_t position, auto* out, int64_t step) {
     const float *c = cosines + position * dim, *s = sines + position * dim;
     for (int64_t i = 0; i < half; ++i) {
       const float a = x[i], b = x[i + half];
-      out[i * step] = a * c[i] - b * s[i];
-      out[(i + half) * step] = b * c[i + half] + a * s[i + half];
+      narrow(a * c[i] - b * s[i], out + i * step);
+      narrow(b * c[i + half] + a * s[i + half], out + (i + half) * step);
     }
   };
-  // where the cache of row r's sequence begins
-  auto cache_offset = [&](int64_t r) { return slots[r * slot_step] * max_length * kv_size; };
+  // where the cache of row r's sequence begins, for a key/value head
+  auto cache_offset = [&](int64_t r, int64_t g) {
+    return (slots[r * slot_step] * kv_heads + g) * max_length * dim;
+  };
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t position = positions[r];
     if (position < 0) continue;
-    const float* row = qkv + r * width;
-    float* block = keys + cache_offset(r) + position / kPanel * kPanel * kv_size;
-    for (int64_t g = 0; g < kv_heads; ++g)
-      rotate(row + query_size + g * dim, position, block + g * dim * kPanel + position % kPanel,
-             kPanel);
-    std::memcpy(values + cache_offset(r) + position * kv_size, row + query_size + kv_size,
-                kv_size * sizeof(float));
+    for (int64_t g = 0; g < kv_heads; ++g) {
+      const float *key = qkv + r * width + query_size + g * dim, *value = key + kv_size;
+      const int64_t block = cache_offset(r, g) + position / kPanel * kPanel * dim;
+      rotate(key, position, keys + block + position % kPanel, kPanel);
+      Number* out = values + cache_offset(r, g) + position * dim;
+      for (int64_t i = 0; i < dim; ++i) narrow(value[i], out + i);
+    }
   }
 
   // A task is the query heads of one key/value head, of one row or of some that follow each other
@@ -107,17 +140,19 @@ KERNEL(cached_attention) {
     else
       ranges.push_back({r, 1});
   }
-  // not a multiple of 4096 bytes, for rows to lie in different sets of the cache
+  // of scores, the last of which is the scale instead; not a multiple of 4096 bytes, for rows to
+  // lie in different sets of the cache
   const int64_t stride = panels(longest) * kPanel + kLanes;
-  const int64_t floats = kAttentionRows * group_size * (stride + dim);
+  const int64_t queries_floats = kAttentionRows * group_size * dim;
+  const int64_t sums_floats = kAttentionRows * group_size * panels(dim) * kPanel;
+  const int64_t floats = queries_floats + sums_floats + kAttentionRows * group_size * stride;
   const int threads = Pool::shared().size();
   Scratch scratch(threads * floats * static_cast<int64_t>(sizeof(float)));
   std::atomic<int64_t> next{0};
   const int64_t tasks = static_cast<int64_t>(ranges.size()) * kv_heads;
   auto work = [&](int64_t thread) {
     float* queries = scratch.as<float>(thread * floats * 4);
-    float* scores = queries + kAttentionRows * group_size * dim;
-    alignas(64) float sums[kRows * kPanel];
+    float *sums = queries + queries_floats, *scores = sums + sums_floats;
     for (int64_t task; (task = next.fetch_add(1)) < tasks;) {
       const RowRange range = ranges[task / kv_heads];
       const int64_t g = task % kv_heads, last = range.first + range.count - 1;
@@ -136,34 +171,41 @@ KERNEL(cached_attention) {
         rotate(qkv + r * width + (g * group_size + q % group_size) * dim, positions[r],
                queries + q * dim, 1);
       }
-      const float* key = keys + cache_offset(last) + g * dim * kPanel;
-      const float* value = values + cache_offset(last) + g * dim;
+      const Number *key = keys + cache_offset(last, g), *value = values + cache_offset(last, g);
       for (int64_t s = 0; s < length; s += kPanel) {
-        prefetch(key + (s + kPanel) * kv_size, dim * kPanel);
-        for (int64_t i = 0; i < kPanel; ++i) prefetch(value + (s + i) * kv_size, dim);
         for (int64_t q = 0; q < count; q += kRows) {
           const int64_t n = std::min<int64_t>(kRows, count - q);
-          run_tile<kRows>(Rows{queries + q * dim, dim, dim}, n, key + s * kv_size, sums);
+          run_cache_tile<kRows>(n, queries + q * dim, dim, dim, key + s * dim, kPanel, false, sums);
           for (int64_t i = 0; i < n; ++i)
             std::memcpy(scores + (q + i) * stride + s, sums + i * kPanel, kPanel * sizeof(float));
         }
       }
+      for (int64_t q = 0; q < count; ++q) {
+        float* row = scores + q * stride;
+        const int64_t own = positions[range.first + q / group_size] + 1;
+        const float scale = 1.0f / exponentiate(row, own, maximum(row, own));
+        std::fill(row + own, row + length, 0.0f);
+        row[stride - 1] = scale;
+      }
+      for (int64_t s = 0; s < length; s += kPanel) {
+        const int64_t width = std::min<int64_t>(kPanel, length - s);
+        float* out = sums;
+        for (int64_t q = 0; q < count; q += kRows) {
+          const int64_t n = std::min<int64_t>(kRows, count - q);
+          for (int64_t c = 0; c < dim; c += kPanel, out += n * kPanel)
+            run_cache_tile<kRows>(n, scores + q * stride + s, stride, width, value + s * dim + c,
+                                  dim, s > 0, out);
+        }
+      }
+      const float* sum = sums;
       for (int64_t q = 0; q < count; q += kRows) {
         const int64_t n = std::min<int64_t>(kRows, count - q);
-        float* weights = scores + q * stride;
-        float scales[kRows];
-        for (int64_t i = 0; i < n; ++i) {
-          float* row = weights + i * stride;
-          const int64_t own = positions[range.first + (q + i) / group_size] + 1;
-          scales[i] = 1.0f / exponentiate(row, own, maximum(row, own));
-          std::fill(row + own, row + length, 0.0f);
-        }
-        for (int64_t c = 0; c < dim; c += kPanel) {
-          run_tile<kRows>(Rows{weights, stride, length}, n, value + c, sums, kv_size);
-          for (int64_t i = 0; i < n; ++i)
+        for (int64_t c = 0; c < dim; c += kPanel)
+          for (int64_t i = 0; i < n; ++i, sum += kPanel) {
+            const float scale = scores[(q + i) * stride + stride - 1];
             for (int64_t j = 0; j < std::min<int64_t>(kPanel, dim - c); ++j)
-              output(q + i)[c + j] = sums[i * kPanel + j] * scales[i];
-        }
+              output(q + i)[c + j] = sum[j] * scale;
+          }
       }
     }
   };
@@ -172,6 +214,23 @@ KERNEL(cached_attention) {
   else
     parallel(threads, work);
   return 0;
+}
+
+}  // namespace
+
+// Rotary positions, write to the KV cache, attention to each sequence's positions up to the row's.
+// qkv [R, (H + 2 G) D], cos and sin [S, D], keys and values [slots S, G D] (written in place),
+// positions int32 [R], slots int32 [R], or [1] for all rows -> [R, H D]; H heads, G key/value
+// heads. Row r is position positions[r] of the sequence in slot slots[r]; a negative position is
+// padding. S is a multiple of 32. Keys and values are float32 or float16.
+//
+// The cache of a slot holds one key/value head after another, each from front to back as it is
+// read. Values of a head are [S, D]. Keys lie in blocks of 32 positions, each packed as a panel
+// [D, 32], so that 32 scores are one tile.
+KERNEL(cached_attention) {
+  if (std::strcmp(dtypes[3], "float16") == 0)
+    return cached_attention_of<uint16_t>(tensors, shapes);
+  return cached_attention_of<float>(tensors, shapes);
 }
 
 // qkv [T, 3 H D] with the scale folded into the queries, D as int32 [1]

@@ -51,7 +51,8 @@ KERNEL(decoder) {
   int64_t* fields = at<int64_t>(tensors, kTable);
   auto array = [&](int i) {
     int64_t* info = fields + i * kFields;
-    return Array{reinterpret_cast<void*>(info[0]), info + 1, info[3] == 1 ? "uint8" : "float32"};
+    const char* dtype = info[3] == 1 ? "uint8" : info[3] == 2 ? "float16" : "float32";
+    return Array{reinterpret_cast<void*>(info[0]), info + 1, dtype};
   };
   const int64_t rows = shapes[0][0], inner = at<const int32_t>(tensors, 2)[0];
   const int64_t width = array(1).shape[0];                    // of queries, keys and values

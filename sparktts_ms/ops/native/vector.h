@@ -52,6 +52,38 @@ inline f32x16 bf16_to_float(const uint16_t* p) {
 #endif
 }
 
+// Sixteen float16 as float32. They are finite.
+inline f32x16 half_to_float(const uint16_t* p) {
+#if defined(__AVX512F__)
+  return (f32x16)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p));
+#elif defined(__F16C__)
+  const __m256 halves[2] = {_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p)),
+                            _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(p + 8)))};
+  return load<f32x16>(halves);
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+  float32x4_t parts[4];
+  for (int i = 0; i < 4; ++i) parts[i] = vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i)));
+  return load<f32x16>(parts);
+#else
+  // as exponent and mantissa of a float32 they are 2^112 times too small
+  const u32x16 bits = __builtin_convertvector(load<u16x16>(p), u32x16);
+  const u32x16 magnitude = (bits & 0x7fff) << 13, sign = (bits & 0x8000) << 16;
+  const f32x16 value = load<f32x16>(&magnitude) * 0x1p112f;
+  const u32x16 result = load<u32x16>(&value) | sign;
+  return load<f32x16>(&result);
+#endif
+}
+
+// The nearest float16, or the largest finite one.
+inline uint16_t float_to_half(float x) {
+  const float magnitude = std::min(std::fabs(x), 65504.0f) * 0x1p-112f;
+  uint32_t bits, sign;
+  std::memcpy(&bits, &magnitude, 4);
+  std::memcpy(&sign, &x, 4);
+  bits += 0xfff + ((bits >> 13) & 1);
+  return static_cast<uint16_t>((sign >> 16 & 0x8000) | bits >> 13);
+}
+
 // sums + for each lane the dot product of its four weights (unsigned) with the four bytes at `x`.
 inline i32x16 dot4(i32x16 sums, u8x64 weights, const int8_t* x) {
   int32_t four;

@@ -41,6 +41,7 @@ extern "C" void tile4(const signed char* x, const float* scales, const int* init
                       const unsigned char* panel, float* out) {
   QuantizedRows<Int4>(x, scales, initial, 2).tile<2>(panel, out);
 }
+extern "C" void halves(const unsigned short* x, float* out) { store(out, half_to_float(x)); }
 extern "C" void codebook(unsigned char* out) { memcpy(out, kCodebook, 16); }
 extern "C" void tile(const float* x, const float* panel, float* out) {
   Rows{x, 40, 40}.tile<3>(panel, out);
@@ -144,6 +145,13 @@ def test_dot4_at_its_extremes(machine):
         actual = machine.run("dots", w.astype(np.uint8), four.astype(np.int8),
                              sums.astype(np.int32), out=np.zeros(16, np.int32))
         np.testing.assert_array_equal(actual, sums + w.reshape(16, 4) @ four)
+
+
+def test_half_to_float(machine):
+    halves = np.float16([0, -0.0, 1, -1.5, 65504, -65504, 6e-8, -3e-6, 6.1e-5, 0.1, 7, 300, 1e-3,
+                         -2e-4, 1024.5, -0.333])
+    actual = machine.run("halves", halves.view(np.uint16), out=np.zeros(16, np.float32))
+    np.testing.assert_array_equal(actual, halves.astype(np.float32))
 
 
 def test_float_tile(machine):
