@@ -155,21 +155,34 @@ void multiply_parts(const uint16_t* x, int64_t stride, const Offset& offset, con
   alignas(64) uint16_t weights[kSlices * kUnits];
   const int64_t blocks = (rows + kBlockRows - 1) / kBlockRows, count = slices.count();
   const int64_t block_units = kBlockRows * stride / 2;
+  const int64_t ahead_floats = (kSlice * kPanel / blocks + kPanel - 1) / kPanel * kPanel;
+  auto slice_weights = [&](int64_t panel, int64_t slice) {
+    const int64_t row = slices.tap(slice) * slices.columns + slices.column(slice);
+    return packed + (panel * slices.taps * slices.columns + row) * kPanel;
+  };
   const Tiles tiles;
   for (int64_t begin = 0; begin < count; begin += kSlices) {
     const int64_t n = std::min(kSlices, count - begin);
     int64_t offsets[kSlices];
     for (int64_t i = 0; i < n; ++i) offsets[i] = offset(begin + i);
     for (int64_t panel = first; panel < last; ++panel) {
-      const float* w = packed + panel * slices.taps * slices.columns * kPanel;
-      for (int64_t i = 0; i < n; ++i) {
-        const int64_t tap = slices.tap(begin + i), column = slices.column(begin + i);
-        split_weights<Parts>(w + (tap * slices.columns + column) * kPanel,
-                             slices.columns - column, weights + i * kUnits);
-      }
+      for (int64_t i = 0; i < n; ++i)
+        split_weights<Parts>(slice_weights(panel, begin + i),
+                             slices.columns - slices.column(begin + i), weights + i * kUnits);
+      // The weights that are split next are fetched meanwhile, some with each block.
+      const bool is_last = panel + 1 == last;
+      const int64_t next = is_last ? begin + n : begin;
+      const int64_t next_count = std::min(kSlices, count - next);
+      const float* ahead[kSlices];
+      for (int64_t i = 0; i < next_count; ++i)
+        ahead[i] = slice_weights(is_last ? first : panel + 1, next + i);
       // GCC 12 does not know that tiles are loaded from memory
       asm volatile("" ::: "memory");
       for (int64_t block = 0; block < blocks; ++block) {
+        for (int64_t i = 0; i < next_count; ++i) {
+          for (int64_t k = 0; k < ahead_floats; k += kLanes) __builtin_prefetch(ahead[i] + k, 0, 2);
+          ahead[i] += ahead_floats;
+        }
         float* out = sums + ((panel - first) * blocks + block) * kBlockRows * kPanel;
         const int64_t row = block * kBlockRows;
         const uint16_t* frames = x + block * block_units;
