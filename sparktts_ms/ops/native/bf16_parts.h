@@ -142,8 +142,8 @@ struct Slices {
 };
 
 // Rows of frames times some panels of a matrix, in one task. Of a slice of columns all taps are
-// added before those of the next, since they read the same frames. `offset(slice)` is where a slice of
-// row 0 begins in `x`, whose rows are `stride` bytes apart. The sums are in `sums`
+// added before those of the next, since they read the same frames. `offset(slice)` is where a slice
+// of row 0 begins in `x`, whose rows are `stride` bytes apart. The sums are in `sums`
 // [panels, rows rounded up to kBlockRows, 32] when epilogue(sums [n, 32], row, n, panel) is called
 // for each block.
 template <int Parts, typename Offset, typename Epilogue>
