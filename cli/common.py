@@ -16,10 +16,11 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.mindspore_import import import_mindspore
+from cli.mindspore_import import import_mindspore, load_libraries_ahead, without_collection
 from cli.signals import exit_on_signals
 from sparktts_ms.errors import InputError, OutputError, SparkTTSError, one_line, printable, quoted
 
@@ -55,6 +56,7 @@ HINTS = {
     "not_a_voice": "--save_voice writes one.",
 }
 
+WITHOUT_MINDSPORE = ("sparktts_ms.audio.recording", "sparktts_ms.generation.segments")
 MAX_MESSAGE = 300       # characters of an error in the arguments
 
 Convert = Callable[[str], str]
@@ -163,10 +165,16 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
 
 def load_model(args: argparse.Namespace, low_memory: bool = False) -> SparkTTS:
     """The model that the arguments of `add_model_arguments` describe."""
-    with exit_on_signals():             # MindSpore cannot be interrupted while it is imported
+    with exit_on_signals(), without_collection():     # MindSpore's import cannot be interrupted
         import sparktts_ms
 
         sparktts_ms.check_environment()
+        load_libraries_ahead()
+        from sparktts_ms.generation.vocabulary import read_ahead
+
+        read_ahead(args.model_dir / "LLM" / "tokenizer.json")
+        for module in WITHOUT_MINDSPORE:            # while its libraries are loaded
+            import_module(module)
         import_mindspore()
         from sparktts_ms import SparkTTS
 

@@ -8,10 +8,14 @@ are forgotten: who imports one of them then, gets the real one.
 from __future__ import annotations
 
 import atexit
+import ctypes
+import gc
 import importlib
+import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
@@ -67,8 +71,43 @@ def import_mindspore() -> None:
 
 def shorten_exit() -> None:
     """MindSpore imports this module at the exit, to clean up what it made; if it is not there, it
-    made nothing."""
+    made nothing. Python searches all objects for garbage, for 0.3 s: there are none that must be
+    freed before the process ends."""
     sys.modules.setdefault(CLEANUP, EmptyModule(CLEANUP))
+    gc.freeze()
+
+
+def load_libraries_ahead() -> None:
+    """Let a thread load MindSpore's shared libraries while other modules are imported. Where that
+    fails, the import of MindSpore fails in the same way, and says why."""
+    spec = find_spec("mindspore")
+    if "mindspore" in sys.modules or spec is None or spec.origin is None:
+        return
+    libraries = [os.fsencode(path) for path in Path(spec.origin).parent.glob("_c_expression.*.so")]
+
+    def load() -> None:
+        with suppress(OSError, AttributeError):
+            # not ctypes.CDLL(library), which keeps Python's lock meanwhile
+            dlopen = ctypes.CDLL(None).dlopen
+            dlopen.restype = ctypes.c_void_p
+            for library in libraries:
+                dlopen(library, os.RTLD_NOW)
+
+    threading.Thread(target=load, daemon=True).start()
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """In the block Python does not search for garbage, nor does it ever search what was made there:
+    for imports, which make half a million objects to keep."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 def is_unused(name: str) -> bool:

@@ -17,6 +17,7 @@ from sparktts_ms.errors import ModelError, OutputError, SparkTTSError, one_line,
 MAX_JSON_BYTES = 1 << 20
 MAX_YAML_BYTES = 1 << 16        # PyYAML takes up to 2 s for them
 MAX_YAML_DEPTH = 50
+MISSING_HINT = "`python -m cli.download` fetches a whole model directory."
 UTF8_BOM = b"\xef\xbb\xbf"
 
 
@@ -158,7 +159,7 @@ def is_lfs_pointer(start: bytes) -> bool:
 def read_mapping(
     path: str | Path,
     error: type[SparkTTSError] = ModelError,
-    missing_hint: str = "`python -m cli.download` fetches a whole model directory.",
+    missing_hint: str = MISSING_HINT,
     max_bytes: int | None = None,
     folder: str | Path | None = None,
 ) -> dict[str, Any]:
@@ -171,9 +172,24 @@ def read_mapping(
     is_json = path.suffix == ".json"
     limit = max_bytes or (MAX_JSON_BYTES if is_json else MAX_YAML_BYTES)
     content = read_file(path, limit, error, missing_hint, folder)
-    try:
-        text = content.removeprefix(UTF8_BOM).decode("utf-8")
+    with reading(path, error):
+        text = decode(content)
         values = json.loads(text) if is_json else yaml.load(text, _SettingsLoader)
+    if not isinstance(values, dict):
+        raise error("{subject} holds no settings.", subject=path)
+    return values
+
+
+def decode(content: bytes) -> str:
+    """UTF-8 text, with or without a BOM. Raises UnicodeDecodeError."""
+    return content.removeprefix(UTF8_BOM).decode("utf-8")
+
+
+@contextlib.contextmanager
+def reading(path: Path, error: type[SparkTTSError] = ModelError) -> Iterator[None]:
+    """Raises `error` for what the block finds wrong in the content of the file."""
+    try:
+        yield
     except UnicodeDecodeError:
         raise error("{subject} is not UTF-8 text.", subject=path) from None
     except RecursionError:
@@ -181,9 +197,6 @@ def read_mapping(
     except Exception as problem:    # PyYAML raises whatever its conversions do
         reason = one_line(problem) or type(problem).__name__
         raise error(f"{{subject}} cannot be read: {reason}", subject=path) from None
-    if not isinstance(values, dict):
-        raise error("{subject} holds no settings.", subject=path)
-    return values
 
 
 class _SettingsLoader(yaml.SafeLoader):

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from sparktts_ms.config import BiCodecConfig
 from sparktts_ms.errors import InputError, ModelError, one_line, quoted
-from sparktts_ms.files import read_mapping
+from sparktts_ms.files import MISSING_HINT, decode, read_file, reading
 
 TOKENS_PER_SECOND = 50      # semantic ids in a second of speech
 MAX_TOKENIZER_BYTES = 32 << 20      # the released one has 14 MB
+
+_read_ahead: dict[Path, Future] = {}
 
 
 @dataclass(frozen=True)
@@ -78,17 +83,16 @@ class Vocabulary:
 
         Raises ModelError for a file that is not the tokenizer of a Spark-TTS model.
         """
-        if not path.exists() and path.with_name("vocab.json").exists():
-            raise ModelError("{subject} is missing; vocab.json and merges.txt alone are not read.",
-                             "transformers writes it: `AutoTokenizer.from_pretrained(folder)"
-                             ".save_pretrained(folder)`.", subject=path)
-        description = read_mapping(path, max_bytes=MAX_TOKENIZER_BYTES)
+        ahead = _read_ahead.pop(path, None)
+        added_tokens, self.plain = read_tokenizer(path) if ahead is None else ahead.result()
         try:
-            added = {token["content"]: token["id"] for token in description["added_tokens"]}
+            added = {token["content"]: token["id"] for token in added_tokens}
         except (KeyError, TypeError):
             raise _wrong_tokenizer(path, "its added_tokens are malformed") from None
         if not all(type(name) is str and type(token_id) is int for name, token_id in added.items()):
             raise _wrong_tokenizer(path, "its added_tokens are malformed")
+        self.path = path
+        self.size = size
         self.end = end
         for name, kind in Vocabulary.__annotations__.items():
             if kind == "TokenRange":
@@ -97,16 +101,8 @@ class Vocabulary:
                 setattr(self, name, added[f"<|{name}|>"])
             else:
                 raise _wrong_tokenizer(path, f"it lacks <|{name}|>")
-        used = [end, min(added.values()), max(added.values()), *_vocabulary_ids(description)]
-        if not all(0 <= token_id < size for token_id in used):
-            raise _wrong_tokenizer(path, f"it has ids beyond the language model's {size}")
-        description["added_tokens"] = []
-        try:
-            self.plain = Tokenizer.from_str(json.dumps(description))
-        except BaseException as error:          # bare Exception, or a panic of Rust
-            if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
-                raise
-            raise _wrong_tokenizer(path, one_line(error)) from None
+        used = [end, min(added.values()), max(added.values()), self.plain.get_vocab_size() - 1]
+        self._check_ids(used)
 
     def check_codec(self, codec: BiCodecConfig) -> None:
         """Raise ModelError unless the families of speech have as many ids as the codec."""
@@ -117,13 +113,22 @@ class Vocabulary:
                              f"{quoted(sizes)}; LLM and BiCodec do not belong together.")
 
     def encode(self, text: str) -> list[int]:
-        """Ids of plain text. Raises InputError for text that is not valid Unicode."""
+        """Ids of plain text. Raises InputError for text that is not valid Unicode, ModelError for
+        a tokenizer that has other ids than the language model."""
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
             raise InputError("The text is not valid Unicode.", "Save it as UTF-8.",
                              code="not_unicode") from None
-        return self.plain.encode(text).ids
+        ids = self.plain.encode(text).ids
+        self._check_ids(ids)
+        return ids
+
+    def _check_ids(self, ids: Iterable[int]) -> None:
+        """Raise ModelError for ids without a row of the embedding."""
+        if not all(0 <= token_id < self.size for token_id in ids):
+            raise _wrong_tokenizer(self.path, "it has ids beyond the language model's "
+                                              f"{self.size}")
 
     def utterance_ids(self) -> np.ndarray:
         """All ids that an utterance may hold [N]. Semantic ids and what ends them come first,
@@ -133,6 +138,68 @@ class Vocabulary:
             value = getattr(self, name)
             ids += value.ids() if isinstance(value, TokenRange) else [value]
         return np.array(list(dict.fromkeys(ids)), np.int64)
+
+
+def read_ahead(path: Path) -> None:
+    """Read a tokenizer in a thread, most of the time without Python's lock, until a Vocabulary of
+    that path asks for it: for a program that imports MindSpore meanwhile."""
+    future = _read_ahead[path] = Future()
+
+    def read() -> None:
+        try:
+            future.set_result(read_tokenizer(path))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=read, daemon=True).start()
+
+
+def read_tokenizer(path: Path) -> tuple[Any, Tokenizer]:
+    """What a tokenizer.json has as added tokens, whatever it is, and the tokenizer without them.
+    Raises ModelError."""
+    if not path.exists() and path.with_name("vocab.json").exists():
+        raise ModelError("{subject} is missing; vocab.json and merges.txt alone are not read.",
+                         "transformers writes it: `AutoTokenizer.from_pretrained(folder)"
+                         ".save_pretrained(folder)`.", subject=path)
+    content = read_file(path, MAX_TOKENIZER_BYTES, ModelError, MISSING_HINT)
+    with reading(path):
+        text = decode(content)
+        found = _find_value(text, "added_tokens")
+    if found is None:
+        raise _wrong_tokenizer(path, "its added_tokens are malformed")
+    added_tokens, start, end = found
+    try:
+        plain = Tokenizer.from_str(f"{text[:start]}[]{text[end:]}")
+    except BaseException as error:          # bare Exception, or a panic of Rust
+        if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
+            raise
+        raise _wrong_tokenizer(path, one_line(error)) from None
+    if plain.get_added_tokens_decoder():
+        raise _wrong_tokenizer(path, "it has added_tokens twice")
+    return added_tokens, plain
+
+
+def _find_value(text: str, name: str) -> tuple[Any, int, int] | None:
+    """The value of a key of a JSON object, and where in its text it begins and ends; None without
+    that key. What follows is not parsed, for in tokenizers it is long. Raises ValueError."""
+    decoder = json.JSONDecoder()
+    position = _after(text, 0, "{")
+    while text[position:position + 1] != "}":
+        key, position = decoder.raw_decode(text, position)
+        start = _after(text, position, ":")
+        value, end = decoder.raw_decode(text, start)
+        if key == name:
+            return value, start, end
+        position = _after(text, end, ",")
+    return None
+
+
+def _after(text: str, position: int, sign: str) -> int:
+    """Where the next value begins, after a sign that comes first. Raises ValueError."""
+    match = re.compile(rf"[ \t\n\r]*{re.escape(sign)}[ \t\n\r]*").match(text, position)
+    if match is None:
+        raise json.JSONDecodeError(f"Expecting {sign!r}", text, position)
+    return match.end()
 
 
 def _family(path: Path, added: dict[str, int], name: str) -> TokenRange:
@@ -146,14 +213,6 @@ def _family(path: Path, added: dict[str, int], name: str) -> TokenRange:
     if not numbered or numbered != [(n, first + n) for n in range(len(numbered))]:
         raise _wrong_tokenizer(path, f"<|{name}_0|> ... are missing or not consecutive")
     return TokenRange(first, len(numbered))
-
-
-def _vocabulary_ids(description: dict) -> list[int]:
-    """The largest id of the vocabulary without added tokens, if it has the usual form."""
-    model = description.get("model")
-    table = model.get("vocab") if isinstance(model, dict) else None
-    ids = table.values() if isinstance(table, dict) else ()
-    return [max((value for value in ids if type(value) is int), default=0)]
 
 
 def _wrong_tokenizer(path: Path, reason: str) -> ModelError:

@@ -1,11 +1,13 @@
 """The import of MindSpore in commands, in a process of its own."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
 
 from cli import mindspore_import
+from cli.mindspore_import import without_collection
 
 SHORT_IMPORT = """
 import sys
@@ -57,3 +59,22 @@ def test_all_is_imported_where_it_may_be_needed(reason, monkeypatch, tmp_path):
         monkeypatch.setattr(mindspore_import, "VERSION", "1.0")
     mindspore_import.import_mindspore()
     assert calls == []
+
+
+def test_objects_that_are_kept_are_not_searched():
+    frozen = gc.get_freeze_count()
+    try:
+        with without_collection():
+            assert not gc.isenabled()
+            kept = [[n] for n in range(1000)]
+        assert gc.isenabled() and gc.get_freeze_count() >= frozen + len(kept)
+    finally:
+        gc.unfreeze()
+
+
+def test_libraries_that_were_loaded_ahead():
+    code = SHORT_IMPORT.replace("import_mindspore()", "load_libraries_ahead()\nimport_mindspore()")
+    code = code.replace("import import_mindspore", "import import_mindspore, load_libraries_ahead")
+    code += "print(mindspore.Tensor([2.0]) + 1)"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert output.stdout == "[3.]\n"

@@ -8,7 +8,7 @@ import pytest
 
 from sparktts_ms.config_files import read_config
 from sparktts_ms.errors import InputError, ModelError
-from sparktts_ms.generation.vocabulary import TokenRange, Vocabulary
+from sparktts_ms.generation.vocabulary import TokenRange, Vocabulary, read_ahead, read_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -119,15 +119,47 @@ def test_description_without_sense(load, description, change):
 
 
 def test_ids_of_the_vocabulary_beyond_the_embedding(load, description, config):
-    table = {**description["model"]["vocab"], "surplus": config.llm.vocab_size}
+    table = description["model"]["vocab"]
+    unused = {f"surplus {n}": len(table) + n for n in range(config.llm.vocab_size)}
     with pytest.raises(ModelError, match="beyond the language model"):
-        load({**description, "model": {**description["model"], "vocab": table}})
+        load({**description, "model": {**description["model"], "vocab": {**table, **unused}}})
+    table = {**table, "Z": config.llm.vocab_size}
+    vocabulary = load({**description, "model": {**description["model"], "vocab": table}})
+    assert vocabulary.encode("A")
+    with pytest.raises(ModelError, match="beyond the language model"):
+        vocabulary.encode("Z")
+
+
+def test_added_tokens_may_come_anywhere_but_once(load, description, tmp_path):
+    fields = list(description.items())
+    last = [*(field for field in fields if field[0] != "added_tokens"),
+            ("added_tokens", description["added_tokens"])]
+    assert load(dict(last)).encode("Hi <|gender_0|>") == load(description).encode("Hi <|gender_0|>")
+    path = tmp_path / "tokenizer.json"
+    text = path.read_text(encoding="utf-8")
+    again = json.dumps({"added_tokens": description["added_tokens"]})
+    path.write_text(f"{text[:-1]},{again[1:]}", encoding="utf-8")
+    with pytest.raises(ModelError, match="not a Spark-TTS tokenizer"):
+        read_tokenizer(path)
+
+
+def test_reading_ahead(load, description, config, tmp_path):
+    ids = load(description).encode("Hi.")
+    path = tmp_path / "tokenizer.json"
+    read_ahead(path)
+    vocabulary = Vocabulary(path, config.llm.eos_token_id, config.llm.vocab_size)
+    assert vocabulary.encode("Hi.") == ids
+    missing = tmp_path / "missing" / "tokenizer.json"
+    read_ahead(missing)
+    with pytest.raises(ModelError, match="is missing"):
+        Vocabulary(missing, 0, 10)
 
 
 def test_files_that_are_no_tokenizer(tmp_path):
     path = tmp_path / "tokenizer.json"
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
-    for content, problem in ((pointer, "git-lfs pointer"), (b"[" * 10**6, "nested too deeply"),
+    deep = b'{"version":' + b"[" * 10**6
+    for content, problem in ((pointer, "git-lfs pointer"), (deep, "nested too deeply"),
                              (b"x" * (33 << 20), "larger than 32 MB"), (b"", "cannot be read")):
         path.write_bytes(content)
         with pytest.raises(ModelError, match=problem):
