@@ -35,8 +35,9 @@ PARTS = {
     "speaker_encoder": (
         r"speaker_encoder\.(speaker_encoder|perceiver_sampler|quantizer\.project_in)\..*",),
     "codebook": (r"quantizer\.codebook\..*",),
-    "decoder": (r"(prenet|decoder)\..*", r"quantizer\.out_project\..*",
-                r"speaker_encoder\.(project|quantizer\.project_out)\..*"),
+    "front_end": (r"prenet\..*", r"quantizer\.out_project\..*",
+                  r"speaker_encoder\.(project|quantizer\.project_out)\..*"),
+    "generator": (r"decoder\..*",),
     "unused": (r"postnet\..*", r"quantizer\.cluster_size", r".*\.num_batches_tracked",
                r"speaker_encoder\.speaker_encoder\.(pool|bn|linear)\..*", r"mel_transformer\..*"),
 }
@@ -73,7 +74,6 @@ class BiCodec:
         self.speaker_quantizer = FiniteScalarQuantizer(config.speaker_encoder.fsq_levels)
         self.context_frames = wave_generator.receptive_field(config.decoder)
         self.receptive_field = self.context_frames + prenet.receptive_field(config.prenet)
-        self._decoder: tuple[PaddedNetwork, PaddedNetwork] | None = None
         self._compiled = CompiledLengths()
 
     @cached_property
@@ -102,19 +102,29 @@ class BiCodec:
         encoder = self._construct(construct, "speaker encoder")
         return self.runtime.compile_padded(encoder, "speaker encoder")
 
-    def load_decoder(self) -> tuple[PaddedNetwork, PaddedNetwork]:
-        """Front end and wave generator, loaded on first use."""
-        def construct(weights: Checkpoint) -> tuple[DecoderFrontEnd, WaveGenerator]:
+    @cached_property
+    def front_end(self) -> PaddedNetwork:
+        def construct(weights: Checkpoint) -> DecoderFrontEnd:
             front_end = DecoderFrontEnd(weights, self.config)
-            generator = WaveGenerator(weights.at("decoder"), self.config.decoder)
-            finish(weights, "decoder")
-            return front_end, generator
+            finish(weights, "front_end")
+            return front_end
 
-        if self._decoder is None:
-            front_end, generator = self._construct(construct, "decoder")
-            self._decoder = (self.runtime.compile_padded(front_end, "prenet"),
-                             self.runtime.compile_padded(generator, "wave generator"))
-        return self._decoder
+        front_end = self._construct(construct, "front end")
+        return self.runtime.compile_padded(front_end, "prenet")
+
+    @cached_property
+    def generator(self) -> PaddedNetwork:
+        def construct(weights: Checkpoint) -> WaveGenerator:
+            generator = WaveGenerator(weights.at("decoder"), self.config.decoder)
+            finish(weights, "generator")
+            return generator
+
+        generator = self._construct(construct, "wave generator")
+        return self.runtime.compile_padded(generator, "wave generator")
+
+    def load_decoder(self) -> None:
+        """Load now what is loaded on first use otherwise: front end and wave generator."""
+        _ = self.front_end, self.generator
 
     def encode_semantic(self, features: np.ndarray) -> np.ndarray:
         """wav2vec 2.0 features [T, F] of a recording -> its semantic ids [T]."""
@@ -145,15 +155,14 @@ class BiCodec:
             self.decode(voice, np.zeros(1, np.int32))
             yield "decoder"
             return
-        front_end, generator = self.load_decoder()
         for length in lengths.front_end:
             codes = Tensor(self.codebook.dequantize(np.zeros(length, np.int32)))
             speaker_codes = Tensor(self.speaker_quantizer.dequantize(voice))
-            front_end.compile(codes, speaker_codes, Tensor(padding_mask(length, length)))
+            self.front_end.compile(codes, speaker_codes, Tensor(padding_mask(length, length)))
             yield f"prenet {length}"
         for length in lengths.generator:
             hidden = np.zeros((length, self.config.decoder.input_channel), np.float32)
-            generator.compile(Tensor(hidden), None)
+            self.generator.compile(Tensor(hidden), None)
             yield f"wave generator {length}"
         self._compiled = lengths
 
@@ -170,7 +179,6 @@ class BiCodec:
         end = min(known, last + (self.receptive_field if lookahead is None else lookahead))
         hidden = self.condition_frames(global_ids, semantic_ids[start:end])
         rate = self.config.decoder.samples_per_token
-        _, generator = self.load_decoder()
         pieces = []
         context = self.context_frames
         context_start = max(0, first - context) - start
@@ -179,7 +187,8 @@ class BiCodec:
                             self._compiled.generator):
             frames = hidden[window.start:window.start + window.size]
             length = self.runtime.padded_length(len(frames), WINDOW_SIZES)
-            samples = generator(Tensor(pad_rows(frames, length)), self._mask(len(frames), length))
+            samples = self.generator(Tensor(pad_rows(frames, length)),
+                                     self._mask(len(frames), length))
             valid = slice((window.valid_start - window.start) * rate,
                           (window.valid_end - window.start) * rate)
             pieces.append(samples.asnumpy()[valid])
@@ -196,8 +205,7 @@ class BiCodec:
             mask = Tensor(padding_mask(frames, length))
         codes = Tensor(pad_rows(self.codebook.dequantize(semantic_ids), length))
         speaker_codes = Tensor(self.speaker_quantizer.dequantize(global_ids))
-        front_end, _ = self.load_decoder()
-        return front_end(codes, speaker_codes, mask).asnumpy()[:frames]
+        return self.front_end(codes, speaker_codes, mask).asnumpy()[:frames]
 
     def vocode(self, hidden: np.ndarray) -> np.ndarray:
         """The wave generator's input [T, D] -> samples [320 T]."""
@@ -206,13 +214,13 @@ class BiCodec:
     def vocode_windows(self, hidden: np.ndarray,
                        sizes: tuple[int, ...] = WINDOW_SIZES) -> Iterator[np.ndarray]:
         """Like `vocode`, but yields the samples of one window after another."""
-        self.runtime.release_mapped()           # of the front end, which has done its work
+        self._release_front_end()               # which has done its work
         rate = self.config.decoder.samples_per_token
-        _, generator = self.load_decoder()
         for window in plan_windows(len(hidden), self.context_frames, sizes):
             frames = hidden[window.start:window.start + window.size]
             length = self.runtime.padded_length(len(frames), (window.size,))
-            samples = generator(Tensor(pad_rows(frames, length)), self._mask(len(frames), length))
+            samples = self.generator(Tensor(pad_rows(frames, length)),
+                                     self._mask(len(frames), length))
             valid = slice((window.valid_start - window.start) * rate,
                           (window.valid_end - window.start) * rate)
             yield samples.asnumpy()[valid]
@@ -220,6 +228,13 @@ class BiCodec:
     def _construct(self, network: Callable[[Checkpoint], T], part: str) -> T:
         weights = Checkpoint(self.path, LAYOUT)
         return self.runtime.construct(network, weights, part, self.config, mapped=True)
+
+    def _release_front_end(self) -> None:
+        """With `low_memory`: its pages, or where they are not those of a file, itself."""
+        self.runtime.release_mapped()
+        if self.runtime.low_memory and self.runtime.weight_cache is None:
+            self.__dict__.pop("front_end", None)
+            self.runtime.release_memory()
 
     def _mask(self, valid: int, length: int) -> Tensor | None:
         return None if self.runtime.variable_length else Tensor(padding_mask(valid, length))

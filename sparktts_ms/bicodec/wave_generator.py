@@ -29,7 +29,9 @@ class UpsamplingStage(nn.Cell):
         alpha = snake_alpha(weights.at("0"), inputs)
         kernel = fuse_weight_norm(weights.at("1"), inputs, outputs, kernel_size)
         bias = weights.at("1").take("bias", outputs)
-        up = SnakeConvWeights(kernel / alpha[:, None, None], bias, alpha)
+        kernel = kernel / alpha[:, None, None]      # the former array goes, for the peak of memory
+        up = SnakeConvWeights(kernel, bias, alpha)
+        del kernel
         units = (residual_unit(weights.at(f"{n}.block"), outputs, dilation)
                  for n, dilation in enumerate(DILATIONS, 2))
         self.layers = nn.CellList(convolution.upsampling_stage(up, rate, units))

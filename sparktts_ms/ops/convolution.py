@@ -87,7 +87,9 @@ def upsample(weights: SnakeConvWeights, stride: int) -> nn.Cell:
     for phase in range(stride):
         taps = kernel[:, :, (phase + padding) % stride::stride][:, :, ::-1]
         matrices.append(library.pack(taps.transpose(1, 2, 0).reshape(outputs, -1)))
-    return NativeOp("conv_transpose", np.concatenate(matrices), bias, alpha,
+    packed = np.concatenate(matrices)
+    del matrices
+    return NativeOp("conv_transpose", packed, bias, alpha,
                     geometry(size, stride, padding, True), columns=outputs,
                     rows=lambda frames: frames * stride)
 

@@ -75,6 +75,7 @@ def construct(network: Callable[[Checkpoint], T], weights: Checkpoint, cache: We
                 return network(weights.without_values())
         except _Mismatch:
             cache.discard(key)
+    taken_before = weights.without_values()
     with cache.writer(key) as writer:
 
         def keep(array: np.ndarray) -> np.ndarray:
@@ -82,7 +83,13 @@ def construct(network: Callable[[Checkpoint], T], weights: Checkpoint, cache: We
             return array
 
         with _passing(keep):
-            return network(weights)
+            made = network(weights)
+    arrays = cache.read(key, None) if allocate is None else None
+    if arrays is None:
+        return made
+    del made                # a mapped file's pages can be freed, and are in memory already
+    with _replay(arrays):
+        return network(taken_before)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from sparktts_ms.ops.native import library
+from sparktts_ms.weights import memory
 
 # Inputs that make up for each other's errors, at most: the time grows with its square. All 4864 of
 # the released size would leave two thirds of the error that blocks of 1216 leave.
@@ -63,6 +64,8 @@ class Prompts(Calibration):
 
     def attend(self, qkv_proj: nn.Cell, attention: nn.Cell) -> None:
         self._inputs = attention(qkv_proj(self._states), *self._step)
+        for cache in (attention.keys, attention.values):
+            memory.make_zero(cache.data_ptr(), cache.nbytes)
 
     def activate(self, gate_up_proj: nn.Cell) -> None:
         self._inputs = gate_up_proj(self._states)

@@ -30,6 +30,7 @@ from sparktts_ms.weights.torch_file import TorchFile
 
 FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
 BLOCK_ROWS = 4096       # that are compared at once
+BLOCK_CHANNELS = 64     # that are scaled at once
 
 # Components that PyTorch and peft put into names: torch.compile, FSDP, activation checkpoints,
 # Accelerate, and a layer that an adapter wraps.
@@ -278,10 +279,20 @@ def fuse_weight_norm(
         return weights.take("weight", *shape)
     gain_shape = tuple(size if axis in gain_axes else 1 for axis, size in enumerate(shape))
     direction = weights.take("weight_v", *shape)
-    norm_axes = tuple(axis for axis in range(len(shape)) if axis not in gain_axes)
+    gain = weights.take("weight_g", *gain_shape)
+    if 0 not in gain_axes or not weights.has_values:
+        return _scale_to(direction, gain, gain_axes)
+    for first in range(0, len(direction), BLOCK_CHANNELS):      # in place, for the peak of memory
+        part = slice(first, first + BLOCK_CHANNELS)
+        direction[part] = _scale_to(direction[part], gain[part], gain_axes)
+    return direction
+
+
+def _scale_to(direction: np.ndarray, gain: np.ndarray, gain_axes: Sequence[int]) -> np.ndarray:
+    """With these norms over all axes but `gain_axes`; computed in float64."""
+    norm_axes = tuple(axis for axis in range(direction.ndim) if axis not in gain_axes)
     squares = np.square(direction, dtype=np.float64).sum(axis=norm_axes, keepdims=True)
-    gain = weights.take("weight_g", *gain_shape) / np.sqrt(squares)
-    return (direction * gain).astype(np.float32)
+    return (direction * (gain / np.sqrt(squares))).astype(np.float32)
 
 
 def fuse_batch_norm(

@@ -19,6 +19,18 @@ def map_file(descriptor: int, size: int) -> mmap.mmap:
     return mapped
 
 
+def add_mapped(mapped: mmap.mmap) -> None:
+    """Let `release_mapped` free the pages of this mapping of a file too."""
+    _mapped.add(mapped)
+
+
+def make_zero(address: int, size: int) -> None:
+    """Zero private memory that begins with a page and is not shared; it takes none afterwards."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(address), ctypes.c_size_t(size),
+                                  mmap.MADV_DONTNEED)
+
+
 def release_mapped() -> None:
     """Free the pages of mapped files. They come back from the system's cache of files when they
     are used."""

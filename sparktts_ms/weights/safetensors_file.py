@@ -12,14 +12,16 @@ import math
 import os
 import struct
 from collections.abc import Callable, Iterable, Mapping
+from mmap import mmap
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from sparktts_ms.errors import WeightsError, one_line, quoted
 from sparktts_ms.files import atomic_write
+from sparktts_ms.weights.memory import add_mapped
 
 DTYPES = {
     "BOOL": np.dtype("?"), "U8": np.dtype("u1"), "I8": np.dtype("i1"),
@@ -65,7 +67,9 @@ class WeightsFile:
         self._starts: dict[str, int] = {}       # first byte of each tensor
         read_start(path, 1)
         try:
-            self._map = np.asarray(np.memmap(path, np.uint8, "r"))
+            mapped = np.memmap(path, np.uint8, "r")
+            add_mapped(cast(mmap, mapped.base))
+            self._map = np.asarray(mapped)
             self._find_tensors()
         except UnsupportedDtype as error:
             raise self._error(str(error), FLOAT_HINT) from None

@@ -323,7 +323,7 @@ def test_second_start_has_the_same_weights_and_reads_none(kernels, tiny_model, f
     samples = codec.decode(voice, ids)
     encoded = codec.encode_speaker(mel), codec.encode_semantic(features)
     count = len(files(folder))
-    assert count == 6 + read_config(tiny_model).wav2vec2.used_layers
+    assert count == 7 + read_config(tiny_model).wav2vec2.used_layers
 
     for method in ("read", "read_bytes"):
         original = getattr(WeightsFile, method)
