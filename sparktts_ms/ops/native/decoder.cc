@@ -38,10 +38,11 @@ int call(const Kernel& kernel, std::initializer_list<Array> arrays) {
 
 }  // namespace
 
-// x [R, C], eps [1], width of the feed-forward int32 [1], positions and slots of `cached_attention`,
-// cos, sin, then for each layer the addresses of its arrays (see `array_table` in library.py), int64
-// [L, 8, 4]: packed matrix and bias of queries, keys and values, then of the output, packed matrices
-// of gate and up, then of down, which has the output's bias too, zeros; keys, values -> [R, C]
+// x [R, C], eps [1], width of the feed-forward int32 [1], positions and slots of
+// `cached_attention`, cos, sin, then for each layer the addresses of its arrays (see `array_table`
+// in library.py), int64 [L, 8, 4]: packed matrix and bias of queries, keys and values, then of the
+// output, packed matrices of gate and up, then of down, which has the output's bias too, zeros;
+// keys, values -> [R, C]
 KERNEL(decoder) {
   constexpr int kTable = 7, kArrays = 8, kFields = 4;
   auto input = [&](int i) { return Array{tensors[i], shapes[i], dtypes[i]}; };
@@ -69,7 +70,8 @@ KERNEL(decoder) {
     const Array bias = array(3);
     int error = call(rms_norm_linear, {x, eps, array(0), array(1), qkv});
     if (!error)
-      error = call(cached_attention, {qkv, cos, sin, array(6), array(7), positions, slots, attended});
+      error = call(cached_attention,
+                   {qkv, cos, sin, array(6), array(7), positions, slots, attended});
     if (!error) error = call(linear_add, {attended, array(2), bias, x, y});
     if (!error) error = call(rms_norm_swiglu, {y, eps, array(4), gated});
     if (!error) error = call(linear_add, {gated, array(5), bias, y, y});
