@@ -4,9 +4,9 @@ A stage cannot take less time than to read from memory what it reads (bytes over
 than to compute its products (MACs over peak). Its floor is the larger of the two, and its share of
 the limit is the floor over the time that it took. Products are those of matrices and convolutions,
 counted from the sizes in the configuration. With AMX a product of frames is several of bfloat16
-(ops/native/bf16_parts.h); without, a convolution of 7 taps in the wave generator counts the 10
-products for 4 outputs of Toom-Cook instead of 28. Everything else (norms, activations, softmax,
-sampling) has no floor.
+(ops/native/bf16_parts.h): in the encoders, and beside quantized weights in the wave generator.
+Elsewhere a convolution of 7 taps counts the 10 products for 4 outputs of Toom-Cook instead of 28.
+Everything else (norms, activations, softmax, sampling) has no floor.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine_peak import MachinePeak, measure_peak
-from benchmarks.plan import BATCH_SIZES, FLOAT, PREFILL, Results
+from benchmarks.plan import BATCH_SIZES, FLOAT, INT8, PREFILL, Results
 from sparktts_ms.bicodec.ecapa import BOTTLENECK, SCALE
 from sparktts_ms.bicodec.perceiver import DEPTH, HEAD_DIM, HEADS
 from sparktts_ms.bicodec.wave_generator import DILATIONS
@@ -166,9 +166,10 @@ def all_work(config: ModelConfig, bytes_read: Mapping[str, Mapping[str, int]],
     encoding += speaker_macs(config.bicodec.speaker_encoder, 96000 // config.bicodec.mel.hop_length)
     found.append(Work("recording of 6 s to ids", "encode", FLOAT, encoding, "float32", parts=3))
     for count in (50, 250):
-        found.append(Work(f"{count} frames to waveform", f"wave {count}", FLOAT,
-                          wave_macs(config, count, TAPS if tiles else TOOM_COOK), "float32",
-                          parts=2))
+        for engine, parts in ((FLOAT, 0), (INT8, 2 if tiles else 0)):
+            found.append(Work(f"{count} frames to waveform", f"wave {count}", engine,
+                              wave_macs(config, count, TAPS if parts else TOOM_COOK), "float32",
+                              parts=parts))
     return found
 
 

@@ -107,7 +107,7 @@ def task_groups(quick: bool, against: str | None = None) -> list[list[Task]]:
         [decode(400, 1, (*all_engines,)),
          *(decode(400, streams, (*OURS, *older_int8)) for streams in BATCH_SIZES[1:])],
         [Task("sample", {"draws": 200}, OURS, (Row("sampling a token", "ms", milliseconds),))],
-        [wave(50, (*OURS, TORCH)), wave(250, (*OURS, *older[:1], TORCH))],
+        [wave(50, (*OURS, TORCH)), wave(250, (*OURS, *older, TORCH))],
         [Task("first_audio", {"tokens": 250}, (*OURS, *older_int8), (first_audio,))],
     ]
     lengths = (5,) if quick else (5, 20)

@@ -115,7 +115,8 @@ class BiCodec:
     @cached_property
     def generator(self) -> PaddedNetwork:
         def construct(weights: Checkpoint) -> WaveGenerator:
-            generator = WaveGenerator(weights.at("decoder"), self.config.decoder)
+            generator = WaveGenerator(weights.at("decoder"), self.config.decoder,
+                                      self.runtime.vocoder_tiles)
             finish(weights, "generator")
             return generator
 
@@ -227,12 +228,14 @@ class BiCodec:
 
     def _construct(self, network: Callable[[Checkpoint], T], part: str) -> T:
         weights = Checkpoint(self.path, LAYOUT)
-        return self.runtime.construct(network, weights, part, self.config, mapped=True)
+        return self.runtime.construct(network, weights, part, self.config,
+                                      self.runtime.vocoder_tiles, mapped=True)
 
     def _release_front_end(self) -> None:
         """With `low_memory`: its pages, or where they are not those of a file, itself."""
         self.runtime.release_mapped()
-        if self.runtime.low_memory and self.runtime.weight_cache is None:
+        is_peak = "generator" not in self.__dict__      # packing it takes most memory
+        if is_peak and self.runtime.low_memory and self.runtime.weight_cache is None:
             self.__dict__.pop("front_end", None)
             self.runtime.release_memory()
 

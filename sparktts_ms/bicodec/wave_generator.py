@@ -20,9 +20,10 @@ DILATIONS = (1, 3, 9)
 
 
 class UpsamplingStage(nn.Cell):
-    """Snake, transposed convolution to half the channels, three residual units."""
+    """Snake, transposed convolution to half the channels, three residual units. tiles: see
+    `upsampling_stage`."""
 
-    def __init__(self, weights: Checkpoint, inputs: int, rate: int, kernel_size: int):
+    def __init__(self, weights: Checkpoint, inputs: int, rate: int, kernel_size: int, tiles: bool):
         super().__init__()
         outputs = inputs // 2
         self.rate = rate
@@ -34,7 +35,7 @@ class UpsamplingStage(nn.Cell):
         del kernel
         units = (residual_unit(weights.at(f"{n}.block"), outputs, dilation)
                  for n, dilation in enumerate(DILATIONS, 2))
-        self.layers = nn.CellList(convolution.upsampling_stage(up, rate, units))
+        self.layers = nn.CellList(convolution.upsampling_stage(up, rate, units, tiles))
 
     def construct(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         # x of T frames, mask [T, 1] -> x of rate T frames, mask [rate T, 1]
@@ -45,15 +46,18 @@ class UpsamplingStage(nn.Cell):
 
 
 class WaveGenerator(nn.Cell):
-    def __init__(self, weights: Checkpoint, config: WaveGeneratorConfig):
+    """tiles: see `upsampling_stage`."""
+
+    def __init__(self, weights: Checkpoint, config: WaveGeneratorConfig, tiles: bool = False):
         super().__init__()
         channels = config.channels
         first = weights.at("model.0")
         kernel = fuse_weight_norm(first, channels, config.input_channel, 7)
-        self.conv_pre = convolution.conv7(kernel, first.take("bias", channels))
+        self.conv_pre = convolution.conv7(kernel, first.take("bias", channels), tiles)
         stages = []
         for n, (rate, size) in enumerate(zip(config.rates, config.kernel_sizes, strict=True), 1):
-            stages.append(UpsamplingStage(weights.at(f"model.{n}.block"), channels, rate, size))
+            stage = weights.at(f"model.{n}.block")
+            stages.append(UpsamplingStage(stage, channels, rate, size, tiles))
             channels //= 2
         self.stages = nn.CellList(stages)
         post = snake_conv(weights.at(f"model.{len(stages) + 1}"),

@@ -66,9 +66,10 @@ def conv(kernel: np.ndarray, bias: np.ndarray, stride: int = 1, padding: int = 0
                     rows=lambda frames: (frames + 2 * padding - size) // stride + 1)
 
 
-def conv7(kernel: np.ndarray, bias: np.ndarray) -> nn.Cell:
-    """A convolution of kernel size 7, with fewer products on CPUs that lack AMX (toom_cook.py)."""
-    if library.has_tiles():
+def conv7(kernel: np.ndarray, bias: np.ndarray, tiles: bool = False) -> nn.Cell:
+    """A convolution of kernel size 7, on CPUs with fewer products (toom_cook.py) or, if `tiles`, by
+    AMX."""
+    if tiles:
         return conv(kernel, bias, padding=3)
     if library.enabled():
         return NativeOp("conv7", pack_filters(kernel), bias, toom_cook.TRANSFORMS,
@@ -76,8 +77,9 @@ def conv7(kernel: np.ndarray, bias: np.ndarray) -> nn.Cell:
     return Conv1d(kernel, bias, padding=3)
 
 
-def upsample(weights: SnakeConvWeights, stride: int) -> nn.Cell:
-    """Snake, then transposed convolution to stride T frames; kernel [I, O, K], K - stride even."""
+def upsample(weights: SnakeConvWeights, stride: int, tiles: bool = False) -> nn.Cell:
+    """Snake, then transposed convolution to stride T frames; kernel [I, O, K], K - stride even.
+    tiles: see `upsampling_stage`."""
     kernel, bias, alpha = weights
     if not library.enabled():
         return nn.SequentialCell(Snake(alpha), ConvTranspose1d(kernel, bias, stride))
@@ -90,18 +92,18 @@ def upsample(weights: SnakeConvWeights, stride: int) -> nn.Cell:
     packed = np.concatenate(matrices)
     del matrices
     return NativeOp("conv_transpose", packed, bias, alpha,
-                    geometry(size, stride, padding, True), columns=outputs,
+                    geometry(size, stride, padding, True, tiles), columns=outputs,
                     rows=lambda frames: frames * stride)
 
 
-def residual_unit(weights: ResidualUnitWeights) -> nn.Cell:
-    """x + conv2(snake(conv1(snake(x)))) in convolution layout."""
+def residual_unit(weights: ResidualUnitWeights, tiles: bool = False) -> nn.Cell:
+    """x + conv2(snake(conv1(snake(x)))) in convolution layout. tiles: see `upsampling_stage`."""
     if not library.enabled():
         return ResidualUnit(weights)
     conv1, conv2, dilation = weights
     constants = (library.pack(conv2.kernel[:, :, 0]), conv2.bias, conv2.alpha)
     step = np.array([dilation], np.int32)
-    if library.has_tiles():
+    if tiles:
         return NativeOp("residual_unit", pack_kernel(conv1.kernel), conv1.bias, conv1.alpha,
                         *constants, step)
     return NativeOp("residual_unit_toom_cook", pack_filters(conv1.kernel), conv1.bias, conv1.alpha,
@@ -109,14 +111,15 @@ def residual_unit(weights: ResidualUnitWeights) -> nn.Cell:
 
 
 def upsampling_stage(up: SnakeConvWeights, stride: int,
-                     units: Iterable[ResidualUnitWeights]) -> list[nn.Cell]:
+                     units: Iterable[ResidualUnitWeights], tiles: bool = False) -> list[nn.Cell]:
     """`upsample`, then a `residual_unit` for each of `units`: cells to call one after another.
 
-    What passes between them may be scaled for each channel (see residual_unit.py).
+    What passes between them may be scaled for each channel (see residual_unit.py). tiles: products
+    are those of AMX, of numbers that keep 16 bits (native/bf16_parts.h); else of float32.
     """
     if on_ascend():
         return scaled_stage(up, stride, units)
-    return [upsample(up, stride), *map(residual_unit, units)]
+    return [upsample(up, stride, tiles), *(residual_unit(unit, tiles) for unit in units)]
 
 
 class FrameConv(nn.Cell):
@@ -164,9 +167,10 @@ class PositionalConv(nn.Cell):
         return x + self.activation(mint.narrow(to_frames(y), 0, 0, x.shape[0]))
 
 
-def geometry(kernel_size: int, stride: int, padding: int, snake: bool) -> np.ndarray:
-    """How a convolution kernel reads its input, int32 [4]."""
-    return np.array([kernel_size, stride, padding, snake], np.int32)
+def geometry(kernel_size: int, stride: int, padding: int, snake: bool,
+             tiles: bool = False) -> np.ndarray:
+    """How a convolution kernel reads its input, int32 [5]. tiles: of `upsample`."""
+    return np.array([kernel_size, stride, padding, snake, tiles], np.int32)
 
 
 def pack_kernel(kernel: np.ndarray) -> np.ndarray:

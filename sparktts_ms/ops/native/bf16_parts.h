@@ -3,8 +3,7 @@
 // A number is split into parts x0 + x1 (+ x2), each what the former leave of it, rounded to
 // bfloat16. Of the products of two such sums those are added up that matter:
 //
-//   2 parts   x0 y0 + x0 y1 + x1 y0: the error of a product is 4e-6, as that of the method of Toom
-//             and Cook in float32 (toom_cook.cc)
+//   2 parts   x0 y0 + x0 y1 + x1 y0: numbers keep 16 bits, the error of a product is 4e-6
 //   3 parts   those and x1 y1 + x0 y2 + x2 y0: 2e-7, as that of float32
 //
 // The parts of frames [T, C] are stored in slices of 32 columns, each [T][part][32], so that 16

@@ -27,10 +27,11 @@ auto padded(const float* x, int64_t frames, int64_t channels, const float* alpha
   };
 }
 
-// How a convolution reads its input: int32 [4].
+// How a convolution reads its input: int32 [5].
 struct Geometry {
-  int64_t taps, stride, padding, snake;
-  explicit Geometry(const int32_t* g) : taps(g[0]), stride(g[1]), padding(g[2]), snake(g[3]) {}
+  int64_t taps, stride, padding, snake, tiles;
+  explicit Geometry(const int32_t* g)
+      : taps(g[0]), stride(g[1]), padding(g[2]), snake(g[3]), tiles(g[4]) {}
 };
 
 // A convolution with few outputs, whose panel would be mostly zeros: its windows times columns of
@@ -108,7 +109,8 @@ KERNEL(conv_transpose) {
   float* y = at<float>(tensors, 5);
   const Frames<2> input(frames + 2 * margin, channels, 1,
                         padded(at<const float>(tensors, 0), frames, channels,
-                               g.snake ? alpha : nullptr, margin));
+                               g.snake ? alpha : nullptr, margin),
+                        g.tiles != 0);
   std::vector<WindowMatrix> phases;
   const float* packed = at<const float>(tensors, 1);
   for (int64_t phase = 0; phase < g.stride; ++phase) {

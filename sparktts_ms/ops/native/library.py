@@ -124,7 +124,7 @@ def enabled() -> bool:
 
 
 def has_tiles() -> bool:
-    """Whether products of frames use AMX, for which a convolution is fastest without Toom-Cook."""
+    """Whether products of frames use AMX."""
     return _library is not None and bool(_library.sparktts_has_tiles())
 
 

@@ -1,5 +1,5 @@
 // The residual unit of the wave generator: x + conv2(snake(conv1(snake(x)))), where conv1 has seven
-// taps, which may be dilated, and conv2 one. toom_cook.cc has another form.
+// taps, which may be dilated, and conv2 one. With AMX; toom_cook.cc has the form in float32.
 
 #include "frames.h"
 

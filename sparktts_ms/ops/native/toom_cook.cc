@@ -172,7 +172,7 @@ KERNEL(residual_unit_toom_cook) {
   const int64_t frames = shapes[0][0], channels = f.channels, chunk = chunk_size(frames, f);
   float* y = at<float>(tensors, 9);
   Scratch scratch(scratch_floats(chunk, f) * 4);
-  Frames<2> hidden(chunk, channels);
+  Frames<2> hidden(chunk, channels, 1, false);      // without tiles, as exact as the rest
   for (int64_t begin = 0; begin < frames; begin += chunk) {
     auto to_hidden = [&](const float* sums, int64_t t, int64_t column) {
       const int64_t width = std::min<int64_t>(kPanel, channels - column);

@@ -5,13 +5,12 @@ import functools
 import numpy as np
 import pytest
 
-from sparktts_ms.ops import convolution
-from sparktts_ms.ops.convolution import residual_unit
+from sparktts_ms.ops.convolution import conv7, residual_unit, upsample
 from sparktts_ms.ops.native import library
+from sparktts_ms.ops.residual_unit import SnakeConvWeights
 from tests.helpers import assert_close, random_normal, run_cell
 from tests.ops.native.test_library import LINEAR_SOURCES, call_kernel
-from tests.ops.test_convolution import convolution as exact_convolution
-from tests.ops.test_convolution import unit_output, unit_weights
+from tests.ops.test_convolution import convolution, unit_output, unit_weights, upsampled
 
 normal = functools.partial(random_normal, np.random.default_rng(5))
 
@@ -56,21 +55,26 @@ def test_same_result_without_tiles(kernels, monkeypatch, target):
     assert_close(linear(path, x, w, bias), x.astype(np.float64) @ w.T + bias, 3e-6, scale=1.0)
 
 
-@pytest.mark.parametrize("tiles", [False, True])
-@pytest.mark.parametrize("channels", [40, 96])
-def test_residual_unit_in_both_forms(kernels, monkeypatch, tiles, channels):
-    """With and without the method of Toom and Cook, on any processor."""
-    monkeypatch.setattr(convolution.library, "has_tiles", lambda: tiles)
+@pytest.mark.parametrize("channels", [8, 40, 96])
+@pytest.mark.parametrize("frames", [1, 50, 9000])
+def test_residual_unit_with_tiles(kernels, frames, channels):
     weights = unit_weights(channels, 3)
-    x = normal(1000, channels)
-    assert_close(run_cell(residual_unit(weights), x), unit_output(x, weights), 2e-5, scale=1.0)
+    x = normal(frames, channels)
+    unit = residual_unit(weights, tiles=True)
+    assert_close(run_cell(unit, x), unit_output(x, weights), 2e-5, scale=1.0)
 
 
-@pytest.mark.parametrize("tiles", [False, True])
-def test_conv7_in_both_forms(kernels, monkeypatch, tiles):
-    monkeypatch.setattr(convolution.library, "has_tiles", lambda: tiles)
+@pytest.mark.parametrize("stride, taps", [(8, 16), (5, 11), (2, 4)])
+def test_upsampling_with_tiles(kernels, stride, taps):
+    x = normal(90, 70)
+    weights = SnakeConvWeights(normal(70, 35, taps) / 9, normal(35), np.exp(normal(70, scale=0.3)))
+    cell = upsample(weights, stride, tiles=True)
+    assert_close(run_cell(cell, x), upsampled(x, weights, stride), 2e-5, scale=1.0)
+
+
+def test_conv7_with_tiles(kernels):
     x = normal(300, 70)
     w = normal(40, 70, 7)
     bias = normal(40)
-    expected = exact_convolution(x, w, bias, padding=3)
-    assert_close(run_cell(convolution.conv7(w, bias), x), expected, 2e-5, scale=1.0)
+    expected = convolution(x, w, bias, padding=3)
+    assert_close(run_cell(conv7(w, bias, tiles=True), x), expected, 2e-5, scale=1.0)
