@@ -264,7 +264,7 @@ NUMBERS = """0 2 110 1999 12345 1,234 12,345,678 3.14 -5 50% 1/2 3:30 2024-05-06
 PLAIN = st.characters(
     exclude_categories=("Nd", "No"),
     exclude_characters="αβγδεζηθικλμνξπρσςτυφχψωΓΔΘΛΞΠΣΦΨΩ"
-    "&＆@＠+＋=＝:.°∞√π÷±≈≃≠≤≥⩽⩾‰©⁺⁻²³¹")
+    "&＆@＠#＃+＋=＝:.°∞√π÷±≈≃≠≤≥⩽⩾‰©⁺⁻²³¹")
 FREQUENT = st.sampled_from("0123456789.,:-/%$¥+=&@~ amk天年月日第个\"'\\\n")
 ANY = st.text(st.one_of(FREQUENT, st.characters()), max_size=60)
 
