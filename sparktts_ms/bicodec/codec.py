@@ -120,7 +120,7 @@ class BiCodec:
             finish(weights, "generator")
             return generator
 
-        generator = self._construct(construct, "wave generator")
+        generator = self._construct(construct, "wave generator", self.runtime.vocoder_tiles)
         return self.runtime.compile_padded(generator, "wave generator")
 
     def load_decoder(self) -> None:
@@ -226,10 +226,9 @@ class BiCodec:
                           (window.valid_end - window.start) * rate)
             yield samples.asnumpy()[valid]
 
-    def _construct(self, network: Callable[[Checkpoint], T], part: str) -> T:
+    def _construct(self, network: Callable[[Checkpoint], T], part: str, *settings: object) -> T:
         weights = Checkpoint(self.path, LAYOUT)
-        return self.runtime.construct(network, weights, part, self.config,
-                                      self.runtime.vocoder_tiles, mapped=True)
+        return self.runtime.construct(network, weights, part, self.config, *settings, mapped=True)
 
     def _release_front_end(self) -> None:
         """With `low_memory`: its pages, or where they are not those of a file, itself."""

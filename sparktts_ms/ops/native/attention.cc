@@ -41,42 +41,40 @@ void narrow(float x, uint16_t* out) { *out = float_to_half(x); }
 f32x16 widen(const float* x) { return load<f32x16>(x); }
 f32x16 widen(const uint16_t* x) { return half_to_float(x); }
 
-// out [R, 32] = or += rows of `width` numbers from x on times numbers of a cache, whose row k
-// begins at w + k * w_stride. Numbers further on are fetched meanwhile.
-template <int R, typename Number>
-void cache_tile(const float* x, int64_t stride, int64_t width, const Number* w, int64_t w_stride,
-                bool add, float* out) {
-  f32x16 sums[R][2] = {};
-  for (int r = 0; add && r < R; ++r) {
-    sums[r][0] = load<f32x16>(out + r * kPanel);
-    sums[r][1] = load<f32x16>(out + r * kPanel + kLanes);
-  }
+// Rows of `width` numbers, `stride` apart, as the left side of products with a cache.
+template <typename Number>
+struct CacheRows {
+  const float* x;
+  int64_t stride, width;
+
+  // Rows 0 .. R - 1 times numbers of the cache, whose row k begins at panel + k * step; with `add`,
+  // added to out [R, 32]. Numbers further on are fetched meanwhile.
+  template <int R>
+  void tile(const void* panel, float* out, int64_t step, bool add) const {
+    const auto* w = static_cast<const Number*>(panel);
+    f32x16 sums[R][2] = {};
+    for (int r = 0; add && r < R; ++r) {
+      sums[r][0] = load<f32x16>(out + r * kPanel);
+      sums[r][1] = load<f32x16>(out + r * kPanel + kLanes);
+    }
 #pragma GCC unroll 2
-  for (int64_t k = 0; k < width; ++k, w += w_stride) {
-    for (int64_t i = 0; i < kPanel; i += 64 / static_cast<int64_t>(sizeof(Number)))
-      __builtin_prefetch(w + kAhead + i);
-    const f32x16 w0 = widen(w), w1 = widen(w + kLanes);
+    for (int64_t k = 0; k < width; ++k, w += step) {
+      for (int64_t i = 0; i < kPanel; i += 64 / static_cast<int64_t>(sizeof(Number)))
+        __builtin_prefetch(w + kAhead + i);
+      const f32x16 w0 = widen(w), w1 = widen(w + kLanes);
 #pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const f32x16 v = broadcast(x[r * stride + k]);
+        sums[r][0] += v * w0;
+        sums[r][1] += v * w1;
+      }
+    }
     for (int r = 0; r < R; ++r) {
-      const f32x16 v = broadcast(x[r * stride + k]);
-      sums[r][0] += v * w0;
-      sums[r][1] += v * w1;
+      store(out + r * kPanel, sums[r][0]);
+      store(out + r * kPanel + kLanes, sums[r][1]);
     }
   }
-  for (int r = 0; r < R; ++r) {
-    store(out + r * kPanel, sums[r][0]);
-    store(out + r * kPanel + kLanes, sums[r][1]);
-  }
-}
-
-// The tile of `rows` rows, at most R; the number becomes a template argument.
-template <int R, typename... Arguments>
-void run_cache_tile(int64_t rows, Arguments... arguments) {
-  if constexpr (R > 0) {
-    if (rows == R) return cache_tile<R>(arguments...);
-    run_cache_tile<R - 1>(rows, arguments...);
-  }
-}
+};
 
 // `cached_attention` with keys and values of type `Number`: float, or uint16_t, which are float16.
 template <typename Number>
@@ -175,7 +173,8 @@ int cached_attention_of(void** tensors, int64_t** shapes) {
       for (int64_t s = 0; s < length; s += kPanel) {
         for (int64_t q = 0; q < count; q += kRows) {
           const int64_t n = std::min<int64_t>(kRows, count - q);
-          run_cache_tile<kRows>(n, queries + q * dim, dim, dim, key + s * dim, kPanel, false, sums);
+          const CacheRows<Number> rows_of_queries{queries + q * dim, dim, dim};
+          run_tile<kRows>(rows_of_queries, n, key + s * dim, sums, int64_t{kPanel}, false);
           for (int64_t i = 0; i < n; ++i)
             std::memcpy(scores + (q + i) * stride + s, sums + i * kPanel, kPanel * sizeof(float));
         }
@@ -193,8 +192,8 @@ int cached_attention_of(void** tensors, int64_t** shapes) {
         for (int64_t q = 0; q < count; q += kRows) {
           const int64_t n = std::min<int64_t>(kRows, count - q);
           for (int64_t c = 0; c < dim; c += kPanel, out += n * kPanel)
-            run_cache_tile<kRows>(n, scores + q * stride + s, stride, width, value + s * dim + c,
-                                  dim, s > 0, out);
+            run_tile<kRows>(CacheRows<Number>{scores + q * stride + s, stride, width}, n,
+                            value + s * dim + c, out, dim, s > 0);
         }
       }
       const float* sum = sums;

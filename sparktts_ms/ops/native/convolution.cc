@@ -19,10 +19,7 @@ auto padded(const float* x, int64_t frames, int64_t channels, const float* alpha
     }
     const float* in = x + (row - before) * channels;
     if (!alpha) return in;
-    for (int64_t c = 0; c < channels; ++c) {
-      const float u = in[c] * alpha[c];
-      out[c] = u + sine_squared(u);
-    }
+    for (int64_t c = 0; c < channels; ++c) out[c] = snake(in[c] * alpha[c]);
     return out;
   };
 }

@@ -32,15 +32,15 @@ struct Rows {
   static constexpr int kMaxRows = kRows;
   Rows from(int64_t row) const { return {x + row * stride, stride, width, taps, tap_stride}; }
 
-  // Rows 0 .. R - 1 times one panel whose row k begins at w + k * w_stride -> out [R, 32]
+  // Rows 0 .. R - 1 times one panel -> out [R, 32]
   template <int R>
-  void tile(const void* panel, float* out, int64_t w_stride = kPanel) const {
+  void tile(const void* panel, float* out) const {
     const float* w = static_cast<const float*>(panel);
     f32x16 sums[R][2] = {};
     for (int64_t tap = 0; tap < taps; ++tap) {
       const float* row = x + tap * tap_stride;
 #pragma GCC unroll 2
-      for (int64_t k = 0; k < width; ++k, w += w_stride) {
+      for (int64_t k = 0; k < width; ++k, w += kPanel) {
         if (R <= 4) {
           __builtin_prefetch(w + 32 * kPanel);
           __builtin_prefetch(w + 32 * kPanel + kLanes);
@@ -62,12 +62,12 @@ struct Rows {
 };
 
 // The tile of `rows` rows, at most R; the number becomes a template argument.
-template <int R, typename Operand, typename... Stride>
+template <int R, typename Operand, typename... Settings>
 inline void run_tile(const Operand& x, int64_t rows, const void* panel, float* out,
-                     Stride... w_stride) {
+                     Settings... settings) {
   if constexpr (R > 0) {
-    if (rows == R) return x.template tile<R>(panel, out, w_stride...);
-    run_tile<R - 1>(x, rows, panel, out, w_stride...);
+    if (rows == R) return x.template tile<R>(panel, out, settings...);
+    run_tile<R - 1>(x, rows, panel, out, settings...);
   }
 }
 

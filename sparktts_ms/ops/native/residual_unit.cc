@@ -9,8 +9,6 @@ namespace {
 
 constexpr int64_t kChunkBytes = 3 << 20;        // of inputs, which stay in the cache
 
-float snake(float u) { return u + sine_squared(u); }
-
 }  // namespace
 
 // x [T, C], conv1's matrix, bias, alpha [C], conv2's matrix, bias, alpha [C], dilation int32 [1]
@@ -48,16 +46,11 @@ KERNEL(residual_unit) {
     };
     input.multiply({0, 1, kTaps, dilation, 0, channels}, count, at<const float>(tensors, 1),
                    channels, to_hidden);
-    auto to_output = [&](const float* sums, int64_t row, int64_t n, int64_t panel) {
-      const int64_t first = panel * kPanel, width = std::min<int64_t>(kPanel, channels - first);
-      for (int64_t r = 0; r < n; ++r) {
-        const int64_t start = (begin + row + r) * channels + first;
-        for (int64_t i = 0; i < width; ++i)
-          y[start + i] = x[start + i] + (sums[r * kPanel + i] + bias2[first + i]);
-      }
+    auto add = [=](float sum, int64_t o, int64_t i) {
+      return x[begin * channels + i] + (sum + bias2[o]);
     };
     hidden.multiply({0, 1, 1, 1, 0, channels}, count, at<const float>(tensors, 4), channels,
-                    to_output);
+                    store_outputs(y + begin * channels, channels, add));
   }
   return 0;
 }

@@ -61,10 +61,7 @@ void convolve(const float* x, int64_t frames, int64_t begin, int64_t chunk, cons
       }
       const float* row = x + (first + i) * channels;
       if (alpha)
-        for (int64_t c = 0; c < channels; ++c) {
-          const float u = row[c] * alpha[c];
-          out[c] = u + sine_squared(u);
-        }
+        for (int64_t c = 0; c < channels; ++c) out[c] = snake(row[c] * alpha[c]);
       else
         std::memcpy(out, row, channels * sizeof(float));
     }
@@ -177,23 +174,17 @@ KERNEL(residual_unit_toom_cook) {
     auto to_hidden = [&](const float* sums, int64_t t, int64_t column) {
       const int64_t width = std::min<int64_t>(kPanel, channels - column);
       float out[kPanel];
-      for (int64_t i = 0; i < width; ++i) {
-        const float u = (sums[i] + f.bias[column + i]) * alpha2[column + i];
-        out[i] = u + sine_squared(u);
-      }
+      for (int64_t i = 0; i < width; ++i)
+        out[i] = snake((sums[i] + f.bias[column + i]) * alpha2[column + i]);
       hidden.write(t - begin, column, width, out);
     };
     convolve(x, frames, begin, chunk, alpha1, f, scratch.as<float>(), to_hidden);
-    auto to_output = [&](const float* sums, int64_t row, int64_t n, int64_t panel) {
-      const int64_t first = panel * kPanel, width = std::min<int64_t>(kPanel, channels - first);
-      for (int64_t r = 0; r < n; ++r) {
-        const int64_t start = (begin + row + r) * channels + first;
-        for (int64_t i = 0; i < width; ++i)
-          y[start + i] = x[start + i] + (sums[r * kPanel + i] + bias2[first + i]);
-      }
+    auto add = [=](float sum, int64_t o, int64_t i) {
+      return x[begin * channels + i] + (sum + bias2[o]);
     };
     hidden.multiply({0, 1, 1, 1, 0, channels}, std::min(chunk, frames - begin),
-                    at<const float>(tensors, 4), channels, to_output);
+                    at<const float>(tensors, 4), channels,
+                    store_outputs(y + begin * channels, channels, add));
   }
   return 0;
 }

@@ -106,28 +106,23 @@ inline i32x16 dot4(i32x16 sums, u8x64 weights, const int8_t* x) {
   }
   std::memcpy(&sums, halves, sizeof sums);
   return sums;
-#elif defined(__ARM_FEATURE_MATMUL_INT8)
-  int32x4_t parts[4];
-  uint8x16_t bytes[4];
-  std::memcpy(parts, &sums, sizeof sums);
-  std::memcpy(bytes, &weights, sizeof weights);
-  const int8x16_t x8 = vreinterpretq_s8_s32(vdupq_n_s32(four));
-  for (int p = 0; p < 4; ++p) parts[p] = vusdotq_s32(parts[p], bytes[p], x8);
-  std::memcpy(&sums, parts, sizeof sums);
-  return sums;
 #elif defined(__ARM_FEATURE_DOTPROD)
-  // the instruction is signed: weights - 128, and 128 times the sum of x added back
   int32x4_t parts[4];
   uint8x16_t bytes[4];
   std::memcpy(parts, &sums, sizeof sums);
   std::memcpy(bytes, &weights, sizeof weights);
   const int8x16_t x8 = vreinterpretq_s8_s32(vdupq_n_s32(four));
-  // 64, added twice, because 128 does not fit int8
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+  for (int p = 0; p < 4; ++p) parts[p] = vusdotq_s32(parts[p], bytes[p], x8);
+#else
+  // The instruction is signed: weights - 128, and 128 times the sum of x added back, as twice 64,
+  // because 128 does not fit int8.
   const int32x4_t back = vdotq_s32(vdupq_n_s32(0), x8, vdupq_n_s8(64));
   for (int p = 0; p < 4; ++p) {
     const int8x16_t w8 = vreinterpretq_s8_u8(veorq_u8(bytes[p], vdupq_n_u8(0x80)));
     parts[p] = vaddq_s32(vdotq_s32(parts[p], w8, x8), vaddq_s32(back, back));
   }
+#endif
   std::memcpy(&sums, parts, sizeof sums);
   return sums;
 #else
@@ -172,6 +167,8 @@ inline float sine_squared(float x) {
                      r2 * (2.7525562e-6f + r2 * -2.3889859e-8f)))));
   return sine * sine;
 }
+
+inline float snake(float u) { return u + sine_squared(u); }
 
 // exp(x) for x <= 0; relative error 2e-7. The standard library's does not vectorise.
 inline float exp_negative(float x) {
