@@ -17,6 +17,7 @@ import yaml
 
 from cli import serve, webui
 from sparktts_ms.ops.native import library
+from sparktts_ms.weights import weight_cache
 from tests.helpers import ROOT
 
 pytest.importorskip("prometheus_client", reason="the server needs requirements-serve.txt")
@@ -343,10 +344,21 @@ def test_models_are_read_only_and_voices_are_kept(name):
 def test_keys_of_services_come_from_outside(name):
     service = SERVICES[name]
     assert service["secrets"] == ["api_keys"]
-    assert service["environment"] == {
-        api_keys.VARIABLE: "${SPARKTTS_API_KEY:-}",
-        api_keys.FILE_VARIABLE: "/run/secrets/api_keys"}
+    assert service["environment"][api_keys.VARIABLE] == "${SPARKTTS_API_KEY:-}"
+    assert service["environment"][api_keys.FILE_VARIABLE] == "/run/secrets/api_keys"
     assert COMPOSE["secrets"] == {"api_keys": {"file": "${SPARKTTS_API_KEY_FILE:-/dev/null}"}}
+
+
+@pytest.mark.parametrize("name", ["cpu", "page"])
+def test_packed_weights_are_kept_in_a_volume(name):
+    service = SERVICES[name]
+    image = FOLDER / "cpu.Dockerfile"
+    assert environment(image)[weight_cache.VARIABLE] == "0"     # without a volume
+    folder = Path(service["environment"][weight_cache.VARIABLE])
+    volumes = dict(volume.split(":") for volume in service["volumes"] if isinstance(volume, str))
+    assert volumes["cache"] == str(folder.parent)
+    made = dict(stages(image)[0])["RUN"]
+    assert re.search(rf"--owner 10001 --group 10001 (\S+ )*{folder.parent}\b", made)
 
 
 def test_ascend_has_its_devices_and_the_driver():

@@ -192,3 +192,16 @@ class TestDecoder:
         x = Tensor(np.ascontiguousarray((z["dec.prenet"] + z["dec.d_vector"][:, None]).T))
         close(to_frames(networks.generator.conv_pre(to_conv_layout(x))).T, z["dec.gen_stage0"])
         close(networks.generator(x, networks.mask(x.shape[0])), z["dec.wav"])
+
+    def test_wave_generator_in_tiles(self, kernels, tiny_model, arrays, name):
+        """As beside quantized weights: products of sums of two bfloat16 parts, 16 bits; float32's
+        error is near 1e-6."""
+        if not kernels.has_tiles():
+            pytest.skip("needs a processor with AMX")
+        z = arrays[name]
+        weights = Checkpoint(tiny_model / "BiCodec" / "model.safetensors")
+        config = read_config(tiny_model).bicodec.decoder
+        generator = WaveGenerator(weights.at("decoder"), config, tiles=True)
+        x = Tensor(np.ascontiguousarray((z["dec.prenet"] + z["dec.d_vector"][:, None]).T))
+        error = np.abs(generator(x, None).asnumpy() - z["dec.wav"]).max()
+        assert 1e-5 < error / np.abs(z["dec.wav"]).max() < 2e-4
