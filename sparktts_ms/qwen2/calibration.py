@@ -79,18 +79,6 @@ NO_CALIBRATION = Calibration()
 
 def error_factor(rows: np.ndarray) -> np.ndarray:
     """The factor of the rows [R, I] of a product (see `library.pack`), float32 [I, block]."""
-    inputs = rows.shape[1]
-    block = library.factor_block(inputs, BLOCK)
-    factor = np.zeros((inputs, block), np.float32)
-    damping = np.float32(DAMPING * np.square(rows).mean() + np.finfo(np.float32).tiny)
-    for first in range(0, inputs, block):
-        part = rows[:, first:first + block]
-        size = part.shape[1]
-        products = part.T @ part / np.float32(len(part))
-        products[np.diag_indices(size)] += damping
-        # U D U^T with U unit upper triangular, from a factorization that begins at the other end
-        root = np.linalg.cholesky(products[::-1, ::-1])[::-1, ::-1]
-        diagonal = np.diag(root)
-        factor[first:first + size, :size] = root / diagonal
-        factor[np.arange(first, first + size), np.arange(size)] = np.square(diagonal)
-    return factor
+    block = library.factor_block(rows.shape[1], BLOCK)
+    mean_square = np.einsum("ri,ri->r", rows, rows).mean() / rows.shape[1]
+    return library.error_factor(rows, block, DAMPING * mean_square + np.finfo(np.float32).tiny)

@@ -13,7 +13,7 @@ from sparktts_ms.weights.checkpoint import find_weights
 
 
 @pytest.mark.parametrize("largest", [200, 64])
-def test_factor(monkeypatch, largest):
+def test_factor(kernels, monkeypatch, largest):
     monkeypatch.setattr(calibration, "BLOCK", largest)
     random = np.random.default_rng(0)
     inputs = 100

@@ -25,7 +25,7 @@ from typing import Any, cast
 import numpy as np
 from mindspore import Tensor, ops
 
-from sparktts_ms.ops.native.huge_pages import allocate
+from sparktts_ms.ops.native.huge_pages import allocate, allocate_huge
 from sparktts_ms.weights.meta_array import MetaArray
 
 logger = logging.getLogger("sparktts_ms")
@@ -193,6 +193,18 @@ def pack(matrix: np.ndarray, dtype: str = "float32",
                            ctypes.c_int64(block),
                            ctypes.c_void_p(packed.ctypes.data))
     return packed.view(np.float32) if dtype == "float32" else packed
+
+
+def error_factor(rows: np.ndarray, block: int, damping: float) -> np.ndarray:
+    """The factor of the inputs of a product for `pack`, float32 [inputs, block], from rows of
+    inputs [R, inputs]. damping: is added to the mean square of each."""
+    assert _library is not None
+    rows = np.ascontiguousarray(rows, np.float32)
+    factor = allocate_huge(rows.shape[1] * block * 4).view(np.float32).reshape(-1, block)
+    _library.sparktts_error_factor(ctypes.c_void_p(rows.ctypes.data),
+                                   *map(ctypes.c_int64, (*rows.shape, block)),
+                                   ctypes.c_float(damping), ctypes.c_void_p(factor.ctypes.data))
+    return factor
 
 
 def factor_block(inputs: int, largest: int) -> int:

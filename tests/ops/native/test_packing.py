@@ -1,5 +1,7 @@
 """4-bit weights: what packed bytes stand for, and how near that is to the matrix."""
 
+import ctypes
+import platform
 import re
 
 import numpy as np
@@ -16,6 +18,21 @@ PANEL = 32
 @pytest.fixture(autouse=True)
 def native(kernels):
     """Packing is part of the compiled library."""
+
+
+# here AVX-512; AVX2; SSE
+@pytest.fixture(params=["native", "-march=x86-64-v3", "-march=x86-64-v2"])
+def processor(request, monkeypatch):
+    """Packing as compiled for a kind of processor, on one thread unless that is this one."""
+    if request.param == "native":
+        return
+    if platform.machine() != "x86_64":
+        pytest.skip("no such processor here")
+    sources = [library.FOLDER / name for name in ("packing.cc", "error_factor.cc")]
+    monkeypatch.setattr(library, "SOURCES", sources)
+    compiled = ctypes.CDLL(str(library.build(request.param)))
+    compiled.sparktts_packed_bytes.restype = ctypes.c_int64
+    monkeypatch.setattr(library, "_library", compiled)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +87,7 @@ def factor_of(products):
 
 
 @pytest.mark.parametrize("outputs, inputs", [(64, 128), (33, 70), (5, 31)])
-def test_codes_are_the_nearest_and_scales_the_best_for_them(codebook, outputs, inputs):
+def test_codes_are_the_nearest_and_scales_the_best_for_them(processor, codebook, outputs, inputs):
     random = np.random.default_rng(outputs)
     matrix = random.standard_normal((outputs, inputs)).astype(np.float32)
     matrix[0] *= 100
@@ -108,7 +125,7 @@ def test_the_search_leaves_less_error_than_the_largest_weight_as_scale(codebook)
 
 
 @pytest.mark.parametrize("outputs, inputs", [(64, 128), (33, 70)])
-def test_products_change_less_where_rounding_knows_the_inputs(codebook, outputs, inputs):
+def test_products_change_less_where_rounding_knows_the_inputs(processor, codebook, outputs, inputs):
     random = np.random.default_rng(1)
     mixing = random.standard_normal((inputs, inputs)) * 0.9 ** np.arange(inputs)[:, None]
     x = random.standard_normal((4000, inputs)) @ mixing + 0.1 * random.standard_normal(inputs)
@@ -164,3 +181,29 @@ def test_a_factor_in_blocks_is_the_whole_one_with_zeros_between_them(codebook):
     expected = restored(matrix, codebook, whole)
     np.testing.assert_array_equal(restored(matrix, codebook, parts), expected)
     assert not np.array_equal(restored(matrix, codebook), expected)
+
+
+# rows and inputs of a part of a panel, of a chunk and a slab of rows and more; blocks that are
+# shorter at the end
+@pytest.mark.parametrize("rows, inputs, block", [
+    (1, 31, 31), (50, 64, 64), (127, 100, 32), (300, 130, 64), (520, 97, 97), (2000, 200, 200)])
+def test_error_factor(processor, rows, inputs, block):
+    random = np.random.default_rng(rows)
+    mixing = random.standard_normal((inputs, inputs)) * 0.97 ** np.arange(inputs)
+    x = (random.standard_normal((rows, inputs)) @ mixing).astype(np.float32)
+    damping = 0.02 * np.square(x).mean()
+    factor = library.error_factor(x, block, damping)
+    assert factor.shape == (inputs, block)
+    for first in range(0, inputs, block):
+        part = x[:, first:first + block].astype(np.float64)
+        size = part.shape[1]
+        expected = factor_of(part.T @ part / rows + damping * np.eye(size))
+        actual = factor[first:first + size]
+        np.testing.assert_allclose(actual[:, :size], expected, rtol=2e-4,
+                                   atol=2e-5 * np.abs(expected - np.diag(expected)).max())
+        assert not actual[:, size:].any()
+
+
+def test_error_factor_of_inputs_that_are_zeros():
+    factor = library.error_factor(np.zeros((70, 40), np.float32), 40, 1e-30)
+    np.testing.assert_allclose(factor, 1e-30 * np.eye(40), rtol=1e-6)
