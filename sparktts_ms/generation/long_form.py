@@ -22,6 +22,10 @@ from sparktts_ms.voice import Speech
 logger = logging.getLogger("sparktts_ms")
 
 MAX_PARALLEL_SEGMENTS = 4       # more would take the engine's slots from other requests
+MAX_PARALLEL_ALONE = 8          # while there are none
+# Of the segments with which a stream begins, at least. The others start one by one, after its
+# second chunk and each further one, for every sequence delays the next chunk.
+FIRST_SYLLABLES = 12
 MAX_ATTEMPTS = 5                # to generate a segment that comes out silent or far too short
 NO_SAMPLES = np.zeros(0, np.float32)
 
@@ -46,6 +50,7 @@ class LongFormGeneration:
         is_long = not segments.complete or len(segments.ready) > MAX_PARALLEL_SEGMENTS
         self.is_long = is_long and gives_way
         self._utterances = [self._start(0)]
+        self._num_chunks = 0            # returned
         self._emitted = 0               # segments whose samples have all been returned
         self._samples: Iterator[np.ndarray | None] | None = None    # of the segment after those
 
@@ -111,6 +116,7 @@ class LongFormGeneration:
                                                  early=self._emitted == 0)
             samples = next(self._samples, NO_SAMPLES)
             if samples is not NO_SAMPLES:
+                self._num_chunks += samples is not None
                 return samples
             if utterance.is_left_out:
                 logger.warning("No speech for %r; it is left out.", utterance.segment.text)
@@ -156,11 +162,21 @@ class LongFormGeneration:
         count = len(self._utterances)
         self.segments.prepare(count + 2 * MAX_PARALLEL_SEGMENTS)
         running = sum(not utterance.finished for utterance in self._utterances)
-        while (running < MAX_PARALLEL_SEGMENTS and count < len(self.segments.ready)
+        while (self._may_start(running) and count < len(self.segments.ready)
                and self._utterances[0].has_voice):
             self._utterances.append(self._start(count))
             running += 1
             count += 1
+
+    def _may_start(self, running: int) -> bool:
+        """Whether one more segment may run, beside so many."""
+        alone = self.generator.engine.num_sequences == running
+        if running >= (MAX_PARALLEL_ALONE if alone else MAX_PARALLEL_SEGMENTS):
+            return False
+        if self.chunks is None or running < self._num_chunks:
+            return True
+        syllables = sum(count_syllables(utterance.segment.text) for utterance in self._utterances)
+        return syllables < FIRST_SYLLABLES
 
     def _start(self, index: int, attempt: int = 0) -> Utterance:
         """Start a segment with a seed of its own, in the voice of the first one. A further attempt

@@ -32,11 +32,13 @@ class Pace:
     sizes: a chunk has the largest of these for which enough frames are known; None: as Chunks says.
     first, least: of which a request's first chunk has exactly `first` frames, each other one at
     least `least`.
+    scheduled: frames of the next chunk as Chunks says, in whichever segment; 0 before the first.
     """
 
     sizes: tuple[int, ...] | None = None
     first: int = 0
     least: int = 0
+    scheduled: int = 0
 
     def size(self, available: int, first: bool) -> int:
         """Frames of the next chunk, of those that are `available`; 0 to wait for more. first:
@@ -194,7 +196,6 @@ class Utterance:
             yield from self.codec.vocode_windows(hidden, sizes)
 
     def _chunks(self, chunks: Chunks, pace: Pace, early: bool) -> Iterator[np.ndarray | None]:
-        scheduled = chunks.first
         lookahead = int(chunks.first_lookahead or 0) if early else chunks.lookahead
         faded_out = np.zeros(0, np.float32)     # what would have followed the last chunk
         while not self.is_left_out:
@@ -202,7 +203,7 @@ class Utterance:
             first = self._decoded
             known = len(self._semantic_ids)
             available = known - first
-            size = scheduled
+            size = pace.scheduled = pace.scheduled or chunks.first
             if self.finished:
                 size = min(chunks.maximum, available)
                 if size == 0 and first > 0:
@@ -224,7 +225,7 @@ class Utterance:
             begin = len(samples) * size // (end - first) if size else 0
             yield cross_fade(faded_out, samples[:begin])
             faded_out = samples[begin:]
-            scheduled = chunks.next_size(scheduled)
+            pace.scheduled = chunks.next_size(pace.scheduled)
             lookahead = chunks.lookahead
 
     def _consume_tokens(self) -> None:

@@ -135,6 +135,11 @@ class Engine:
         self._pause = 0                 # steps in which the background has given way
         self._free_slots = list(range(model.num_slots))
 
+    @property
+    def num_sequences(self) -> int:
+        """How many are waiting or active."""
+        return len(self.waiting) + len(self.active)
+
     def add(self, prompt: np.ndarray, grammar: list[GrammarState], sampling: Sampling,
             head: LMHead) -> Sequence:
         """Queue a sequence; its `tokens` grow with the steps. Raises InputError, see Sequence."""

@@ -6,7 +6,11 @@ import pytest
 from sparktts_ms import Chunks, Sampling, Service, SpeechRequest
 from sparktts_ms.errors import NoSpeech
 from sparktts_ms.generation.generator import Generator
-from sparktts_ms.generation.long_form import MAX_ATTEMPTS, MAX_PARALLEL_SEGMENTS
+from sparktts_ms.generation.long_form import (
+    MAX_ATTEMPTS,
+    MAX_PARALLEL_ALONE,
+    MAX_PARALLEL_SEGMENTS,
+)
 from sparktts_ms.qwen2.engine import Sequence
 from sparktts_ms.text.split import split_text
 from sparktts_ms.voice import Voice
@@ -70,21 +74,63 @@ def test_synthesize_stream_and_service_agree(tts):
             assert error <= 5e-5 * np.abs(expected.samples).max()
 
 
-def test_few_segments_run_in_parallel(tts):
-    text = "A sentence of a few words that go on and on. " * 220
-    generation = tts.start(SpeechRequest(text, VOICE, sampling=fixed_length(1, 3)))
-    parallel = 0
-    chunks = []
+@pytest.mark.parametrize("chunks", [None, Chunks()])
+@pytest.mark.parametrize("others", [0, 1])
+def test_few_segments_run_in_parallel(tts, chunks, others):
+    """More where no other request needs the engine, and the first samples are there."""
+    text = "A sentence of a few words that go on and on. " * 80
+    other = [tts.start(SpeechRequest("Another.", VOICE, sampling=fixed_length(2, 1000)))
+             for _ in range(others)]
+    generation = tts.start(SpeechRequest(text, VOICE, sampling=fixed_length(1, 20)), chunks)
+    parallel = {False: 0, True: 0}      # by whether there are samples
+    samples = []
     while not generation.done:
-        samples = generation.poll()
-        parallel = max(parallel, len(tts.engine.active) + len(tts.engine.waiting))
-        if samples is None:
+        chunk = generation.poll()
+        count = tts.engine.num_sequences - others
+        parallel[bool(samples)] = max(parallel[bool(samples)], count)
+        if chunk is None:
             tts.engine.step()
         else:
-            chunks.append(samples)
-    assert len(generation.segments.ready) > 30
-    assert parallel <= MAX_PARALLEL_SEGMENTS and generation.speech(chunks).seconds > 2
-    assert not tts.engine.active and not tts.engine.waiting
+            samples.append(chunk)
+    assert len(generation.segments.ready) > 12
+    many = MAX_PARALLEL_SEGMENTS if others else MAX_PARALLEL_ALONE
+    few = many if chunks is None else 1
+    assert parallel == {False: few, True: many} and generation.speech(samples).seconds > 5
+    assert tts.engine.num_sequences == others
+    for request in other:
+        assert not request.done
+        request.cancel()
+
+
+@pytest.mark.parametrize("text, parallel", [
+    ("Yes, he said that.\n\n" * 9, 3), ("?\n\n" + "We all know what they are about.\n\n" * 9, 3),
+    ("你好。\n\n" * 9, 6), ("Привет всем.\n\n" * 9, 8)])
+def test_first_samples_of_a_stream_wait_for_little_else(tts, text, parallel):
+    """For segments that say twelve syllables; some scripts have none. From the second chunk on
+    others start one by one."""
+    generation = tts.start(SpeechRequest(text, VOICE, sampling=fixed_length(1, 400)), Chunks())
+    for _ in range(5):
+        assert generation.poll() is None
+        tts.engine.step()
+    assert len(generation.segments.ready) > MAX_PARALLEL_SEGMENTS
+    assert tts.engine.num_sequences == parallel
+    for returned in range(1, 5):
+        while generation.poll() is None:
+            tts.engine.step()
+        assert generation.poll() is None        # which starts a segment
+        assert tts.engine.num_sequences == max(parallel, returned)
+    generation.cancel()
+
+
+def test_chunks_keep_their_size_in_the_next_segment(tts):
+    """Also in one whose ids are not there yet, as the last one's, which starts late."""
+    text = "It goes on and on, sentence after sentence, and each of them is as long as this. "
+    count = MAX_PARALLEL_ALONE + 1
+    request = SpeechRequest(count * text, VOICE, sampling=fixed_length(1, 90))
+    generation = tts.start(request, Chunks(lookahead=25, first=12, growth=1.5, maximum=40))
+    sizes = [len(samples) // 320 for samples in generation.run()]
+    assert len(generation.segments.ready) == count
+    assert sizes[:3] == [12, 18, 27] and sizes.count(12) == 1 and sizes.count(40) == 16
 
 
 def test_cancel_stops_all_segments(tts):
@@ -208,27 +254,26 @@ def test_samples_that_were_returned_are_not_said_again(tts, monkeypatch, caplog)
     """A stream whose only segment breaks off ends with an error; one of many goes on without it."""
     sentence = ("This is a sentence of more than thirty syllables, and nobody on earth can say all "
                 "of it within a single second. ")
-    broken = set()
+    broken = {}                 # seed -> ids after which it ends
     append = Sequence._append
     v = tts.vocabulary
 
     def break_off(self, token):
         count = sum(t in v.bicodec_semantic for t in self.tokens)
-        append(self, v.end if count >= 45 and self.sampling.seed in broken else token)
+        append(self, v.end if count >= broken.get(self.sampling.seed, 1000) else token)
 
     monkeypatch.setattr(Sequence, "_append", break_off)
-    broken.add(1)
+    broken[1] = 45
     chunks = []
     with pytest.raises(NoSpeech, match=r"after 0\.90 s"):
         for samples in tts.stream(sentence, VOICE, sampling=fixed_length(1, 90)):
             chunks.append(samples)
     assert len(chunks) == 1
-    broken.clear()
-    broken.add(1 + MAX_PARALLEL_SEGMENTS)       # it starts when those before it are returned
-    count = MAX_PARALLEL_SEGMENTS + 1
-    request = SpeechRequest(count * sentence, VOICE, sampling=fixed_length(1, 90))
-    generation = tts.start(request, Chunks())
+    broken = {1: 25, 2: 45}     # the first is short, so that the second is returned while it grows
+    text = f"Everybody knows by now what they are all about.\n\n{sentence}\n\n{sentence}"
+    request = SpeechRequest(text, VOICE, sampling=fixed_length(1, 90))
+    generation = tts.start(request, Chunks(growth=1.0))
     speech = generation.speech(list(generation.run()))
-    assert generation.segments.complete and len(generation.segments.ready) == count
-    assert len(speech.semantic_ids) == 45 + 89 * MAX_PARALLEL_SEGMENTS
+    assert generation.segments.complete and len(generation.segments.ready) == 3
+    assert len(speech.semantic_ids) == 25 + 45 + 89
     assert not speech.complete and "breaks off" in caplog.text

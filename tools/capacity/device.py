@@ -18,7 +18,11 @@ import simpy
 
 from sparktts_ms.bicodec.chunking import WINDOW_SIZES, cover
 from sparktts_ms.bicodec.codec import SPEECH_FRAME_BUCKETS
-from sparktts_ms.generation.long_form import MAX_PARALLEL_SEGMENTS
+from sparktts_ms.generation.long_form import (
+    FIRST_SYLLABLES,
+    MAX_PARALLEL_ALONE,
+    MAX_PARALLEL_SEGMENTS,
+)
 from sparktts_ms.generation.request import Chunks
 from sparktts_ms.generation.vocabulary import TOKENS_PER_SECOND
 from sparktts_ms.generation.voice_encoder import CACHE_SIZE
@@ -30,6 +34,7 @@ from tools.capacity.workload import Arrival
 
 REFERENCE_FRAMES = 300              # of a recording of 6 s, in the prompt with its transcript
 REFERENCE_WORDS = 6.0               # seconds of its transcript
+FIRST_SECONDS = FIRST_SYLLABLES / 5
 DECODED_AT_ONCE = Chunks()
 by_playback = attrgetter("playback_end")
 
@@ -311,7 +316,6 @@ class Device:
                     return min(DECODED_AT_ONCE.maximum, available)
                 job.emitted += 1
                 job.decoded = 0
-                job.scheduled = DECODED_AT_ONCE.first
                 job.lookahead = DECODED_AT_ONCE.lookahead
                 continue
             available -= job.lookahead
@@ -333,10 +337,17 @@ class Device:
         if count == len(job.arrival.segments):
             return
         running = sum(not sequence.finished for sequence in job.sequences)
-        while running < MAX_PARALLEL_SEGMENTS and count < len(job.arrival.segments):
+        while self._may_start(job, running) and count < len(job.arrival.segments):
             self._start_segment(job)
             running += 1
             count += 1
+
+    def _may_start(self, job: Job, running: int) -> bool:
+        alone = len(self._waiting) + len(self._active) == running
+        if running >= (MAX_PARALLEL_ALONE if alone else MAX_PARALLEL_SEGMENTS):
+            return False
+        begun = sum(sequence.frames for sequence in job.sequences) / TOKENS_PER_SECOND
+        return running < len(job.chunk_times) or begun < FIRST_SECONDS
 
     def _decode(self, job: Job, size: int, shared: bool) -> tuple[Job, float, float]:
         sequence = job.sequences[job.emitted]
