@@ -62,17 +62,57 @@ void pack_int8(const float* matrix, int64_t outputs, int64_t inputs, uint8_t* pa
   });
 }
 
+// The number from which on a code is nearer than the one before it, + 128
+constexpr float threshold(int code) { return 0.5f * (kCodebook[code - 1] + kCodebook[code]); }
+
+#if defined(__AVX512F__)
+// For each 8 numbers, + 128, in which there is at most one threshold: the code of the first, and
+// the threshold.
+struct Buckets {
+  alignas(64) int32_t code[32] = {};
+  alignas(64) float limit[32] = {}, values[16] = {};
+
+  constexpr Buckets() {
+    for (int b = 0; b < 32; ++b) {
+      limit[b] = 1e9f;
+      for (int i = 1; i < 16; ++i) {
+        if (threshold(i) < 8.0f * b) code[b] = i;
+        if (threshold(i) > 8.0f * b && threshold(i) < 8.0f * (b + 1)) limit[b] = threshold(i) - 128;
+      }
+    }
+    for (int i = 0; i < 16; ++i) values[i] = kCodebook[i] - 128.0f;
+  }
+};
+constexpr Buckets kBuckets;
+#endif
+
 // For each lane the code whose value is nearest, and this value.
 struct Nearest {
-  i32x16 code{}, value = broadcast(kCodebook[0] - 128);
+  i32x16 code{};
+  f32x16 value;
 
   explicit Nearest(f32x16 x) {
+#if defined(__AVX512F__)
+    // thresholds are half a unit or more away from a bucket's ends: rounding does not matter
+    const __m512 place = _mm512_fmadd_ps((__m512)x, _mm512_set1_ps(0.125f), _mm512_set1_ps(16.0f));
+    const __m512i bucket = _mm512_cvttps_epi32(
+        _mm512_min_ps(_mm512_max_ps(place, _mm512_setzero_ps()), _mm512_set1_ps(31.0f)));
+    const __m512 limit = _mm512_permutex2var_ps(_mm512_load_ps(kBuckets.limit), bucket,
+                                                _mm512_load_ps(kBuckets.limit + 16));
+    code = (i32x16)_mm512_permutex2var_epi32(_mm512_load_si512(kBuckets.code), bucket,
+                                             _mm512_load_si512(kBuckets.code + 16));
+    code -= x > (f32x16)limit;      // -1
+    value = (f32x16)_mm512_permutexvar_ps((__m512i)code, _mm512_load_ps(kBuckets.values));
+#else
+    i32x16 sum = broadcast(kCodebook[0] - 128);
 #pragma GCC unroll 16
     for (int i = 1; i < 16; ++i) {
-      const i32x16 above = x > broadcast(0.5f * (kCodebook[i - 1] + kCodebook[i]) - 128.0f);  // -1
+      const i32x16 above = x > broadcast(threshold(i) - 128.0f);      // -1
       code -= above;
-      value += above & (kCodebook[i] - kCodebook[i - 1]);
+      sum += above & (kCodebook[i] - kCodebook[i - 1]);
     }
+    value = to_float(sum);
+#endif
   }
 };
 
@@ -85,23 +125,33 @@ f32x16 round_to_bf16(f32x16 x) {
   return load<f32x16>(&bits);
 }
 
-// Scales of 16 outputs for a group of their weights: those that leave the least error, the sum of
-// importance (weight - scale value)^2. Those are tried at which the largest weight stands at one
-// end of the codebook, or so much beyond, each refined for the codes that it gives, the best one
-// twice.
-f32x16 search_scales(const f32x16* weights, const float* importance) {
+// Outputs whose weights are rounded together, in vectors: two panels, for which rows of the factor
+// are read once.
+constexpr int kPanels = 2, kVectors = kPanels * kPanel / kLanes;
+#if defined(__AVX512F__)
+constexpr int kSpreadInputs = 4;        // as many as have their corrections in registers
+#else
+constexpr int kSpreadInputs = 1;
+#endif
+using Vectors = f32x16[kVectors];
+
+// Scales of 16 outputs, the vector `v` of the weights of a group: those that leave the least error,
+// the sum of importance (weight - scale value)^2. Those are tried at which the largest weight
+// stands at one end of the codebook, or so much beyond, each refined for the codes that it gives,
+// the best one twice.
+f32x16 search_scales(const Vectors* weights, int v, const float* importance) {
   f32x16 largest{};
   for (int k = 0; k < Int4::kGroup; ++k) {
-    const i32x16 larger = weights[k] * weights[k] > largest * largest;
-    largest = larger ? weights[k] : largest;
+    const i32x16 larger = weights[k][v] * weights[k][v] > largest * largest;
+    largest = larger ? weights[k][v] : largest;
   }
   f32x16 best_gain = broadcast(-1.0f), best_scale{};
   const auto consider = [&](f32x16 inverse_scale) {
     f32x16 product{}, square{};
     for (int k = 0; k < Int4::kGroup; ++k) {
-      const f32x16 value = to_float(Nearest(weights[k] * inverse_scale).value);
+      const f32x16 value = Nearest(weights[k][v] * inverse_scale).value;
       const f32x16 weighted = value * importance[k];
-      product += weighted * weights[k];
+      product += weighted * weights[k][v];
       square += weighted * value;
     }
     const f32x16 scale = product * inverse(square);
@@ -116,18 +166,16 @@ f32x16 search_scales(const f32x16* weights, const float* importance) {
   return round_to_bf16(best_scale);
 }
 
-// corrections of the inputs from `first` on += errors [group, 2] times their rows of `factor`
+// corrections of some inputs += the errors of a group's weights times their rows of the factor
 template <int Inputs>
-void spread(const f32x16 (*errors)[2], const float* rows, int64_t stride, f32x16* corrections) {
-  f32x16 sums[Inputs][2];
+void spread(const Vectors* errors, const float* rows, int64_t stride, Vectors* corrections) {
+  Vectors sums[Inputs];
   std::memcpy(sums, corrections, sizeof sums);
   for (int k = 0; k < Int4::kGroup; ++k, rows += stride) {
-    const f32x16 error0 = errors[k][0], error1 = errors[k][1];
 #pragma GCC unroll 4
-    for (int i = 0; i < Inputs; ++i) {
-      sums[i][0] += error0 * rows[i];
-      sums[i][1] += error1 * rows[i];
-    }
+    for (int i = 0; i < Inputs; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sums[i][v] += errors[k][v] * rows[i];
   }
   std::memcpy(corrections, sums, sizeof sums);
 }
@@ -141,52 +189,59 @@ void pack_int4(const float* matrix, int64_t outputs, int64_t inputs, const float
                int64_t block, uint8_t* packed) {
   constexpr int kGroup = Int4::kGroup;
   const int64_t count = groups<Int4>(inputs);
-  parallel(panels(outputs), [&](int64_t p) {
-    const int64_t rows = std::min<int64_t>(kPanel, outputs - p * kPanel);
-    Scratch scratch(factor ? inputs * kPanel * 4 : 0);      // of each input and output
-    f32x16* corrections = scratch.as<f32x16>();
-    if (factor) std::fill(corrections, corrections + 2 * inputs, f32x16{});
-    uint8_t* group = packed + p * count * Int4::kGroupBytes;
-    for (int64_t first = 0; first < inputs; first += kGroup, group += Int4::kGroupBytes) {
+  parallel((panels(outputs) + kPanels - 1) / kPanels, [&](int64_t task) {
+    const int64_t first_panel = task * kPanels, first_output = first_panel * kPanel;
+    const int64_t rows = std::min<int64_t>(kPanels * kPanel, outputs - first_output);
+    Scratch scratch(block * sizeof(Vectors));
+    auto* corrections = scratch.as<Vectors>();      // of each input of the block
+    for (int64_t first = 0; first < inputs; first += kGroup) {
       const int64_t width = std::min<int64_t>(kGroup, inputs - first);
-      f32x16 weights[2][kGroup] = {}, errors[kGroup][2] = {};
+      Vectors weights[kGroup] = {}, targets[kGroup], errors[kGroup] = {};
       for (int64_t o = 0; o < rows; ++o)
         for (int64_t k = 0; k < width; ++k)
-          weights[o / kLanes][k][o % kLanes] = matrix[(p * kPanel + o) * inputs + first + k];
-      const int64_t begin = factor ? first / block * block : 0;
-      const int64_t end = factor ? std::min(inputs, begin + block) : 0;
+          weights[k][o / kLanes][o % kLanes] = matrix[(first_output + o) * inputs + first + k];
+      std::memcpy(targets, weights, sizeof targets);
       float importance[kGroup] = {};
-      for (int64_t k = 0; k < width; ++k)
-        importance[k] = factor ? factor[(first + k) * (block + 1) - begin] : 1.0f;
-      u32x16 quads[kGroup / 4] = {};
-      for (int half = 0; half < 2; ++half) {
-        f32x16 targets[kGroup];
-        for (int k = 0; k < kGroup; ++k)
-          targets[k] = weights[half][k] +
-                       (factor && k < width ? corrections[2 * (first + k) + half] : f32x16{});
-        const f32x16 scales = search_scales(targets, importance), inverse_scales = inverse(scales);
-        for (int i = 0; i < kLanes; ++i) {
-          uint32_t bits;
-          const float scale = scales[i];
-          std::memcpy(&bits, &scale, 4);
-          reinterpret_cast<uint16_t*>(group)[half * kLanes + i] = static_cast<uint16_t>(bits >> 16);
-        }
-        for (int k = 0; k < kGroup; ++k) {
-          const Nearest nearest(targets[k] * inverse_scales);
-          quads[k / 4] |= __builtin_convertvector(nearest.code, u32x16) << (8 * (k % 4) + 4 * half);
-          if (!factor || k >= width) continue;
-          errors[k][half] = weights[half][k] - scales * to_float(nearest.value);
-          const float* row = factor + (first + k) * block + first - begin;
-          for (int64_t i = k + 1; i < width; ++i) targets[i] += errors[k][half] * row[i];
+      std::fill(importance, importance + width, 1.0f);
+      const int64_t begin = factor ? first / block * block : 0, place = first - begin;
+      const int64_t size = factor ? std::min(block, inputs - begin) : 0;
+      const float* triangle = factor + first * block + place;   // rows and columns of the group
+      if (factor) {
+        if (place == 0) std::memset(corrections, 0, size * sizeof(Vectors));
+        for (int64_t k = 0; k < width; ++k) {
+          importance[k] = triangle[k * (block + 1)];
+          for (int v = 0; v < kVectors; ++v) targets[k][v] += corrections[place + k][v];
         }
       }
-      std::memcpy(group + 2 * kPanel, quads, sizeof quads);
-      if (!factor) continue;
-      const float* rows_of_group = factor + first * block - begin;
-      int64_t i = first + kGroup;
-      for (; i + 4 <= end; i += 4)
-        spread<4>(errors, rows_of_group + i, block, corrections + 2 * i);
-      for (; i < end; ++i) spread<1>(errors, rows_of_group + i, block, corrections + 2 * i);
+      Vectors scales, inverse_scales;
+      for (int v = 0; v < kVectors; ++v) {
+        scales[v] = search_scales(targets, v, importance);
+        inverse_scales[v] = inverse(scales[v]);
+      }
+      u32x16 quads[kPanels][kGroup / 4] = {};
+      for (int k = 0; k < kGroup; ++k) {
+        for (int v = 0; v < kVectors; ++v) {
+          const Nearest nearest(targets[k][v] * inverse_scales[v]);
+          quads[v / 2][k / 4] |= __builtin_convertvector(nearest.code, u32x16)
+                                 << (8 * (k % 4) + 4 * (v % 2));
+          errors[k][v] = weights[k][v] - scales[v] * nearest.value;
+        }
+        if (!factor) continue;
+        for (int64_t i = k + 1; i < width; ++i)
+          for (int v = 0; v < kVectors; ++v) targets[i][v] += errors[k][v] * triangle[k * block + i];
+      }
+      for (int64_t p = 0; p * kPanel < rows; ++p) {
+        uint8_t* out = packed + ((first_panel + p) * count + first / kGroup) * Int4::kGroupBytes;
+        for (int half = 0; half < 2; ++half) {
+          const u32x16 bits = load<u32x16>(&scales[2 * p + half]);
+          store(out + half * sizeof(u16x16), __builtin_convertvector(bits >> 16, u16x16));
+        }
+        std::memcpy(out + 2 * kPanel, quads[p], sizeof quads[p]);
+      }
+      int64_t i = kGroup;
+      for (; place + i + kSpreadInputs <= size; i += kSpreadInputs)
+        spread<kSpreadInputs>(errors, triangle + i, block, corrections + place + i);
+      for (; place + i < size; ++i) spread<1>(errors, triangle + i, block, corrections + place + i);
     }
   });
 }
