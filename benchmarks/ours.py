@@ -89,9 +89,9 @@ class Ours(Engine):
         sampling = _sampling(tokens)
         return timed(lambda: self.tts.synthesize(_text(words), self.voice, sampling=sampling))
 
-    def first_audio(self, tokens: int) -> dict[str, float]:
-        """A text to the first chunk of a stream, known voice."""
-        stream = self.tts.stream(_text(14), self.voice, sampling=_sampling(tokens))
+    def first_audio(self, tokens: int, words: int = 14) -> dict[str, float]:
+        """A text to the first chunk of a stream, known voice; `tokens` of each segment."""
+        stream = self.tts.stream(_text(words), self.voice, sampling=_sampling(tokens))
         try:
             return timed(lambda: next(stream))
         finally:

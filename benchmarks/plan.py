@@ -101,6 +101,7 @@ def task_groups(quick: bool, against: str | None = None) -> list[list[Task]]:
     all_engines = (*OURS, *older, *PEERS)
     recording = Row("recording of 6 s to ids (PyTorch: wav2vec 2.0 only)")
     first_audio = Row("text to first audio, known voice")
+    first_of_many = Row("text of 100 words to first audio, known voice")
     groups = [
         [Task("encode", {}, (*OURS, *older[:1], TORCH), (recording,))],
         [Task("prefill", {"context": 400}, all_engines, (Row("prompt of 400 tokens read"),))],
@@ -108,7 +109,9 @@ def task_groups(quick: bool, against: str | None = None) -> list[list[Task]]:
          *(decode(400, streams, (*OURS, *older_int8)) for streams in BATCH_SIZES[1:])],
         [Task("sample", {"draws": 200}, OURS, (Row("sampling a token", "ms", milliseconds),))],
         [wave(50, (*OURS, TORCH)), wave(250, (*OURS, *older, TORCH))],
-        [Task("first_audio", {"tokens": 250}, (*OURS, *older_int8), (first_audio,))],
+        [Task("first_audio", {"tokens": 250}, (*OURS, *older_int8), (first_audio,)),
+         Task("first_audio", {"tokens": 250, "words": 100}, (*OURS, *older_int8),
+              (first_of_many,))],
     ]
     lengths = (5,) if quick else (5, 20)
     groups += [[utterance(seconds, (*OURS, *older_int8))] for seconds in lengths]
@@ -174,6 +177,7 @@ TOKENS_OF_16 = "decode 400 16 20"
 PREFILL = "prefill 400"
 SPEAK = "speak 250"
 FIRST_AUDIO = "first_audio 250"
+FIRST_AUDIO_OF_MANY = "first_audio 250 100"
 
 
 def ratios(against: str | None = None) -> list[Ratio]:
@@ -200,6 +204,8 @@ def ratios(against: str | None = None) -> list[Ratio]:
                   (COMMAND.name, INT4), (COMMAND.name, older)),
             Ratio(f"a token: ours float32 / {float_of(against)}",
                   (TOKEN, FLOAT), (TOKEN, float_of(against))),
+            Ratio(f"first audio of 100 words: ours int4 / {older}",
+                  (FIRST_AUDIO_OF_MANY, INT4), (FIRST_AUDIO_OF_MANY, older)),
             Ratio(f"long text, work: ours int4 / {older}",
                   (LONG_TEXT.name, INT4), (LONG_TEXT.name, older)),
         ]
