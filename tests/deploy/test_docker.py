@@ -344,8 +344,10 @@ def test_models_are_read_only_and_voices_are_kept(name):
 def test_keys_of_services_come_from_outside(name):
     service = SERVICES[name]
     assert service["secrets"] == ["api_keys"]
-    assert service["environment"][api_keys.VARIABLE] == "${SPARKTTS_API_KEY:-}"
-    assert service["environment"][api_keys.FILE_VARIABLE] == "/run/secrets/api_keys"
+    others = {} if name == "ascend" else {weight_cache.VARIABLE: "/cache/weights"}
+    assert service["environment"] == {
+        api_keys.VARIABLE: "${SPARKTTS_API_KEY:-}",
+        api_keys.FILE_VARIABLE: "/run/secrets/api_keys", **others}
     assert COMPOSE["secrets"] == {"api_keys": {"file": "${SPARKTTS_API_KEY_FILE:-/dev/null}"}}
 
 

@@ -34,7 +34,7 @@ from tools.capacity.workload import Arrival
 
 REFERENCE_FRAMES = 300              # of a recording of 6 s, in the prompt with its transcript
 REFERENCE_WORDS = 6.0               # seconds of its transcript
-FIRST_SECONDS = FIRST_SYLLABLES / 5
+FIRST_SECONDS = FIRST_SYLLABLES / 5         # at five syllables a second
 DECODED_AT_ONCE = Chunks()
 by_playback = attrgetter("playback_end")
 

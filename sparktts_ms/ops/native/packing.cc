@@ -205,7 +205,8 @@ void pack_int4(const float* matrix, int64_t outputs, int64_t inputs, const float
       std::fill(importance, importance + width, 1.0f);
       const int64_t begin = factor ? first / block * block : 0, place = first - begin;
       const int64_t size = factor ? std::min(block, inputs - begin) : 0;
-      const float* triangle = factor + first * block + place;   // rows and columns of the group
+      // rows and columns of the group
+      const float* triangle = factor ? factor + first * block + place : nullptr;
       if (factor) {
         if (place == 0) std::memset(corrections, 0, size * sizeof(Vectors));
         for (int64_t k = 0; k < width; ++k) {
